@@ -1,0 +1,59 @@
+"""Packaging of the library; tool settings are in pyproject.toml."""
+
+import ast
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+
+def read_version() -> str:
+    """Read ``__version__`` from the package's source, which need not be importable while it is built."""
+    tree = ast.parse((HERE / 'scrapinghub' / '__init__.py').read_text(encoding='utf-8'))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ['__version__']:
+            return str(ast.literal_eval(node.value))
+    raise RuntimeError('scrapinghub/__init__.py assigns no __version__')
+
+
+setup(
+    name='scrapinghub',
+    version=read_version(),
+    description='Client for the Scrapy Cloud HTTP API, with a local Scrapy Cloud to test against',
+    long_description=(HERE / 'README.rst').read_text(encoding='utf-8'),
+    long_description_content_type='text/x-rst',
+    author='The scrapinghub maintainers',
+    license='BSD-3-Clause',
+    license_files=['LICENSE'],
+    packages=find_packages(include=['scrapinghub', 'scrapinghub.*']),
+    package_data={'scrapinghub': ['py.typed']},
+    zip_safe=False,
+    python_requires='>=3.10',
+    # The transport reads answers with HTTPResponse.read1 of urllib3, hence its own line. The environment `lowest` tests these bounds.
+    install_requires=[
+        'msgpack>=1.0.3',
+        'requests>=2.31.0',
+        'retrying>=1.3.4',
+        'six>=1.16.0',
+        'urllib3>=2.2.0',
+    ],
+    extras_require={
+        'dotenv': ['python-dotenv>=1.0.0'],
+        'msgpack': [],
+        'sandbox': ['werkzeug>=3.0.0'],
+    },
+    classifiers=[
+        'Development Status :: 5 - Production/Stable',
+        'Intended Audience :: Developers',
+        'Operating System :: OS Independent',
+        'Programming Language :: Python :: 3',
+        'Programming Language :: Python :: 3 :: Only',
+        'Programming Language :: Python :: 3.10',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
+        'Topic :: Internet :: WWW/HTTP',
+        'Typing :: Typed',
+    ],
+)
