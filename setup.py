@@ -30,7 +30,8 @@ setup(
     package_data={'scrapinghub': ['py.typed']},
     zip_safe=False,
     python_requires='>=3.10',
-    # The transport reads answers with HTTPResponse.read1 of urllib3, hence its own line. The environment `lowest` tests these bounds.
+    # urllib3 comes with requests; it is named because the transport needs its HTTPResponse.read1.
+    # The tox environment `lowest` runs the tests with exactly these lower bounds.
     install_requires=[
         'msgpack>=1.0.3',
         'requests>=2.31.0',
@@ -41,7 +42,7 @@ setup(
     extras_require={
         'dotenv': ['python-dotenv>=1.0.0'],
         'msgpack': [],
-        'sandbox': ['werkzeug>=3.0.0'],
+        'sandbox': ['msgpack>=1.0.3', 'werkzeug>=3.0.0'],
     },
     classifiers=[
         'Development Status :: 5 - Production/Stable',
