@@ -19,14 +19,20 @@ PACKAGE = 'scrapinghub'
 LEFT_OUT_OF_THE_COPY = shutil.ignore_patterns('.*', '__pycache__', '*.egg-info', '_build', 'build', 'dist')
 NOT_IMPORTED = ('__main__', 'pytest_plugin')  # the one runs a server, the other belongs to pytest
 
-PROBE = """
-import importlib, importlib.metadata, sys
-expected, *modules = sys.argv[1:]
+PROBE = """\
+import importlib
+import importlib.metadata
+import sys
+
+import scrapinghub
+
+version, *modules = sys.argv[1:]
 for module in modules:
     importlib.import_module(module)
-import scrapinghub
-assert 'site-packages' in scrapinghub.__file__, scrapinghub.__file__
-assert importlib.metadata.version('scrapinghub') == scrapinghub.__version__ == expected, scrapinghub.__version__
+if 'site-packages' not in scrapinghub.__file__:
+    sys.exit(f'imported from the wrong place: {scrapinghub.__file__}')
+if not version == scrapinghub.__version__ == importlib.metadata.version('scrapinghub'):
+    sys.exit(f'the archive says {version}, the package {scrapinghub.__version__}')
 """
 
 
@@ -87,12 +93,14 @@ def check_contents(archive: Path, expected: set[str]) -> None:
 
 def check_installed(archive: Path, scratch: Path, expected: set[str], version: str, extras: str = '') -> None:
     """Install the archive into a new environment and import every module that must work there."""
-    environment = scratch / f'{archive.name}{extras}'
+    environment = scratch / f'{archive.name}{"-with-extras" if extras else ""}'
     venv.create(environment, with_pip=True)
     python = environment / ('Scripts' if sys.platform == 'win32' else 'bin') / 'python'
-    run(python, '-m', 'pip', 'install', '-q', '--disable-pip-version-check', f'{archive}{extras}', cwd=scratch)
+    probe = environment / 'probe.py'
+    probe.write_text(PROBE, encoding='utf-8')
+    run(python, '-m', 'pip', 'install', '-q', f'{archive}{extras}', cwd=scratch)
     run(python, '-m', 'pip', 'check', cwd=scratch)
-    run(python, '-I', '-c', PROBE, version, *modules(expected, optional=bool(extras)), cwd=scratch)
+    run(python, '-I', probe, version, *modules(expected, optional=bool(extras)), cwd=scratch)
 
 
 def main() -> None:
