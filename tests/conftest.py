@@ -1,0 +1,31 @@
+"""What every test shares."""
+
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+# The same examples in every run: what fails, fails for everybody. A busy machine is no reason to fail either.
+hypothesis.settings.register_profile('house', deadline=None, derandomize=True)
+hypothesis.settings.load_profile('house')
+
+# What a developer has exported for real work must not reach a test: it would change results, or send them to the
+# service.
+ENVIRONMENT = (
+    'SCRAPINGHUB_LOG',
+    'SHUB_APIKEY',
+    'SHUB_APIURL',
+    'SHUB_JOBAUTH',
+    'SHUB_JOBQ',
+    'SHUB_STORAGE',
+    'SH_APIKEY',
+)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def clean_environment() -> Iterator[None]:
+    """Hide the developer's own credentials and endpoints for the length of the run."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ENVIRONMENT:
+            patch.delenv(name, raising=False)
+        yield
