@@ -1,0 +1,93 @@
+"""A local Scrapy Cloud as one object."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from types import TracebackType
+
+from scrapinghub.sandbox.app import SCHEMAS, App
+from scrapinghub.sandbox.projects import Projects
+from scrapinghub.sandbox.server import Server
+from scrapinghub.sandbox.store import Store, now_ms
+
+
+class Sandbox:
+    """A local Scrapy Cloud: an HTTP server on 127.0.0.1, ready when the constructor returns.
+
+    Safe to share between threads. Close it, or use it as a context manager.
+
+    Args:
+        projects: Ids of the projects that exist; ``None`` lets every id exist from its first use on.
+        apikey: The one API key that is accepted; ``None`` makes a random one.
+        db: File that keeps the data; ``None`` keeps them in a temporary file until :meth:`close`.
+        port: Port to listen on; 0 takes a free one.
+        clock: Source of the service's time, in milliseconds since the epoch.
+
+    Attributes:
+        url: Base URL of the storage and queue servers, with a final slash.
+        dash_url: Base URL of the dash, with a final slash.
+        apikey: The API key.
+        store: The data.
+        app: What answers requests.
+        server: What listens, with its seams for faults and a request log.
+
+    Example:
+        >>> with Sandbox(projects=[123]) as cloud:
+        ...     sorted(cloud.environ)
+        ['SHUB_APIURL', 'SHUB_JOBQ', 'SHUB_STORAGE', 'SH_APIKEY']
+    """
+
+    def __init__(
+        self,
+        projects: Iterable[int] | None = None,
+        *,
+        apikey: str | None = None,
+        db: str | None = None,
+        port: int = 0,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        if apikey is not None and not apikey:
+            raise ValueError('apikey must not be empty; leave it out for a random one')
+        self.apikey = secrets.token_hex(16) if apikey is None else apikey
+        self.store = Store(db, clock=clock, schemas=SCHEMAS)
+        try:
+            self._projects = Projects(self.store, projects)
+            self.app = App(self.store, self._projects, self.apikey)
+            self.server = Server(self.app, port=port, after_request=self.store.release)
+        except BaseException:
+            self.store.close()
+            raise
+        self.url = self.app.base_url = f'http://127.0.0.1:{self.server.port}/'
+        self.dash_url = f'{self.url}api/'
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment variables that make a program use this sandbox; one of them is the API key."""
+        return {
+            'SHUB_STORAGE': self.url,
+            'SHUB_JOBQ': self.url,
+            'SHUB_APIURL': self.dash_url,
+            'SH_APIKEY': self.apikey,
+        }
+
+    def reset(self) -> None:
+        """Forget everything but the projects given at the start, in milliseconds."""
+        self.store.reset()
+        self._projects.restore()
+
+    def close(self) -> None:
+        """Stop listening, end all connections and threads, remove temporary data. A second call does nothing."""
+        self.server.close()
+        self.store.close()
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f'<Sandbox {self.url}>'
