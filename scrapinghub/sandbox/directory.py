@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from scrapinghub.sandbox import joblist, jobs, params, registry, settings
+from scrapinghub.sandbox import joblist, jobs, params, settings, spiders
 from scrapinghub.sandbox.http import Call, Reply, queue_empty, queue_lines, queue_value
-from scrapinghub.sandbox.registry import MAX_ID, project_ids
+from scrapinghub.sandbox.projects import project_ids
+from scrapinghub.sandbox.spiders import MAX_ID
 
 STORED = 'text/plain; charset=utf-8'
 """Content type of the empty answer to a write of settings, as recorded."""
@@ -15,10 +16,10 @@ STORED = 'text/plain; charset=utf-8'
 
 def spider_id(call: Call, project: int, name: str) -> Reply:
     """Show the id of a spider, null when there is none; ``create`` makes one."""
-    known = registry.spider_id(call.store.read(), project, name)
+    known = spiders.spider_id(call.store.read(), project, name)
     if known is None and call.flag('create'):
         with params.refusing(call), call.store.write() as connection:
-            known = registry.ensure_spider(connection, project, name, call.store.now())
+            known = spiders.ensure_spider(connection, project, name, call.store.now())
     return queue_value(known)
 
 

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from scrapinghub.sandbox import records, registry
+from scrapinghub.sandbox import records, spiders
 from scrapinghub.sandbox.jobs import LIVING, SELECT, Job, find, from_row, parse_key
-from scrapinghub.sandbox.registry import MAX_ID, storable
+from scrapinghub.sandbox.spiders import MAX_ID, storable
 
 PAGE = 1000
 """Most jobs in one answer."""
@@ -65,7 +65,7 @@ def _conditions(connection: sqlite3.Connection, which: JobFilter) -> tuple[str, 
     if which.spider is not None or which.spider_id is not None:
         spider = which.spider_id
         if which.spider is not None:
-            named = registry.spider_id(connection, which.project, which.spider)
+            named = spiders.spider_id(connection, which.project, which.spider)
             spider = named if which.spider_id in (None, named) else None
         if spider is None or spider > MAX_ID:
             return None

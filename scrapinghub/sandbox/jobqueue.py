@@ -9,7 +9,7 @@ from scrapinghub.sandbox import joblist, jobs, params
 from scrapinghub.sandbox.http import Call, Reply, queue_lines, queue_value
 from scrapinghub.sandbox.joblist import JobFilter
 from scrapinghub.sandbox.jobs import Job
-from scrapinghub.sandbox.registry import InvalidValue
+from scrapinghub.sandbox.spiders import InvalidValue
 
 CANCEL_LIMIT = 1000
 """Most keys in one cancel request."""

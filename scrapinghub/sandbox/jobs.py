@@ -16,8 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from scrapinghub.sandbox import activity, registry, settings
-from scrapinghub.sandbox.registry import MAX_ID, InvalidValue, project_ids, storable
+from scrapinghub.sandbox import activity, settings, spiders
+from scrapinghub.sandbox.projects import project_ids
+from scrapinghub.sandbox.spiders import MAX_ID, InvalidValue, storable
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -126,7 +127,8 @@ FROM jobs j JOIN spiders s ON s.project = j.project AND s.id = j.spider
 
 def from_row(row: tuple[Any, ...]) -> Job:
     """Build a job from a row of `SELECT`."""
-    return Job(*row[:8], json.loads(row[8]))
+    row_id, project, spider_id, number, spider, state, ts, token, meta = row
+    return Job(row_id, project, spider_id, number, spider, state, ts, token, json.loads(meta))
 
 
 def fetch(connection: sqlite3.Connection, project: int, spider: int, number: int) -> Job | None:
@@ -291,7 +293,7 @@ def create(
 
     Args:
         connection: A connection inside a write transaction.
-        project: The project's id; the project is created when it is new.
+        project: The project's id.
         spider: The spider's name; the spider is created when it is new.
         fields: Metadata of the job.
         state: The state in which it begins.
@@ -311,8 +313,8 @@ def create(
             raise InvalidValue(f'{name} of a new job is given by the queue')
     if fields.get('project', project) != project:
         raise InvalidValue(f'project should be {project}, the project of this queue')
-    spider_id = registry.ensure_spider(connection, project, spider, now)
-    number = registry.next_job_number(connection, project, spider_id)
+    spider_id = spiders.ensure_spider(connection, project, spider, now)
+    number = spiders.next_job_number(connection, project, spider_id)
     unique_key = _text_of(unique)
     if unique_key is not None and _is_active(connection, project, unique_key):
         return None

@@ -9,7 +9,7 @@ from typing import Any
 from scrapinghub.sandbox.http import Call
 from scrapinghub.sandbox.joblist import JobFilter
 from scrapinghub.sandbox.jobs import STATES, parse_key
-from scrapinghub.sandbox.registry import InvalidValue
+from scrapinghub.sandbox.spiders import InvalidValue
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import json
 import sqlite3
 from typing import Any
 
-from scrapinghub.sandbox.registry import InvalidValue, storable
+from scrapinghub.sandbox.spiders import InvalidValue, storable
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS project_settings (

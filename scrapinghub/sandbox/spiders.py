@@ -1,4 +1,4 @@
-"""Projects and spiders: which exist, under which ids; the spiders' tags and job numbers.
+"""Spiders: their ids, tags, job numbers, and the version of the code deployed to their project.
 
 Functions over a connection. The caller decides about transactions: whatever writes must run inside ``Store.write()``.
 """
@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS projects (
-    position INTEGER PRIMARY KEY,
-    id INTEGER NOT NULL UNIQUE,
-    version TEXT
+CREATE TABLE IF NOT EXISTS versions (
+    project INTEGER PRIMARY KEY,
+    version TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS spiders (
     project INTEGER NOT NULL,
@@ -59,33 +58,14 @@ def storable(text: str) -> bool:
     return True
 
 
-def project_exists(connection: sqlite3.Connection, project: int) -> bool:
-    """Tell whether a project is known."""
-    if not 0 <= project <= MAX_ID:
-        return False
-    return connection.execute('SELECT 1 FROM projects WHERE id = ?', (project,)).fetchone() is not None
-
-
-def ensure_project(connection: sqlite3.Connection, project: int) -> None:
-    """Create a project unless it exists."""
-    if not 0 < project <= MAX_ID:
-        raise InvalidValue(f'project id {project} is out of range')
-    connection.execute('INSERT OR IGNORE INTO projects (id) VALUES (?)', (project,))
-
-
-def project_ids(connection: sqlite3.Connection) -> list[int]:
-    """List the projects in the order of their creation."""
-    return [row[0] for row in connection.execute('SELECT id FROM projects ORDER BY position').fetchall()]
-
-
 def set_version(connection: sqlite3.Connection, project: int, version: str) -> None:
     """Remember the version of the code deployed to a project: every spider of it shows this version."""
-    connection.execute('UPDATE projects SET version = ? WHERE id = ?', (version, project))
+    connection.execute('INSERT OR REPLACE INTO versions VALUES (?, ?)', (project, version))
 
 
 _SPIDER = """
-SELECT s.project, s.id, s.name, s.tags, p.version, s.created, s.modified
-FROM spiders s LEFT JOIN projects p ON p.id = s.project
+SELECT s.project, s.id, s.name, s.tags, v.version, s.created, s.modified
+FROM spiders s LEFT JOIN versions v ON v.project = s.project
 """
 
 
@@ -94,7 +74,7 @@ def _spider(row: tuple[Any, ...]) -> Spider:
     return Spider(project, number, name, json.loads(tags), version, created, modified)
 
 
-def spiders(connection: sqlite3.Connection, project: int) -> list[Spider]:
+def of_project(connection: sqlite3.Connection, project: int) -> list[Spider]:
     """List the spiders of a project in the order of their ids."""
     return [_spider(row) for row in connection.execute(_SPIDER + 'WHERE s.project = ? ORDER BY s.id', (project,))]
 
@@ -116,7 +96,7 @@ def spider_id(connection: sqlite3.Connection, project: int, name: str) -> int | 
 
 
 def ensure_spider(connection: sqlite3.Connection, project: int, name: object, now: int) -> int:
-    """Return the id of a spider, creating the spider (and its project) when it is new.
+    """Return the id of a spider, creating the spider when it is new.
 
     Raises:
         InvalidValue: The name is not a non-empty string.
@@ -126,7 +106,6 @@ def ensure_spider(connection: sqlite3.Connection, project: int, name: object, no
     known = spider_id(connection, project, name)
     if known is not None:
         return known
-    ensure_project(connection, project)
     number: int = connection.execute(
         'SELECT COALESCE(MAX(id), 0) + 1 FROM spiders WHERE project = ?', (project,)
     ).fetchone()[0]
