@@ -1,0 +1,1 @@
+"""How a call reaches the wire: one session, one retry loop, one codec, streams and uploads. Knows no endpoint."""

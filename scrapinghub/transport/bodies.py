@@ -1,0 +1,179 @@
+"""The body of an answer: read as it arrives, unpacked with bounded output, complete only when its framing says so."""
+
+from __future__ import annotations
+
+import http.client
+import zlib
+from collections.abc import Iterator
+
+import requests
+import urllib3
+from urllib3 import exceptions as urllib3_errors
+
+READ_SIZE = 64 * 1024
+UNPACKED_SIZE = 256 * 1024
+
+
+class Inflater:
+    """Unpack a gzip or deflate stream piece by piece; several gzip members may follow one another.
+
+    Args:
+        encoding: The ``Content-Encoding`` of the body.
+
+    Attributes:
+        finished: Whether the end mark of the stream has been seen, and nothing has followed it.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        self._gzip = encoding != 'deflate'
+        # 32 + MAX_WBITS recognises gzip and zlib by their header; deflate without any header is tried second.
+        self._wbits = 32 + zlib.MAX_WBITS
+        self._inflate = zlib.decompressobj(self._wbits)
+        self._started = False
+        self.finished = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what ``data`` unpacks to, in pieces of limited size.
+
+        Raises:
+            zlib.error: The stream is damaged.
+        """
+        while True:
+            if self.finished:
+                # Zeros may pad the last member.
+                data = data.lstrip(b'\0')
+                if not data:
+                    return
+                self._inflate = zlib.decompressobj(self._wbits)
+                self.finished = False
+            piece = self._unpack(data)
+            self._started = True
+            if piece:
+                yield piece
+            data = self._inflate.unconsumed_tail
+            if self._inflate.eof:
+                self.finished = True
+                data = self._inflate.unused_data
+            elif not data and len(piece) < UNPACKED_SIZE:
+                # A full piece may leave output inside zlib that asks for no more input.
+                return
+
+    def _unpack(self, data: bytes) -> bytes:
+        try:
+            return self._inflate.decompress(data, UNPACKED_SIZE)
+        except zlib.error:
+            if self._gzip or self._started:
+                raise
+            self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+            return self._inflate.decompress(data, UNPACKED_SIZE)
+
+
+class Body:
+    """The body of one answer.
+
+    Args:
+        response: An answer of ``requests`` made with ``stream=True`` and not read yet.
+
+    Attributes:
+        received: Bytes read from the connection.
+        ambiguous: After the end: True if nothing tells a complete body from one that was cut (no length, no chunks, no
+            compression: the server just closed the connection).
+    """
+
+    def __init__(self, response: requests.Response) -> None:
+        self._response = response
+        self.received = 0
+        self.ambiguous = False
+        # Stand-ins (recorded or mocked answers) keep headers that no longer fit their bodies: only what came over a
+        # connection is held to its framing.
+        original = getattr(response.raw, '_original_response', None)
+        self._real = type(original) is http.client.HTTPResponse
+        self._encoding = response.headers.get('Content-Encoding', '').strip().lower()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the pieces of the unpacked body as they arrive.
+
+        Raises:
+            requests.RequestException: The connection broke, the body ended early, or its compression is damaged.
+        """
+        pieces = self._raw_pieces()
+        if self._encoding in ('', 'identity'):
+            yield from pieces
+            if self._real and not self._framed():
+                self.ambiguous = True
+            return
+        if self._encoding not in ('gzip', 'x-gzip', 'deflate'):
+            raise requests.exceptions.ContentDecodingError(
+                f'the answer is compressed with {self._encoding!r}, which was not offered', response=self._response
+            )
+        first = next(pieces, b'')
+        if not self._real and not first.startswith((b'\x1f\x8b', b'\x78')):
+            yield first
+            yield from pieces
+            return
+        inflater = Inflater(self._encoding)
+        try:
+            yield from inflater.feed(first)
+            for piece in pieces:
+                yield from inflater.feed(piece)
+        except zlib.error as error:
+            raise requests.exceptions.ContentDecodingError(
+                f'the compression of the answer is damaged: {error}', response=self._response
+            ) from error
+        if not inflater.finished and (self.received or (self._real and not self._framed())):
+            raise self._broken('the compressed answer ended before its end mark')
+
+    def read(self, limit: int) -> bytes:
+        """Return the whole body, or its first ``limit`` bytes if it is longer.
+
+        Raises:
+            requests.RequestException: As in iteration.
+        """
+        parts: list[bytes] = []
+        size = 0
+        for piece in self:
+            parts.append(piece)
+            size += len(piece)
+            if size > limit:
+                break
+        return b''.join(parts)[:limit]
+
+    def _framed(self) -> bool:
+        raw = self._response.raw
+        return bool(getattr(raw, 'chunked', False)) or self._length() is not None
+
+    def _length(self) -> int | None:
+        value = self._response.headers.get('Content-Length', '')
+        return int(value) if value.isdigit() and not getattr(self._response.raw, 'chunked', False) else None
+
+    def _raw_pieces(self) -> Iterator[bytes]:
+        raw = self._response.raw
+        if raw is None:
+            yield self._response.content
+            return
+        try:
+            while True:
+                if self._real:
+                    # read1 returns what has arrived; read would wait until its size is full.
+                    piece = raw.read1(READ_SIZE, decode_content=False)
+                elif isinstance(raw, urllib3.BaseHTTPResponse):
+                    piece = raw.read(READ_SIZE, decode_content=False)
+                else:
+                    piece = raw.read(READ_SIZE)
+                if not piece:
+                    break
+                self.received += len(piece)
+                yield piece
+        except urllib3_errors.ReadTimeoutError as error:
+            raise requests.ReadTimeout(error, response=self._response) from error
+        except urllib3_errors.SSLError as error:
+            raise requests.exceptions.SSLError(error, response=self._response) from error
+        except (urllib3_errors.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+            # ValueError: urllib3 meets a connection that was closed under it.
+            raise self._broken(f'the connection broke: {error}') from error
+        length = self._length()
+        if self._real and length is not None and self.received < length and self._response.request.method != 'HEAD':
+            raise self._broken(f'{self.received} of {length} bytes arrived')
+
+    def _broken(self, text: str) -> requests.exceptions.ChunkedEncodingError:
+        return requests.exceptions.ChunkedEncodingError(text, response=self._response)

@@ -1,0 +1,357 @@
+"""Bytes to records and back: JSON, JSON lines and MessagePack. Pure and incremental, no I/O.
+
+A decoder is fed pieces of a body and gives back the records that they complete. It never raises while records are still
+to be handed on: what it cannot decode is kept in ``error`` and ends it.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
+from functools import cache
+from typing import Any, Protocol
+
+import msgpack
+
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+
+JSON = 'application/json'
+JSON_LINES = 'application/x-jsonlines'
+MSGPACK = 'application/x-msgpack'
+
+
+class Malformed(ValueError):
+    """A piece of a body is not what its format promises."""
+
+
+class Decoder(Protocol):
+    """Turns the pieces of one body into records."""
+
+    error: Malformed | None
+
+    def feed(self, data: bytes) -> list[Any]:
+        """Return the records that ``data`` completes; none once ``error`` is set."""
+        ...
+
+    def finish(self) -> list[Any]:
+        """Return what the end of the body completes; set ``error`` if it ends inside a record."""
+        ...
+
+
+class JsonLinesDecoder:
+    r"""Decode one JSON value a line; lines end with the byte ``\n`` only, empty ones are skipped.
+
+    Args:
+        max_record: Largest line, in bytes.
+    """
+
+    def __init__(self, max_record: int = MAX_RECORD_BYTES) -> None:
+        self.error: Malformed | None = None
+        self._max_record = max_record
+        self._decode = _lines_decoder()
+        self._parts: list[bytes] = []
+        self._held = 0
+
+    def feed(self, data: bytes) -> list[Any]:
+        """Return the records of all lines that ``data`` completes."""
+        if self.error is not None:
+            return []
+        end = data.rfind(b'\n') + 1
+        if not end:
+            self._hold(data)
+            return []
+        block = data[:end]
+        if self._parts:
+            block = b''.join((*self._parts, block))
+            self._parts.clear()
+            self._held = 0
+        records = self._decode_block(block)
+        if end < len(data):
+            self._hold(data[end:])
+        return records
+
+    def finish(self) -> list[Any]:
+        """Return the last record, if the body does not end with a line feed."""
+        if self.error is not None or not self._parts:
+            return []
+        block = b''.join(self._parts)
+        self._parts.clear()
+        return self._decode_block(block)
+
+    def _hold(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._held += len(data)
+        if self._held > self._max_record:
+            self._parts.clear()
+            self.error = Malformed(f'a record is larger than {self._max_record} bytes')
+
+    def _decode_block(self, block: bytes) -> list[Any]:
+        records: list[Any] = []
+        try:
+            self._decode(block, records)
+        except (ValueError, RecursionError) as error:
+            # ``records`` holds what came before the bad line.
+            self.error = Malformed(f'not a line of JSON: {error}')
+            self.error.__cause__ = error
+        return records
+
+
+def _decode_block_in_one_scan(block: bytes, records: list[Any]) -> None:
+    """Append the values of a block of lines: decoded to text once, and scanned from value to value."""
+    try:
+        text = block.decode()
+    except UnicodeDecodeError:
+        return _decode_line_by_line(block, records)
+    append, scan = records.append, _scanner()
+    position, end = 0, len(text)
+    try:
+        while position < end:
+            value, position = scan(text, position)
+            if text[position] != '\n':
+                break
+            append(value)
+            position += 1
+    except (StopIteration, ValueError, IndexError, RecursionError):
+        position = -1
+    if position < end or len(records) != text.count('\n'):
+        # Blank lines, no last line feed, white space around a value, or damage: rare, and told apart slowly.
+        records.clear()
+        _decode_line_by_line(block, records)
+
+
+@cache
+def _scanner() -> Callable[[str, int], tuple[Any, int]]:
+    """Return the scanner inside the decoder of the standard library; the type stubs do not know it."""
+    scan: Callable[[str, int], tuple[Any, int]] = vars(json.JSONDecoder())['scan_once']
+    return scan
+
+
+def _decode_line_by_line(block: bytes, records: list[Any]) -> None:
+    # On a bad line ``extend`` keeps what came before it.
+    records.extend(json.loads(line.decode()) for line in block.split(b'\n') if line.strip())
+
+
+
+
+@cache
+def _lines_decoder() -> Callable[[bytes, list[Any]], None]:
+    """Return the fastest decoder of a block of lines that agrees with the standard library."""
+    try:
+        import msgspec  # the extra ``fast``, not loaded before the first JSON answer
+    except ImportError:
+        return _decode_block_in_one_scan
+
+    decode_lines = msgspec.json.Decoder().decode_lines
+
+    def decode(block: bytes, records: list[Any]) -> None:
+        try:
+            records.extend(decode_lines(block))
+        except (ValueError, RecursionError, msgspec.MsgspecError):
+            # It refuses what the standard library accepts (NaN, lone surrogates, deep nesting); both agree elsewhere.
+            records.clear()
+            _decode_line_by_line(block, records)
+
+    return decode
+
+
+_PIECE = 1024 * 1024
+# A lying length makes the unpacker reserve room for that many elements: 8 MiB at this limit.
+_MAX_ELEMENTS = 1024 * 1024
+
+
+class MsgpackDecoder:
+    """Decode concatenated MessagePack values.
+
+    Args:
+        max_record: Largest value, in bytes.
+    """
+
+    def __init__(self, max_record: int = MAX_RECORD_BYTES) -> None:
+        self.error: Malformed | None = None
+        self._max_record = max_record
+        # The buffer holds an unfinished record beside the piece that continues it.
+        self._unpacker = msgpack.Unpacker(
+            raw=False,
+            strict_map_key=False,
+            max_buffer_size=max_record + _PIECE,
+            max_str_len=max_record,
+            max_bin_len=max_record,
+            max_ext_len=max_record,
+            max_array_len=_MAX_ELEMENTS,
+            max_map_len=_MAX_ELEMENTS,
+        )
+        self._fed = 0
+
+    def feed(self, data: bytes) -> list[Any]:
+        """Return the values that ``data`` completes."""
+        records: list[Any] = []
+        for start in range(0, len(data), _PIECE):
+            if self.error is None:
+                self._take(data[start:start + _PIECE], records)
+        return records
+
+    def _take(self, data: bytes, records: list[Any]) -> None:
+        try:
+            self._unpacker.feed(data)
+            self._fed += len(data)
+            # On an error ``extend`` keeps what came before it.
+            records.extend(self._unpacker)
+        except msgpack.exceptions.BufferFull as error:
+            self._fail(f'a record is larger than {self._max_record} bytes', error)
+        except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
+            self._fail(f'not MessagePack: {error}', error)
+
+    def finish(self) -> list[Any]:
+        """Return nothing: a value is complete with its last byte; set ``error`` if one is not."""
+        if self.error is None and self._unpacker.tell() != self._fed:
+            self.error = Malformed('the body ends inside a MessagePack value')
+        return []
+
+    def _fail(self, message: str, cause: Exception) -> None:
+        self.error = Malformed(message)
+        self.error.__cause__ = cause
+
+
+class JsonDecoder:
+    """Decode a body that is one JSON value; the elements of an array are its records.
+
+    Args:
+        max_record: Largest body, in bytes.
+        spread: Whether the elements of an array are records of their own.
+    """
+
+    def __init__(self, max_record: int = MAX_RECORD_BYTES, *, spread: bool = False) -> None:
+        self.error: Malformed | None = None
+        self._max_record = max_record
+        self._spread = spread
+        self._parts: list[bytes] = []
+        self._held = 0
+
+    def feed(self, data: bytes) -> list[Any]:
+        """Keep ``data``; the value is complete only at the end."""
+        self._held += len(data)
+        if self._held > self._max_record and self.error is None:
+            self._parts.clear()
+            self.error = Malformed(f'the value is larger than {self._max_record} bytes')
+        if self.error is None:
+            self._parts.append(data)
+        return []
+
+    def finish(self) -> list[Any]:
+        """Return the value as a list of one, or its elements; an empty body has none."""
+        body = b''.join(self._parts)
+        self._parts.clear()
+        if self.error is not None or not body.strip():
+            return []
+        try:
+            value = decode_json(body)
+        except Malformed as error:
+            # Mocks label lines as one value.
+            lines = JsonLinesDecoder(self._max_record)
+            records = lines.feed(body) + lines.finish()
+            if lines.error is not None or b'\n' not in body.strip():
+                self.error = error
+                return []
+            return records
+        return value if self._spread and isinstance(value, list) else [value]
+
+
+def decode_json(body: bytes) -> Any:
+    """Decode one JSON value.
+
+    Raises:
+        Malformed: The bytes are not JSON.
+    """
+    try:
+        return json.loads(body.decode())
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f'not JSON: {error}') from error
+
+
+def decoder_for(content_type: str | None, *, asked: str, max_record: int = MAX_RECORD_BYTES) -> Decoder:
+    """Return a new decoder for an answer.
+
+    Args:
+        content_type: Header of the answer; None or a type that says nothing (``text/plain``) means what was asked for.
+        asked: Content type that was asked for.
+        max_record: Largest record, in bytes.
+
+    Returns:
+        A decoder.
+
+    Raises:
+        Malformed: The type is one that no call asks for, such as ``text/html``.
+    """
+    kind = (content_type or '').partition(';')[0].strip().lower()
+    if kind == MSGPACK or kind == 'application/msgpack':
+        return MsgpackDecoder(max_record)
+    if kind in (JSON_LINES, 'application/jsonlines', 'application/x-ndjson'):
+        return JsonLinesDecoder(max_record)
+    if kind == JSON:
+        return JsonDecoder(max_record, spread=asked != JSON)
+    if kind == 'text/plain':
+        return JsonDecoder(max_record) if asked == JSON else JsonLinesDecoder(max_record)
+    if kind in ('', 'application/octet-stream'):
+        return decoder_for(asked, asked=asked, max_record=max_record)
+    raise Malformed(f'the answer is {kind}, not records')
+
+
+def encode_json(value: Any) -> str:
+    """Return one value as JSON text, with what JSON does not know replaced by :func:`jsondefault`.
+
+    Raises:
+        ValueError: The value holds NaN or an infinity, or refers to itself.
+    """
+    try:
+        return _encode(value)
+    except ValueError as error:
+        raise ValueError(f'cannot be sent as JSON: {error}') from error
+
+
+
+
+def encode_lines(values: Iterable[Any]) -> bytes:
+    """Return values as JSON lines, without a final line feed."""
+    return '\n'.join(map(encode_json, values)).encode()
+
+
+EPOCH = datetime(1970, 1, 1)
+
+
+def jsondefault(value: Any) -> Any:
+    """Return what stands for a value that JSON does not know.
+
+    Args:
+        value: A datetime becomes milliseconds since the epoch (a zone-aware one is converted to UTC first); any other
+            object becomes its ``str()``.
+
+    Returns:
+        A float or a string.
+
+    Example:
+        >>> from datetime import datetime
+        >>> jsondefault(datetime(2016, 10, 18, 1, 2, 3, 456000))
+        1476752523456.0
+    """
+    if isinstance(value, datetime):
+        if value.tzinfo is not None:
+            value = value.astimezone(timezone.utc).replace(tzinfo=None)
+        delta = value - EPOCH
+        return float(delta.days * 86_400_000 + delta.seconds * 1000) + float(delta.microseconds // 1000)
+    if isinstance(value, (bytes, bytearray, set, frozenset)):
+        _warn_once()
+    return str(value)
+
+
+@cache
+def _warn_once() -> None:
+    warnings.warn(
+        'bytes and sets are not JSON values and are stored as their str(): decode bytes, and make lists of sets, '
+        'before writing them (this is said once)',
+        stacklevel=4,
+    )
+
+
+_encode = json.JSONEncoder(allow_nan=False, default=jsondefault).encode
