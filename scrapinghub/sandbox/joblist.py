@@ -7,7 +7,7 @@ page through a long history.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,8 +107,8 @@ def _place(connection: sqlite3.Connection, key: str | None) -> tuple[int, int] |
     return row
 
 
-def page(connection: sqlite3.Connection, which: JobFilter, *, start: int = 0, count: int = -1) -> list[Job]:
-    """Return matching jobs, the newest first by the time of entering their state.
+def row_ids(connection: sqlite3.Connection, which: JobFilter, *, start: int = 0, count: int = -1) -> list[int]:
+    """Return the row ids of matching jobs, the newest first by the time of entering their state.
 
     Args:
         connection: A connection.
@@ -125,12 +125,27 @@ def page(connection: sqlite3.Connection, which: JobFilter, *, start: int = 0, co
     parameters: list[Any] = []
     for state in which.states:
         parameters += [*values, state]
-    rows = connection.execute(
-        f'{SELECT} JOIN ({walks} ORDER BY 1 DESC, 2 DESC LIMIT ? OFFSET ?) k ON k.id = j.id '
-        'ORDER BY j.ts DESC, j.entered DESC',
-        [*parameters, count, start],
-    ).fetchall()
-    return [from_row(row) for row in rows]
+    rows = connection.execute(f'{walks} ORDER BY 1 DESC, 2 DESC LIMIT ? OFFSET ?', [*parameters, count, start])
+    return [row[2] for row in rows.fetchall()]
+
+
+def by_row_id(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Job]:
+    """Return the jobs with these row ids in this order, without those that were removed meanwhile."""
+    rows = connection.execute(f'{SELECT} WHERE j.id IN ({", ".join(map(str, ids))})').fetchall()
+    found = {row[0]: from_row(row) for row in rows}
+    return [found[row_id] for row_id in ids if row_id in found]
+
+
+def page(connection: sqlite3.Connection, which: JobFilter, *, start: int = 0, count: int = PAGE) -> list[Job]:
+    """Return matching jobs, the newest first by the time of entering their state.
+
+    Args:
+        connection: A connection.
+        which: The filter.
+        start: How many to skip.
+        count: At most that many.
+    """
+    return by_row_id(connection, row_ids(connection, which, start=start, count=count))
 
 
 def total(connection: sqlite3.Connection, which: JobFilter) -> int:

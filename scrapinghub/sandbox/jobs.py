@@ -308,11 +308,10 @@ def create(
         InvalidValue: Something in the request cannot be accepted; the transaction must be rolled back.
     """
     state = _check_state(state)
-    for name in ('key', '_key', 'auth'):
-        if name in fields:
-            raise InvalidValue(f'{name} of a new job is given by the queue')
-    if fields.get('project', project) != project:
-        raise InvalidValue(f'project should be {project}, the project of this queue')
+    fixed = {'project': project, 'spider': spider, 'state': state}
+    for name in _FIXED:
+        if name in fields and (name not in fixed or fields[name] != fixed[name]):
+            raise InvalidValue(f'{name} of a new job cannot be given as metadata')
     spider_id = spiders.ensure_spider(connection, project, spider, now)
     number = spiders.next_job_number(connection, project, spider_id)
     unique_key = _text_of(unique)

@@ -58,9 +58,15 @@ def storable(text: str) -> bool:
     return True
 
 
-def set_version(connection: sqlite3.Connection, project: int, version: str) -> None:
+def version(connection: sqlite3.Connection, project: int) -> str | None:
+    """Return the version of the code deployed to a project, None when nothing was deployed."""
+    row = connection.execute('SELECT version FROM versions WHERE project = ?', (project,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def set_version(connection: sqlite3.Connection, project: int, name: str) -> None:
     """Remember the version of the code deployed to a project: every spider of it shows this version."""
-    connection.execute('INSERT OR REPLACE INTO versions VALUES (?, ?)', (project, version))
+    connection.execute('INSERT OR REPLACE INTO versions VALUES (?, ?)', (project, name))
 
 
 _SPIDER = """
@@ -79,7 +85,7 @@ def of_project(connection: sqlite3.Connection, project: int) -> list[Spider]:
     return [_spider(row) for row in connection.execute(_SPIDER + 'WHERE s.project = ? ORDER BY s.id', (project,))]
 
 
-def find_spider(connection: sqlite3.Connection, project: int, number: int) -> Spider | None:
+def find(connection: sqlite3.Connection, project: int, number: int) -> Spider | None:
     """Return the spider with this id, or None."""
     if not 0 <= number <= MAX_ID:
         return None
@@ -123,9 +129,7 @@ def next_job_number(connection: sqlite3.Connection, project: int, spider: int) -
     return int(row[0])
 
 
-def retag_spider(
-    connection: sqlite3.Connection, spider: Spider, add: list[str], remove: list[str], now: int
-) -> Spider:
+def retag(connection: sqlite3.Connection, spider: Spider, add: list[str], remove: list[str], now: int) -> Spider:
     """Change the tags of a spider: kept ones first, new ones after them, none twice."""
     tags = retagged(spider.tags, add, remove)
     connection.execute(
