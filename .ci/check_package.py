@@ -39,7 +39,8 @@ if not version == scrapinghub.__version__ == importlib.metadata.version('scrapin
 def run(*command: str | Path, cwd: Path) -> None:
     """Run one command, showing it; fail when it fails."""
     print('>', *command, flush=True)
-    subprocess.run([str(part) for part in command], cwd=cwd, check=True)
+    if subprocess.run([str(part) for part in command], cwd=cwd, check=False).returncode != 0:
+        raise SystemExit(f'failed: {command[0]} {command[1]} …')
 
 
 def package_files() -> set[str]:
