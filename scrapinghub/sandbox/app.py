@@ -11,7 +11,22 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import BaseConverter, Map, Rule, ValidationError
 from werkzeug.wrappers import Request
 
-from scrapinghub.sandbox import auth, projects, system
+from scrapinghub.sandbox import (
+    activity,
+    auth,
+    dash,
+    dashprojects,
+    directory,
+    jobdata,
+    jobmeta,
+    jobqueue,
+    jobs,
+    projects,
+    records,
+    settings,
+    spiders,
+    system,
+)
 from scrapinghub.sandbox.http import Call, Personality, Reply, ServiceError
 from scrapinghub.sandbox.projects import Projects
 from scrapinghub.sandbox.server import RAW_PATH
@@ -23,9 +38,11 @@ Handler = Callable[..., Reply]
 Route = tuple[str, tuple[str, ...], Handler]
 
 #: The modules whose ``ROUTES`` are served.
-FAMILIES: tuple[Any, ...] = (system,)
+FAMILIES: tuple[Any, ...] = (system, activity, jobdata, jobqueue, jobmeta, directory, dash, dashprojects)
 #: The tables of the store.
-SCHEMAS = (projects.SCHEMA,)
+SCHEMAS = tuple(
+    module.SCHEMA for module in (projects, spiders, settings, jobs, records, activity, dashprojects)
+)
 
 #: First path segments of the two programs behind the storage host; the dash has a base path of its own.
 STORAGE = frozenset(('items', 'logs', 'requests', 'samples', 'collections', 'hcf', 'activity', 'system'))
@@ -113,7 +130,7 @@ class App:
     def _dispatch(self, call: Call, path: str, segments: list[str]) -> Reply:
         request = call.request
         if path.rstrip('/') not in OPEN and call.personality is not Personality.OTHER:
-            call.caller = auth.identify(request, self.apikey)
+            call.caller = auth.identify(self.store.read(), request, self.apikey)
             if call.caller is None:
                 call.fail(401)
             if not auth.permitted(call.caller, segments):

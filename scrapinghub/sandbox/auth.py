@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hmac
 import re
+import sqlite3
 
 from werkzeug.wrappers import Request
 
+from scrapinghub.sandbox import jobs
 from scrapinghub.sandbox.http import Identity
 
 #: The user whom the API key stands for, as in the recordings.
 ADMIN = 'admin'
-JOB_KEY = re.compile(r'[0-9]+/[0-9]+/[0-9]+')
+JOB_KEY = re.compile(r'[0-9]{1,18}/[0-9]{1,18}/[0-9]{1,18}')
 #: First path segments whose second, third and fourth name a job's own data.
 JOB_DATA = frozenset(('items', 'logs', 'requests', 'samples', 'jobs'))
 #: First path segments whose second names a project that its jobs may use.
@@ -23,19 +25,23 @@ def same(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode('utf-8', 'surrogatepass'), expected.encode('utf-8', 'surrogatepass'))
 
 
-def identify(request: Request, apikey: str) -> Identity | None:
+def identify(connection: sqlite3.Connection, request: Request, apikey: str) -> Identity | None:
     """Return who sent the request, ``None`` for absent or wrong credentials.
 
     Args:
+        connection: A connection, to look up the token of a job.
         request: The request.
         apikey: The API key that opens everything.
     """
     authorization = request.authorization
-    user = ''
+    user = password = ''
     if authorization is not None and authorization.type == 'basic':
-        user = authorization.username or ''
+        user, password = authorization.username or '', authorization.password or ''
     if not user:
         user = request.args.get('apikey', '')
+    if JOB_KEY.fullmatch(user):
+        token = jobs.job_token(connection, user)
+        return Identity(user, job=user) if token is not None and same(password, token) else None
     if user and same(user, apikey):
         return Identity(ADMIN)
     return None
