@@ -21,7 +21,7 @@ PACKAGE = 'scrapinghub'
 # From the ground up: a module imports modules of its own layer and of the layers before it. The first pattern that fits
 # a module places it.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ('scrapinghub.exceptions', 'scrapinghub.transport.codec'),
+    ('scrapinghub.exceptions', 'scrapinghub.transport.codec', 'scrapinghub.transport.paths'),
     ('scrapinghub.transport.retries', 'scrapinghub.transport.bodies'),
     ('scrapinghub.transport.session',),
     ('scrapinghub.transport.streams', 'scrapinghub.transport.uploads'),
@@ -48,10 +48,10 @@ LEAVES = ('scrapinghub.hubstorage', 'scrapinghub.hubstorage.*', 'scrapinghub.leg
 # Shares no line with the rest, so that client and server are checked against each other.
 ISLAND = ('scrapinghub.sandbox', 'scrapinghub.sandbox.*')
 
-ON_THE_WIRE = ('scrapinghub.transport.session', 'scrapinghub.transport.bodies', 'scrapinghub.transport.retries')
+ON_THE_WIRE = tuple(f'scrapinghub.transport.{name}' for name in ('session', 'bodies', 'retries', 'dash'))
 # Which module may import which library.
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    # Only `session` sends; the other two sort the errors of these libraries.
+    # Most of these only sort the library's errors: see SENDERS.
     'requests': (*ON_THE_WIRE, 'scrapinghub.exceptions', *LEAVES),
     'urllib3': (*ON_THE_WIRE, 'scrapinghub.exceptions'),
     'retrying': ('scrapinghub.transport.retries',),
@@ -62,6 +62,10 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     'werkzeug': ISLAND,
     'pytest': ('scrapinghub.sandbox.pytest_plugin',),
 }
+
+# What sends a request past the transport, and the one module that makes a session.
+SENDERS = ('delete', 'get', 'head', 'options', 'patch', 'post', 'put', 'request', 'Session', 'session', 'PoolManager')
+SENDER = ('scrapinghub.transport.session',)
 
 # What starts a thread, and where that may happen.
 THREAD_STARTERS = ('Thread', 'Timer', 'ThreadPoolExecutor', 'ThreadingMixIn', 'ThreadingHTTPServer', 'start_new_thread')
@@ -186,6 +190,20 @@ def check_libraries(module: Module) -> Iterator[str]:
             yield f'{module.name}:{found.line} imports {library}, which belongs to {", ".join(LIBRARIES[library])}'
 
 
+def check_senders(module: Module) -> Iterator[str]:
+    """Find requests that go out, and sessions that are made, beside the one of the transport."""
+    if fits(module.name, SENDER):
+        return
+    for found in imports(module):
+        if found.target.partition('.')[0] in ('requests', 'urllib3') and set(found.names) & set(SENDERS):
+            yield f'{module.name}:{found.line} imports {", ".join(found.names)} from {found.target}'
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in SENDERS:
+            owner = ast.unparse(node.func.value)
+            if owner in ('requests', 'requests.sessions', 'urllib3'):
+                yield f'{module.name}:{node.lineno} calls {owner}.{node.func.attr}'
+
+
 def check_threads(module: Module) -> Iterator[str]:
     """Find threads that start outside the modules that own them."""
     if fits(module.name, THREAD_OWNERS):
@@ -253,7 +271,14 @@ def check_docstrings(module: Module) -> Iterator[str]:
 
 
 Check = Callable[[Module], Iterator[str]]
-CHECKS: tuple[Check, ...] = (check_layers, check_libraries, check_threads, check_private_names, check_docstrings)
+CHECKS: tuple[Check, ...] = (
+    check_layers,
+    check_libraries,
+    check_senders,
+    check_threads,
+    check_private_names,
+    check_docstrings,
+)
 
 
 @pytest.mark.parametrize('check', CHECKS, ids=lambda check: check.__name__)
@@ -281,6 +306,9 @@ BAD_SOURCES: list[tuple[Check, str, str]] = [
     (check_libraries, 'scrapinghub.client.items', 'import requests'),
     (check_libraries, 'scrapinghub.client.items', 'def late():\n    from msgpack import Unpacker'),
     (check_libraries, 'scrapinghub.transport.session', 'import httpx'),
+    (check_senders, 'scrapinghub.hubstorage.client', 'import requests\nrequests.Session()'),
+    (check_senders, 'scrapinghub.legacy', 'import requests\nrequests.get("https://example.com")'),
+    (check_senders, 'scrapinghub.legacy', 'from requests import Session'),
     (check_threads, 'scrapinghub.transport.session', 'import threading\nthreading.Thread(target=print).start()'),
     (check_threads, 'scrapinghub.client.jobs', 'from threading import Timer\nTimer(1, print)'),
     (check_private_names, 'scrapinghub.client.jobs', 'client._session.get()'),
@@ -299,6 +327,7 @@ GOOD_SOURCES: list[tuple[Check, str, str]] = [
     (check_layers, 'scrapinghub.client', 'def late():\n    from scrapinghub.hubstorage import HubstorageClient'),
     (check_layers, 'scrapinghub.client.jobs', 'if TYPE_CHECKING:\n    from .projects import Project'),
     (check_libraries, 'scrapinghub.transport.session', 'import json\nimport requests.adapters'),
+    (check_senders, 'scrapinghub.legacy', 'import requests\ntry: pass\nexcept requests.Timeout: pass'),
     (check_threads, 'scrapinghub.transport.session', 'import threading\nthreading.Lock()'),
     (check_private_names, 'scrapinghub.client.jobs', 'self._client.transport.__class__'),
     (check_docstrings, 'scrapinghub.client.jobs', '"""Doc."""\ndef get():\n    """Process it."""\ndef _own(): pass'),
