@@ -176,7 +176,7 @@ class Transport:
     Args:
         credentials: User and password; None to send none.
         endpoints: Base URLs.
-        timeout: Seconds for opening a connection, and for each wait for bytes.
+        timeout: Seconds for opening a connection, and for each wait for bytes; None for no limit.
         retries: How often and how long to repeat.
         user_agent: Header of the same name for storage and job queue.
         dash_user_agent: The same for the dash.
@@ -190,7 +190,7 @@ class Transport:
         credentials: Credentials | None,
         endpoints: Endpoints,
         *,
-        timeout: float = DEFAULT_TIMEOUT,
+        timeout: float | None = DEFAULT_TIMEOUT,
         retries: RetrySettings | None = None,
         user_agent: str,
         dash_user_agent: str | None = None,
@@ -234,6 +234,11 @@ class Transport:
         if 'session' in self.__dict__:
             for adapter in self.session.adapters.values():
                 adapter.close()
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a whole value, or one record of a stream, may take to arrive."""
+        return float('inf') if self.timeout is None else BODY_TIMEOUTS * self.timeout
 
     def url(self, path: Path, *, dash: bool = False) -> str:
         """Return the address of a path of the storage server or job queue, or of the dash."""
@@ -415,7 +420,7 @@ class Transport:
         return response
 
     def _within_deadline(self, body: Body, limit: int) -> Iterator[bytes]:
-        deadline = self.clock.monotonic() + BODY_TIMEOUTS * self.timeout
+        deadline = self.clock.monotonic() + self.patience
         size = 0
         for piece in body:
             yield piece
@@ -423,7 +428,7 @@ class Transport:
             if size > limit:
                 return
             if self.clock.monotonic() > deadline:
-                raise requests.ReadTimeout(f'the answer did not arrive within {BODY_TIMEOUTS} time-outs')
+                raise requests.ReadTimeout(f'the answer did not arrive within {self.patience:.0f} seconds')
 
     def _decode(self, call: Call, response: requests.Response) -> list[Any]:
         body = response.content

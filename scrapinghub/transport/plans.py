@@ -1,0 +1,425 @@
+"""What a stream asks for, and how it goes on when its answer breaks off.
+
+There are two ways: ask from a key (:class:`AfterKey`), or ask again and drop what was delivered, checking that it is
+the same (all others). A plan holds the progress of its stream, so a stream can go on after any error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from operator import methodcaller
+from typing import Any
+from urllib.parse import quote_plus
+
+from scrapinghub.transport.codec import Malformed
+
+Pairs = list[tuple[str, Any]]
+
+# Servers and proxies refuse longer request lines; the rest of the address needs room too.
+MAX_QUERY = 6000
+
+
+class NotTheSame(Exception):
+    """A repeated answer does not begin with what was delivered: going on would lose or repeat records."""
+
+
+class Plan:
+    """Base of the plans: counts, limits, and remembers the key of the last record.
+
+    Args:
+        params: Query parameters, without ``count``.
+        count: Deliver at most this many records; None for all.
+        field: Name of the field that holds the key of a record; None if records have no keys.
+        strip: Whether to remove that field from the records.
+
+    Attributes:
+        delivered: Number of records delivered.
+        last_key: Key of the last of them; None if there is none.
+        error: Set if a record is not what this stream can hold.
+    """
+
+    def __init__(
+        self, params: Pairs, count: int | None = None, *, field: str | None = None, strip: bool = False
+    ) -> None:
+        self.params = params
+        self.count = count
+        self.delivered = 0
+        self.last_key: Any = None
+        self.error: Malformed | None = None
+        self._key_of: Callable[[Any], Any] | None = None
+        if field is not None:
+            self._key_of = methodcaller('pop', field, None) if strip else methodcaller('get', field)
+        self._keys: list[Any] = []
+        self._resumed = False
+        self._answers = 0
+
+    # What the stream calls, in this order
+
+    def ask(self) -> Pairs | None:
+        """Return the parameters of the next request; None if nothing is left to ask for."""
+        self.error = None
+        self._resumed = self.delivered > 0
+        if self._answers or self.full:
+            return None
+        return self._first() if self.delivered == 0 else self._again()
+
+    def take(self, block: list[Any]) -> list[Any]:
+        """Return those records of a block that are to be delivered.
+
+        Raises:
+            NotTheSame: The server did not go on where it was asked to.
+        """
+        keys: list[Any] = []
+        if self._key_of is not None:
+            try:
+                keys.extend(map(self._key_of, block))
+            except (AttributeError, TypeError):
+                self.error = Malformed(f'a record is no object but {type(block[len(keys)]).__name__}')
+                block = block[:len(keys)]
+        if self._resumed and block:
+            block, keys = self._admit(block, keys)
+        if self.count is not None and self.delivered + len(block) > self.count:
+            block = block[:self.count - self.delivered]
+        self._keys = keys
+        return block
+
+    def settle(self, number: int) -> None:
+        """Count the first ``number`` records of the last block as delivered."""
+        self.delivered += number
+        if number and self._keys:
+            self.last_key = self._keys[number - 1]
+        self._keys = []
+
+    def complete(self) -> None:
+        """Note that an answer was complete.
+
+        Raises:
+            NotTheSame: It ended before what was delivered.
+        """
+        self._answers += 1
+
+    def may_hold_more(self) -> None:
+        """Note that an answer ended without saying whether it is complete: it is asked again."""
+
+    def fall_back(self) -> bool:
+        """Choose another way after :class:`NotTheSame`; return False if there is none."""
+        return False
+
+    # What the plans differ in
+
+    @property
+    def full(self) -> bool:
+        """Whether as many records as wanted have been delivered."""
+        return self.count is not None and self.delivered >= self.count
+
+    def _first(self) -> Pairs:
+        return self.params if self.count is None else [*self.params, ('count', self.count)]
+
+    def _again(self) -> Pairs:
+        return self._first()
+
+    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
+        raise NotImplementedError
+
+
+def number_order(key: str) -> tuple[int, ...]:
+    """Return what sorts keys such as ``1/2/3/10`` by their numbers."""
+    return tuple(map(int, key.split('/')))
+
+
+def text_order(key: str) -> bytes:
+    """Return what sorts keys as the service sorts text: by its bytes."""
+    return key.encode('utf-8', 'surrogatepass')
+
+
+class AfterKey(Plan):
+    """Go on after the key of the last record: items, requests, logs in JSON, collections.
+
+    Args:
+        params: Query parameters, without ``count``; they ask for ``_key``.
+        count: Deliver at most this many records.
+        order: How keys compare.
+        strip: Whether to remove ``_key`` from the records.
+    """
+
+    def __init__(
+        self, params: Pairs, count: int | None = None, *, order: Callable[[str], Any] = number_order, strip: bool = True
+    ) -> None:
+        super().__init__(params, count, field='_key', strip=strip)
+        self._order = order
+        self._checked = False
+
+    def _again(self) -> Pairs:
+        if self.last_key is None:
+            raise NotTheSame('the records came without the keys that were asked for, so that the stream cannot go on')
+        self._checked = False
+        kept = [(name, value) for name, value in self.params if name not in ('start', 'startafter', 'offset')]
+        kept.append(('startafter', self.last_key))
+        if self.count is not None:
+            kept.append(('count', self.count - self.delivered))
+        return kept
+
+    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
+        if not self._checked:
+            if keys[0] is None or self._order(keys[0]) <= self._order(self.last_key):
+                raise NotTheSame(f'asked for what follows {self.last_key!r}, the server went on with {keys[0]!r}')
+            self._checked = True
+        return block, keys
+
+
+class ByOrder(Plan):
+    """Ask again and drop everything up to the last key: records that come in the order of their keys.
+
+    Args:
+        params: Query parameters, without ``count``.
+        count: Deliver at most this many records.
+        field: Name of the key field.
+    """
+
+    def __init__(self, params: Pairs, count: int | None = None, *, field: str = '_key') -> None:
+        super().__init__(params, count, field=field)
+
+    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
+        if self.last_key is None:
+            raise NotTheSame('the records came without keys, so that the stream cannot go on')
+        last = text_order(self.last_key)
+        new = [place for place, key in enumerate(keys) if text_order(key) > last]
+        return [block[place] for place in new], [keys[place] for place in new]
+
+
+class ByKeys(Plan):
+    """Ask again and drop the records whose keys were delivered: listings that may change meanwhile.
+
+    Args:
+        params: Query parameters, without ``count``.
+        count: Deliver at most this many records.
+        field: Name of the key field.
+        identity: What of the key tells records apart; the key itself if None.
+        weight: What a record counts towards ``enough``.
+        enough: A repeated answer is cut when the delivered records weigh this much; None for no limit.
+    """
+
+    def __init__(
+        self,
+        params: Pairs,
+        count: int | None = None,
+        *,
+        field: str,
+        identity: Callable[[Any], Any] | None = None,
+        weight: Callable[[Any], int] | None = None,
+        enough: int | None = None,
+    ) -> None:
+        super().__init__(params, count, field=field)
+        self._identity = identity or _itself
+        self._weight = weight
+        self._enough = enough
+        self._seen: set[Any] = set()
+        self._weights: list[int] = []
+        self._weighed = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether a repeated answer need not be read any further."""
+        return super().full or (self._resumed and self._enough is not None and self._weighed >= self._enough)
+
+    def take(self, block: list[Any]) -> list[Any]:
+        """Return those records of a block that are to be delivered."""
+        block = super().take(block)
+        if self._weight is not None:
+            self._weights = [self._weight(record) for record in block]
+            if self._resumed and self._enough is not None:
+                block = block[:self._fitting(self._enough - self._weighed)]
+        return block
+
+    def _fitting(self, left: int) -> int:
+        for number, weight in enumerate(self._weights):
+            if left <= 0:
+                return number
+            left -= weight
+        return len(self._weights)
+
+    def settle(self, number: int) -> None:
+        """Remember the keys of the records that were delivered."""
+        self._seen.update(map(self._identity, self._keys[:number]))
+        self._weighed += sum(self._weights[:number])
+        super().settle(number)
+
+    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
+        new = [place for place, key in enumerate(keys) if self._identity(key) not in self._seen]
+        return [block[place] for place in new], [keys[place] for place in new]
+
+
+def _itself(key: Any) -> Any:
+    return key
+
+
+def _portrait(record: Any) -> str:
+    """Return what tells records without keys apart; made before the consumer can change the record."""
+    return json.dumps(record, sort_keys=True, default=str)
+
+
+class ByPosition(Plan):
+    """Ask again, drop as many records as were delivered, and check that the last of them is the same.
+
+    Args:
+        params: Query parameters, without ``count``.
+        count: Deliver at most this many records.
+        seek: Returns the parameters that begin at a position, counted from 0; None if every repetition begins at the
+            first record.
+    """
+
+    def __init__(
+        self, params: Pairs, count: int | None = None, *, seek: Callable[[int], Pairs] | None = None
+    ) -> None:
+        super().__init__(params, count)
+        self._seek = seek
+        self._marked = 0
+        self._mark = ''
+        self._next_mark = ''
+        self._size = 0
+        self._position = 0
+
+    def _again(self) -> Pairs:
+        self._position = 0
+        if self._seek is None or not self._marked:
+            return self._first()
+        # The last record whose portrait is known comes once more, to be compared.
+        self._position = self._marked - 1
+        params = self._seek(self._position)
+        return params if self.count is None else [*params, ('count', self.count - self._position)]
+
+    def take(self, block: list[Any]) -> list[Any]:
+        """Return those records of a block that are to be delivered."""
+        block = super().take(block)
+        self._size = len(block)
+        if block:
+            self._next_mark = _portrait(block[-1])
+        return block
+
+    def settle(self, number: int) -> None:
+        """Remember the last record of every block that was delivered whole."""
+        super().settle(number)
+        if number and number == self._size:
+            self._marked, self._mark = self.delivered, self._next_mark
+
+    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
+        start = self._position
+        self._position += len(block)
+        if start < self._marked <= self._position and _portrait(block[self._marked - 1 - start]) != self._mark:
+            raise NotTheSame(f'record number {self._marked} is another one when it is asked for again')
+        return block[max(0, self.delivered - start):], keys
+
+    def complete(self) -> None:
+        """Note that an answer was complete."""
+        if self._resumed and self._position < self.delivered:
+            raise NotTheSame(f'{self.delivered} records were delivered, and now there are only {self._position}')
+        super().complete()
+
+    def fall_back(self) -> bool:
+        """Begin at the first record if beginning further on did not fit: numbers may have gaps."""
+        had, self._seek = self._seek, None
+        return had is not None
+
+
+class Growing(ByPosition):
+    """As :class:`ByPosition`, for records that come newest first and become more: it looks for the first one delivered.
+
+    Args:
+        params: Query parameters, without ``count``.
+        count: Deliver at most this many records.
+    """
+
+    def __init__(self, params: Pairs, count: int | None = None) -> None:
+        super().__init__(params, count)
+        self._anchor: str | None = None
+        self._anchored = False
+
+    def _again(self) -> Pairs:
+        self._position = 0
+        self._anchored = False
+        return self.params
+
+    def take(self, block: list[Any]) -> list[Any]:
+        """Return those records of a block that are to be delivered."""
+        if self._anchor is None and block:
+            self._anchor = _portrait(block[0])
+        return super().take(block)
+
+    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
+        if not self._anchored:
+            place = next((place for place, record in enumerate(block) if _portrait(record) == self._anchor), None)
+            if place is None:
+                return [], []
+            self._anchored = True
+            block = block[place:]
+        return super()._admit(block, keys)
+
+
+class Remaining(Plan):
+    """Ask for those of the named records that have not been delivered.
+
+    Args:
+        params: Query parameters, without ``count`` and without the names.
+        name: Parameter that carries the names, such as ``key`` or ``index``.
+        wanted: The names, as they are sent.
+        count: Deliver at most this many records.
+        name_of: Returns the name of a record from its key.
+        strip: Whether to remove ``_key`` from the records.
+    """
+
+    def __init__(
+        self,
+        params: Pairs,
+        name: str,
+        wanted: Iterable[Any],
+        count: int | None = None,
+        *,
+        name_of: Callable[[str], Any] | None = None,
+        strip: bool = False,
+    ) -> None:
+        super().__init__(params, count, field='_key', strip=strip)
+        self._name = name
+        self._name_of = name_of or _itself
+        self._groups = _split(name, list(dict.fromkeys(wanted)))
+
+    def ask(self) -> Pairs | None:
+        """Return the parameters of the next request; None if nothing is left to ask for."""
+        self.error = None
+        if self.full or not self._groups:
+            return None
+        params = [*self.params, *((self._name, value) for value in self._groups[0])]
+        return params if self.count is None else [*params, ('count', self.count - self.delivered)]
+
+    def settle(self, number: int) -> None:
+        """Cross the delivered records off."""
+        got = {str(self._name_of(key)) for key in self._keys[:number] if key is not None}
+        if got and self._groups:
+            self._groups[0] = [value for value in self._groups[0] if str(value) not in got]
+        super().settle(number)
+
+    def complete(self) -> None:
+        """Go on to the next group of names."""
+        del self._groups[:1]
+
+    def may_hold_more(self) -> None:
+        """Ask for the rest of the group again, if there is one."""
+        if self._groups and not self._groups[0]:
+            del self._groups[0]
+
+
+def _split(name: str, values: Sequence[Any]) -> list[list[Any]]:
+    """Split values into groups whose query text is not too long; several groups are in the order of the service."""
+    sizes = [len(quote_plus(str(value))) + len(name) + 2 for value in values]
+    if sum(sizes) <= MAX_QUERY:
+        return [list(values)] if values else []
+    groups: list[list[Any]] = [[]]
+    room = MAX_QUERY
+    for value in sorted(values, key=lambda value: text_order(str(value))):
+        size = len(quote_plus(str(value))) + len(name) + 2
+        if size > room and groups[-1]:
+            groups.append([])
+            room = MAX_QUERY
+        groups[-1].append(value)
+        room -= size
+    return groups

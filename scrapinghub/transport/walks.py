@@ -1,0 +1,139 @@
+"""Page through a listing that changes while it is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scrapinghub.transport.plans import NotTheSame, Pairs, Plan
+
+PAGE = 1000
+# Rows of a page that come once more with the next one, so that rows which moved up are noticed.
+OVERLAP = 10
+
+
+class JobKeySet:
+    """A set of job keys that stays small for millions of jobs: one bit for each number, 256 of them in a piece."""
+
+    def __init__(self) -> None:
+        self._bits: dict[tuple[str, int], int] = {}
+
+    def add(self, key: str) -> None:
+        """Add a key ``P/S/J``."""
+        spider, piece, bit = self._place(key)
+        self._bits[spider, piece] = self._bits.get((spider, piece), 0) | bit
+
+    def __contains__(self, key: str) -> bool:
+        spider, piece, bit = self._place(key)
+        return bool(self._bits.get((spider, piece), 0) & bit)
+
+    @staticmethod
+    def _place(key: str) -> tuple[str, int, int]:
+        spider, _, number = key.rpartition('/')
+        piece, bit = divmod(int(number), 256)
+        return spider, piece, 1 << bit
+
+
+class JobWalk(Plan):
+    """Walk a listing of jobs, newest first.
+
+    A job that is in the listing during the whole walk comes exactly once; one that enters or leaves it meanwhile, at
+    most once. Pages overlap; when the first row of a page was not delivered before, rows have moved up, and the walk
+    steps back.
+
+    Args:
+        params: Query parameters, without ``count`` and ``start``.
+        count: Deliver at most this many jobs; None for one page, or for all with ``everything``.
+        start: Skip this many jobs of the listing.
+        everything: Walk to the end, and look at the top again until nothing new is there.
+    """
+
+    def __init__(
+        self, params: Pairs, count: int | None = None, *, start: int | None = None, everything: bool = False
+    ) -> None:
+        self._paged = everything or (count is not None and count > PAGE)
+        super().__init__(params, count, field='key')
+        self._first_count = count
+        if count is None and not everything:
+            self.count = PAGE
+        self._everything = everything
+        self._given_start = start
+        self._base = start or 0
+        self._page_start = self._base
+        self._rows = 0
+        self._new = 0
+        self._asked = 0
+        self._asked_rows: int | None = None
+        self._ended = False
+        self._at_top_again = False
+        self._seen = JobKeySet()
+        self._back = OVERLAP
+
+    def ask(self) -> Pairs | None:
+        """Return the parameters of the next page; None at the end of the walk."""
+        self.error = None
+        if self._ended or self.full:
+            return None
+        if self._asked and self._rows:
+            # A page broke off, or the next one is due: both begin before the last row that was seen.
+            self._page_start = max(self._base, self._page_start + self._rows - (OVERLAP if self._new else 0))
+        self._rows = self._new = 0
+        self._resumed = True
+        params = list(self.params)
+        if not self._asked:
+            if self._given_start is not None:
+                params.append(('start', self._given_start))
+            count = PAGE if self._paged else self._first_count
+        else:
+            if self._page_start:
+                params.append(('start', self._page_start))
+            count = PAGE if self._paged else (self.count or PAGE) - self.delivered + OVERLAP
+        if count is not None:
+            params.append(('count', count))
+        self._asked += 1
+        self._asked_rows = count
+        return params
+
+    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
+        if any(key is None for key in keys):
+            raise NotTheSame('a job came without its key')
+        if not self._rows and self._page_start > self._base and keys[0] not in self._seen:
+            raise NotTheSame('the listing has moved under the walk')
+        self._rows += len(keys)
+        places = [place for place, key in enumerate(keys) if key not in self._seen]
+        self._new += len(places)
+        return [block[place] for place in places], [keys[place] for place in places]
+
+    def settle(self, number: int) -> None:
+        """Remember the jobs that were delivered."""
+        for key in self._keys[:number]:
+            self._seen.add(key)
+        # Rows of a block that were not delivered are still to come.
+        self._rows -= len(self._keys) - number if number < len(self._keys) else 0
+        super().settle(number)
+
+    def complete(self) -> None:
+        """Go on to the next page, to the top again, or end."""
+        self._back = OVERLAP
+        if not self._paged and (self._asked == 1 or self._rows < (self._asked_rows or 0)):
+            # What follows a page that broke off may have moved down, out of the rest that was asked for.
+            self._ended = True
+        elif not self._rows:
+            self._turn()
+        elif self._at_top_again and not self._new:
+            self._ended = True
+
+    def _turn(self) -> None:
+        if not self._everything or self._at_top_again:
+            self._ended = True
+            return
+        self._at_top_again = True
+        self._page_start = self._base
+
+    def fall_back(self) -> bool:
+        """Step back, further each time."""
+        if self._page_start <= self._base:
+            return False
+        self._page_start = max(self._base, self._page_start - self._back)
+        self._back *= 2
+        self._rows = 0
+        return True
