@@ -98,7 +98,7 @@ class Personality(enum.Enum):
             return ServiceError(status, f'{text}\n'.encode(), {'Content-Type': TEXT_STORAGE, **CORS})
         if self is Personality.QUEUE:
             body = json.dumps({'error': reason, 'message': text}, indent=2).encode()
-            headers = {'Content-Type': JSON_QUEUE, **CORS}
+            headers = queue_headers(JSON_QUEUE)
             if status == HTTPStatus.UNAUTHORIZED:
                 headers['WWW-Authenticate'] = 'Basic realm="apikey"'
                 return ServiceError(status, body, headers, reason.upper())
@@ -345,18 +345,18 @@ def storage_empty(content_type: str | None = TEXT_STORAGE) -> Reply:
 
 def queue_value(value: Any) -> Reply:
     """Answer one JSON value as the queue server does."""
-    return Reply(headers=_queue_headers(JSON_QUEUE), body=json.dumps(value).encode())
+    return Reply(headers=queue_headers(JSON_QUEUE), body=json.dumps(value).encode())
 
 
 def queue_lines(values: Iterable[Any]) -> Reply:
     """Answer JSON-lines as the queue server does, without a final newline."""
     body = '\n'.join(json.dumps(value) for value in values).encode()
-    return Reply(headers=_queue_headers(LINES_QUEUE), body=body)
+    return Reply(headers=queue_headers(LINES_QUEUE), body=body)
 
 
 def queue_empty(content_type: str) -> Reply:
     """Answer nothing as the queue server does."""
-    return Reply(headers=_queue_headers(content_type))
+    return Reply(headers=queue_headers(content_type))
 
 
 def dash_json(value: Any, status: int = 200, compact: bool = True) -> Reply:
@@ -367,5 +367,6 @@ def dash_json(value: Any, status: int = 200, compact: bool = True) -> Reply:
     )
 
 
-def _queue_headers(content_type: str) -> dict[str, str]:
+def queue_headers(content_type: str) -> dict[str, str]:
+    """Return the headers that every answer of the queue server has, errors included."""
     return {'Content-Type': content_type, 'X-Service-Version': 'sandbox', **CORS}

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scrapinghub.sandbox import jobs, params
-from scrapinghub.sandbox.http import CORS, LINES_QUEUE, Call, Reply, queue_empty, queue_lines, queue_value
+from scrapinghub.sandbox import jobs, params, records
+from scrapinghub.sandbox.http import LINES_QUEUE, Call, Reply, queue_empty, queue_headers, queue_lines, queue_value
 from scrapinghub.sandbox.jobs import Job
 
 STORED = 'text/html; charset=utf-8'
@@ -58,11 +58,12 @@ def delete_field(call: Call, project: int, spider: int, number: int, name: str) 
 
 
 def delete_job(call: Call, project: int, spider: int, number: int) -> Reply:
-    """Remove a job for good; an absent one is fine."""
+    """Remove a job and its data for good; an absent one is fine."""
     with call.store.write() as connection:
         job = jobs.fetch(connection, project, spider, number)
         if job is not None:
             jobs.delete_record(connection, job)
+            records.purge(connection, (project, spider, number))
     return queue_empty(STORED)
 
 
@@ -81,7 +82,7 @@ def read_many(call: Call, project: int, spider: int | None = None) -> Reply:
             separator = b'\n'
             after = (found[-1].spider_id, found[-1].number)
 
-    return Reply(headers={'Content-Type': LINES_QUEUE, **CORS}, body=lines())
+    return Reply(headers=queue_headers(LINES_QUEUE), body=lines())
 
 
 ROUTES: list[tuple[str, tuple[str, ...], Callable[..., Reply]]] = [
