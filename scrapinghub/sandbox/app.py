@@ -14,9 +14,13 @@ from werkzeug.wrappers import Request
 from scrapinghub.sandbox import (
     activity,
     auth,
+    collections,
+    collectionstore,
     dash,
     dashprojects,
     directory,
+    frontiers,
+    frontierstore,
     jobdata,
     jobmeta,
     jobqueue,
@@ -29,7 +33,7 @@ from scrapinghub.sandbox import (
 )
 from scrapinghub.sandbox.http import Call, Personality, Reply, ServiceError
 from scrapinghub.sandbox.projects import Projects
-from scrapinghub.sandbox.server import RAW_PATH
+from scrapinghub.sandbox.receiving import RAW_PATH
 from scrapinghub.sandbox.store import Store
 
 logger = logging.getLogger(__name__)
@@ -38,10 +42,29 @@ Handler = Callable[..., Reply]
 Route = tuple[str, tuple[str, ...], Handler]
 
 #: The modules whose ``ROUTES`` are served.
-FAMILIES: tuple[Any, ...] = (system, activity, jobdata, jobqueue, jobmeta, directory, dash, dashprojects)
+FAMILIES: tuple[Any, ...] = (
+    system,
+    activity,
+    jobdata,
+    collections,
+    frontiers,
+    jobqueue,
+    jobmeta,
+    directory,
+    dash,
+    dashprojects,
+)
 #: The tables of the store.
-SCHEMAS = tuple(
-    module.SCHEMA for module in (projects, spiders, settings, jobs, records, activity, dashprojects)
+SCHEMAS: tuple[str, ...] = (
+    projects.SCHEMA,
+    spiders.SCHEMA,
+    settings.SCHEMA,
+    jobs.SCHEMA,
+    records.SCHEMA,
+    activity.SCHEMA,
+    collectionstore.SCHEMA,
+    frontierstore.SCHEMA,
+    dashprojects.SCHEMA,
 )
 
 #: First path segments of the two programs behind the storage host; the dash has a base path of its own.

@@ -11,12 +11,10 @@ from scrapinghub.sandbox import jobs, records, spiders
 from scrapinghub.sandbox.formats import Style, records_reply
 from scrapinghub.sandbox.http import Call, Reply, storage_empty, storage_value
 from scrapinghub.sandbox.packing import pack, unpack
+from scrapinghub.sandbox.posting import posted
 from scrapinghub.sandbox.reading import Window
 from scrapinghub.sandbox.recordkinds import KINDS, SAMPLES, Kind
 
-#: The largest record, in bytes of its line.
-MAX_RECORD = 1024 * 1024
-TOO_LARGE = f'Error parsing data, Serialized value too large - max {MAX_RECORD} bytes'
 CONTENT_RANGE = re.compile(r'items\s+([0-9]{1,18})-[0-9]*/(?:\*|[0-9]+)')
 #: How the values of one field are written.
 FIELD_STYLE = Style()
@@ -25,7 +23,7 @@ FIELD_STYLE = Style()
 def write(kind: Kind, call: Call, project: int, spider: int, job: int) -> Reply:
     """Store the posted records, all of them or none."""
     start = _start(call)
-    kept = [_parse(call, kind, number, line) for number, line in enumerate(call.lines(), 1)]
+    kept = [_kept(call, kind, number, value) for number, value in posted(call)]
     with call.store.write() as connection:
         state = jobs.job_state(connection, f'{project}/{spider}/{job}')
         if state is None:
@@ -52,10 +50,7 @@ def _start(call: Call) -> int:
     return int(match[1])
 
 
-def _parse(call: Call, kind: Kind, number: int, line: bytes) -> tuple[Any, bytes]:
-    if len(line) > MAX_RECORD:
-        call.fail(413, TOO_LARGE)
-    value = call.parse_json(line, f'line {number}')
+def _kept(call: Call, kind: Kind, number: int, value: Any) -> tuple[Any, bytes]:
     try:
         record = kind.keep(value)
         return record, pack(record)

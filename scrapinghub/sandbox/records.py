@@ -1,7 +1,7 @@
 """Job data in the store: items, log lines, requests and samples, numbered from 0 in each job.
 
-Functions over a connection. A record's row id is its stream's id and its number in one integer, so that a stream lies in
-one piece and is read in order.
+Functions over a connection. A record's row id is its stream's id and its number in one integer, so that a stream lies
+in one piece and is read in order.
 """
 
 from __future__ import annotations
@@ -220,8 +220,8 @@ def _streams(
     comparison = '>='
     while True:
         row = store.read().execute(
-            f'SELECT id, spider, job FROM streams WHERE project = ? AND (spider, job) {comparison} (?, ?) AND kind = ?{only} '
-            'ORDER BY spider, job LIMIT 1',
+            'SELECT id, spider, job FROM streams '
+            f'WHERE project = ? AND (spider, job) {comparison} (?, ?) AND kind = ?{only} ORDER BY spider, job LIMIT 1',
             (project, *at, kind.name, *values),
         ).fetchone()
         if row is None:
