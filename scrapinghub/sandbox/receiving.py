@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
@@ -34,15 +34,18 @@ class Unreadable(Exception):
         self.status = status
 
 
-def read_body(stream: BinaryIO, headers: Mapping[str, str]) -> bytes:
+def read_body(stream: io.BufferedIOBase, coding: str | None, length: str | None) -> bytes:
     """Read the body of a request whose head was read.
+
+    Args:
+        stream: The connection.
+        coding: Value of Transfer-Encoding.
+        length: Value of Content-Length.
 
     Raises:
         Unreadable: The body is too large, or its framing is broken.
         Gone: The connection ended inside the body.
     """
-    coding = headers.get('Transfer-Encoding')
-    length = headers.get('Content-Length')
     if coding is not None:
         if coding.strip().lower() != 'chunked' or length is not None:
             raise Unreadable(400, 'Transfer-Encoding must be chunked, and without Content-Length')
@@ -58,7 +61,7 @@ def read_body(stream: BinaryIO, headers: Mapping[str, str]) -> bytes:
     return _read_exactly(stream, size)
 
 
-def _read_chunks(stream: BinaryIO) -> bytes:
+def _read_chunks(stream: io.BufferedIOBase) -> bytes:
     parts: list[bytes] = []
     total = 0
     while size := _chunk_size(stream.readline(LONGEST_LINE)):
@@ -88,14 +91,14 @@ def _chunk_size(line: bytes) -> int:
     return int(digits, 16)
 
 
-def _read_exactly(stream: BinaryIO, size: int) -> bytes:
+def _read_exactly(stream: io.BufferedIOBase, size: int) -> bytes:
     data = stream.read(size)
     if len(data) < size:
         raise Gone
     return data
 
 
-def _drain(stream: BinaryIO, size: int) -> None:
+def _drain(stream: io.BufferedIOBase, size: int) -> None:
     while size > 0:
         data = stream.read(min(size, PIECE))
         if not data:

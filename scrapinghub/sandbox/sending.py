@@ -121,16 +121,17 @@ class Sender:
         piece: bytes | None = start
         while piece is not None:
             if room == 0 or len(piece) > room:
-                # Without room nothing of the piece may show, not even the size of its chunk.
-                self._send_piece(piece, room) if room else self._flush()
-                return
+                break
             self._send_piece(piece)
             room -= len(piece)
             piece = next(body, None)
-        if room:
+        if piece is None and room:
             self._finish()
             self._exchange.complete = True
+        elif piece is not None and room:
+            self._send_piece(piece, room)
         else:
+            # Without room nothing of the next piece may show, not even the size of its chunk.
             self._flush()
 
     def _finish(self) -> None:
