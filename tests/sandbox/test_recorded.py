@@ -93,9 +93,9 @@ def replay(cloud: Sandbox) -> Iterator[Replay]:
 
 
 def order_matters(exchange: Exchange) -> bool:
-    """Tell whether the order of keys is fixed; that of the queue server, of events and of statistics is arbitrary."""
+    """Tell whether the order of keys is fixed; that of the queue server, events, statistics and qdata is arbitrary."""
     family = exchange['path'].split('/')[1]
-    return family not in ('jobq', 'jobs', 'projects', 'spiders', 'activity') and not exchange['path'].endswith('/stats')
+    return family not in ('jobq', 'jobs', 'projects', 'spiders', 'activity', 'hcf') and not exchange['path'].endswith('/stats')
 
 
 @pytest.mark.parametrize('name', SEQUENCES)
