@@ -31,6 +31,8 @@ EXCEPTIONS: dict[str, tuple[str, str]] = {
     **{f'dash-{number:04}': ('headers', PROXY) for number in (6, 8, 9, 10, 11)},
 }
 
+ANY_ORDER = ('jobq', 'jobs', 'projects', 'spiders', 'activity', 'hcf')
+
 Seed = tuple[str, str, str]
 
 
@@ -95,7 +97,7 @@ def replay(cloud: Sandbox) -> Iterator[Replay]:
 def order_matters(exchange: Exchange) -> bool:
     """Tell whether the order of keys is fixed; that of the queue server, events, statistics and qdata is arbitrary."""
     family = exchange['path'].split('/')[1]
-    return family not in ('jobq', 'jobs', 'projects', 'spiders', 'activity', 'hcf') and not exchange['path'].endswith('/stats')
+    return family not in ANY_ORDER and not exchange['path'].endswith('/stats')
 
 
 @pytest.mark.parametrize('name', SEQUENCES)
