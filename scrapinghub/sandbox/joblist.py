@@ -131,6 +131,8 @@ def row_ids(connection: sqlite3.Connection, which: JobFilter, *, start: int = 0,
 
 def by_row_id(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Job]:
     """Return the jobs with these row ids in this order, without those that were removed meanwhile."""
+    if not ids:
+        return []
     rows = connection.execute(f'{SELECT} WHERE j.id IN ({", ".join(map(str, ids))})').fetchall()
     found = {row[0]: from_row(row) for row in rows}
     return [found[row_id] for row_id in ids if row_id in found]
