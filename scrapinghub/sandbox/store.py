@@ -43,6 +43,7 @@ class Store:
         self.path = str(path) if self._folder is None else str(Path(self._folder, 'sandbox.db'))
         self._local = threading.local()
         self._idle: list[sqlite3.Connection] = []
+        self._all: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
         self._writing = threading.Lock()
         self._writer: int | None = None
@@ -101,10 +102,7 @@ class Store:
             return
         self._local.connection = None
         with self._guard:
-            if not self._closed:
-                self._idle.append(connection)
-                return
-        connection.close()
+            self._idle.append(connection)
 
     def reset(self) -> None:
         """Empty every table."""
@@ -114,12 +112,14 @@ class Store:
                 connection.execute(f'DELETE FROM "{name}"')
 
     def close(self) -> None:
-        """Close all idle connections, remove a temporary file. Further use raises :class:`sqlite3.ProgrammingError`."""
-        self.release()
+        """Close all connections, remove a temporary file. Further use raises :class:`sqlite3.ProgrammingError`.
+
+        No other thread may be using the store.
+        """
         with self._guard:
             self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
+            connections, self._all, self._idle = self._all, [], []
+        for connection in connections:
             connection.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -134,6 +134,8 @@ class Store:
         connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
         )
+        with self._guard:
+            self._all.append(connection)
         connection.execute('PRAGMA journal_mode = WAL')
         connection.execute('PRAGMA synchronous = OFF' if self._folder is not None else 'PRAGMA synchronous = NORMAL')
         connection.execute('PRAGMA temp_store = MEMORY')
