@@ -1,0 +1,220 @@
+"""The client: :class:`ScrapinghubClient`, and what it hands out in the modules of this package."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from scrapinghub import __version__
+from scrapinghub.client.addresses import find_endpoints
+from scrapinghub.client.credentials import Found, Hidden, find_credentials, user_level
+from scrapinghub.client.jobs import Job
+from scrapinghub.client.projects import Project, Projects
+from scrapinghub.client.utils import parse_auth as parse_auth
+from scrapinghub.client.utils import parse_job_key, parse_project_id
+from scrapinghub.exceptions import strip_credentials
+from scrapinghub.transport.retries import RetrySettings
+from scrapinghub.transport.session import Transport
+from scrapinghub.transport.uploads import Uploader
+
+if TYPE_CHECKING:
+    from scrapinghub.hubstorage.views import Connection as Connection
+    from scrapinghub.hubstorage.views import HubstorageClient as HubstorageClient
+
+__all__ = ['ScrapinghubClient']
+
+DEFAULT_CONNECTION_TIMEOUT = 60
+DEFAULT_USER_AGENT = f'python-scrapinghub/{__version__}'
+
+_OLDER = ('Connection', 'HubstorageClient')
+
+
+def __getattr__(name: str) -> Any:
+    """Load the clients of older releases when they are used."""
+    if name in _OLDER:
+        from scrapinghub.hubstorage import views
+
+        return getattr(views, name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+
+class ScrapinghubClient:
+    """The way to everything that an account has on Scrapy Cloud.
+
+    Made once and kept: all that it hands out shares its connections and its writers. Safe to use from many threads,
+    and after a fork. Use it as a context manager, or call :meth:`close`, to have everything that was written stored.
+
+    Args:
+        auth: API key; or ``user:password``, a pair of the two, or the value of ``SHUB_JOBAUTH``. With None the
+            environment variables ``SH_APIKEY``, ``SHUB_APIKEY`` and ``SHUB_JOBAUTH`` are looked up, and then the same
+            names in a ``.env`` file.
+        dash_endpoint: Base URL of the dash; ``SHUB_APIURL`` or ``https://app.zyte.com/api/`` by default.
+        connection_timeout: Seconds for opening a connection, and for each wait for an answer; 60 by default.
+        dotenv_path: The ``.env`` file; by default the nearest one in the current directory and its parents. Needs the
+            extra ``dotenv``.
+        endpoint: Base URL of the storage; ``SHUB_STORAGE`` or ``https://storage.scrapinghub.com/`` by default.
+        max_retries: How often a failed request is repeated, 3 by default; 0 for never.
+        max_retry_time: Seconds after which a failed request is not repeated any more, 60 by default.
+        user_agent: ``User-Agent`` header of requests to the storage and the job queue.
+        use_msgpack: Whether to read MessagePack where the service offers it; JSON otherwise.
+        jobq_endpoint: Base URL of the job queue; ``SHUB_JOBQ`` or the one of the storage by default.
+        spool: Path of a file in which records that are written survive the end of the process until they are stored.
+        max_outage: Seconds for which writers keep trying while the service cannot be reached, 30 hours by default.
+
+    Attributes:
+        connection_timeout: Seconds, as above.
+
+    Raises:
+        ValueError: The credentials are malformed, an endpoint is no URL, or a number is negative.
+        RuntimeError: There are no credentials anywhere.
+
+    Example:
+        >>> with ScrapinghubClient(auth) as client:
+        ...     client.projects.list()
+        [123]
+    """
+
+    def __init__(
+        self,
+        auth: str | tuple[str, str] | None = None,
+        dash_endpoint: str | None = None,
+        connection_timeout: float | None = DEFAULT_CONNECTION_TIMEOUT,
+        dotenv_path: str | os.PathLike[str] | None = None,
+        *,
+        endpoint: str | None = None,
+        max_retries: int | None = None,
+        max_retry_time: float | None = None,
+        user_agent: str | None = None,
+        use_msgpack: bool = True,
+        jobq_endpoint: str | None = None,
+        spool: str | os.PathLike[str] | None = None,
+        max_outage: float | None = None,
+    ) -> None:
+        # An error below must not show the key among the local variables of this frame.
+        given, auth = Hidden(auth), None
+        found = find_credentials(given, dotenv_path)
+        self.connection_timeout: float = connection_timeout or DEFAULT_CONNECTION_TIMEOUT
+        self._spool = spool
+        self._max_outage = max_outage
+        self._lock = threading.Lock()
+        self._uploader: Uploader | None = None
+        self._transport = Transport(
+            found.credentials,
+            find_endpoints(endpoint, jobq_endpoint, dash_endpoint),
+            timeout=self.connection_timeout,
+            retries=RetrySettings(max_retries, max_retry_time),
+            user_agent=user_agent or DEFAULT_USER_AGENT,
+            dash_user_agent=DEFAULT_USER_AGENT,
+            use_msgpack=use_msgpack,
+            credentials_hint=found.hint,
+        )
+        _warn_of_password(found)
+
+    def __repr__(self) -> str:
+        return f'<scrapinghub.client.ScrapinghubClient {strip_credentials(self._transport.endpoints.storage)}>'
+
+    def __enter__(self) -> ScrapinghubClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def transport(self) -> Transport:
+        """The way to the wire; for the library's own classes."""
+        return self._transport
+
+    @property
+    def uploader(self) -> Uploader:
+        """The maker of batch writers; for the library's own classes."""
+        with self._lock:
+            if self._uploader is None:
+                self._uploader = Uploader(self._transport, spool=self._spool, max_outage=self._max_outage)
+            return self._uploader
+
+    @cached_property
+    def _hsclient(self) -> HubstorageClient:
+        from scrapinghub.hubstorage import views
+
+        return views.hsclient_of(self)
+
+    @cached_property
+    def _connection(self) -> Connection:
+        from scrapinghub.hubstorage import views
+
+        return views.connection_of(self)
+
+    @property
+    def projects(self) -> Projects:
+        """The projects that the credentials can see."""
+        # Made anew: an attribute would tie the client into a circle, and dropping it would no longer flush its writers.
+        return Projects(self)
+
+    def get_project(self, project_id: int | str) -> Project:
+        """Return a project; no request is made.
+
+        Args:
+            project_id: Its id.
+
+        Returns:
+            The project, whether it exists or not.
+
+        Raises:
+            ValueError: ``project_id`` is no integer.
+
+        Example:
+            >>> client.get_project(123).key
+            '123'
+        """
+        return Project(self, parse_project_id(project_id))
+
+    def get_job(self, job_key: str | tuple[int | str, int | str, int | str]) -> Job:
+        """Return a job; no request is made.
+
+        Args:
+            job_key: ``project/spider/job``, or the three as a tuple.
+
+        Returns:
+            The job, whether it exists or not.
+
+        Raises:
+            ValueError: ``job_key`` is no job key.
+
+        Example:
+            >>> client.get_job('123/1/2').key
+            '123/1/2'
+        """
+        return Job(self, str(parse_job_key(job_key)))
+
+    def close(self, timeout: float | None = None) -> bool:
+        """Send all that was written, close the writers and the connections.
+
+        Args:
+            timeout: Seconds to wait at most; None to wait until all is stored.
+
+        Returns:
+            Whether all is stored. What is not is sent until the interpreter exits, and its loss is told then.
+
+        Raises:
+            UploadError: The service refuses records; the error holds them.
+        """
+        uploader = self._uploader
+        try:
+            return uploader is None or uploader.close(timeout)
+        finally:
+            self._transport.close()
+
+
+def _warn_of_password(found: Found) -> None:
+    if found.credentials[1]:
+        warnings.warn(
+            'Credentials with a password: many endpoints of the dash take only an API key.',
+            UserWarning,
+            stacklevel=user_level(),
+        )

@@ -1,0 +1,80 @@
+"""What every ``iter`` and ``list`` of the client is made with."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from typing import Concatenate, Generic, ParamSpec, TypeVar
+
+S = TypeVar('S')
+P = ParamSpec('P')
+T = TypeVar('T')
+
+
+class Deferred(Generic[T]):
+    """An iterator over one answer, which is asked for at the first ``next()``.
+
+    After an error, iterating again asks again: it never ends in silence.
+
+    Args:
+        fetch: Asks, and returns the records of the answer.
+    """
+
+    __slots__ = ('_fetch', '_records')
+
+    def __init__(self, fetch: Callable[[], Iterable[T]]) -> None:
+        self._fetch = fetch
+        self._records: Iterator[T] | None = None
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        if self._records is None:
+            self._records = iter(self._fetch())
+        return next(self._records)
+
+
+def listed(iterate: Callable[Concatenate[S, P], Iterable[T]]) -> Callable[Concatenate[S, P], list[T]]:
+    """Make the method ``list`` of a class from its method ``iter``.
+
+    Args:
+        iterate: The method ``iter``.
+
+    Returns:
+        A method with the same parameters that returns all records as a list. Its docstring is the one of ``iter``
+        under another first line.
+
+    Example:
+        >>> class Letters:
+        ...     def iter(self, count: int = 2):
+        ...         '''Iterate over letters.'''
+        ...         return iter('abc'[:count])
+        ...     list = listed(iter)
+        >>> Letters().list(count=1)
+        ['a']
+    """
+
+    @functools.wraps(iterate)
+    def list_(self: S, /, *args: P.args, **kwargs: P.kwargs) -> list[T]:
+        return list(iterate(self, *args, **kwargs))
+
+    list_.__name__ = 'list'
+    list_.__qualname__ = f'{iterate.__qualname__.rpartition(".")[0]}.list'
+    list_.__doc__ = _docstring(inspect.getdoc(iterate) or '')
+    signature = inspect.signature(iterate)
+    # The stated return type is a string here, as every annotation of the package is.
+    vars(list_)['__signature__'] = signature.replace(return_annotation=_list_type(signature.return_annotation))
+    return list_
+
+
+def _docstring(doc: str) -> str:
+    _, separator, rest = doc.partition('\n\n')
+    first = 'Return all that :meth:`iter` gives for the same arguments, as a list.'
+    return f'{first}{separator}{rest}'.replace('\nYields:\n', '\nReturns:\n    A list, each element:\n')
+
+
+def _list_type(annotation: object) -> object:
+    text = str(annotation) if isinstance(annotation, str) else ''
+    return text.replace('Iterator[', 'list[', 1) if text.startswith('Iterator[') else 'list'

@@ -1,0 +1,196 @@
+"""Keys, levels and credentials: small public tools without any state."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableMapping
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import six
+
+from scrapinghub.client.credentials import Hidden, find_credentials
+from scrapinghub.transport.codec import encode_json
+
+__all__ = [
+    'JobKey',
+    'LogLevel',
+    'get_tags_for_update',
+    'parse_auth',
+    'parse_job_key',
+    'parse_project_id',
+    'update_kwargs',
+]
+
+
+class LogLevel(IntEnum):
+    """Levels of log records: those of :mod:`logging`, and ``SILENT``."""
+
+    DEBUG = 10
+    INFO = 20
+    WARNING = 30
+    ERROR = 40
+    CRITICAL = 50
+    SILENT = 51
+
+
+class JobKey(NamedTuple):
+    """The three parts of a job key, as text; ``str()`` gives the key.
+
+    Attributes:
+        project_id: Id of the project.
+        spider_id: Id of the spider in it.
+        job_id: Number of the job among those of the spider.
+
+    Example:
+        >>> str(JobKey('123', '1', '2'))
+        '123/1/2'
+    """
+
+    project_id: str
+    spider_id: str
+    job_id: str
+
+    def __str__(self) -> str:
+        return '/'.join(self)
+
+
+def parse_auth(
+    auth: str | tuple[str, str] | None, dotenv_path: str | os.PathLike[str] | None = None
+) -> tuple[str, str]:
+    """Return the user and password that stand for ``auth``.
+
+    Args:
+        auth: An API key, ``user:password``, the value of ``SHUB_JOBAUTH``, or a pair of user and password. With None,
+            ``SH_APIKEY``, ``SHUB_APIKEY`` and ``SHUB_JOBAUTH`` are looked up, in the environment and then in a ``.env``
+            file.
+        dotenv_path: That file; None for the nearest ``.env`` in the current directory and its parents. Needs the extra
+            ``dotenv``.
+
+    Returns:
+        User and password, as a tuple whose ``repr`` does not show them. The user is the API key, or the key of a job.
+
+    Raises:
+        ValueError: ``auth``, or the variable that was found, is malformed.
+        RuntimeError: There are no credentials anywhere.
+        ImportError: ``dotenv_path`` is given and python-dotenv is not installed.
+
+    Example:
+        >>> user, password = parse_auth('name:secret')
+        >>> user
+        'name'
+    """
+    given, auth = Hidden(auth), None
+    return find_credentials(given, dotenv_path).credentials
+
+
+def parse_project_id(project_id: int | str) -> str:
+    """Return a project id as text.
+
+    Args:
+        project_id: An integer, or a string of one.
+
+    Returns:
+        Its text.
+
+    Raises:
+        ValueError: It is no integer.
+        TypeError: It is None or the like.
+
+    Example:
+        >>> parse_project_id(123)
+        '123'
+    """
+    text = _whole_number(project_id)
+    if text is None:
+        raise ValueError('Project id should be convertible to integer')
+    return text
+
+
+def parse_job_key(job_key: str | tuple[int | str, int | str, int | str] | JobKey) -> JobKey:
+    """Return the parts of a job key.
+
+    Args:
+        job_key: A text ``project/spider/job``, or a tuple of the three.
+
+    Returns:
+        The parts as text.
+
+    Raises:
+        ValueError: It is something else.
+
+    Example:
+        >>> parse_job_key('123/1/2').spider_id
+        '1'
+    """
+    if isinstance(job_key, bytes):
+        job_key = six.ensure_text(job_key)
+    if isinstance(job_key, str):
+        parts: tuple[Any, ...] = tuple(job_key.split('/'))
+    elif isinstance(job_key, tuple):
+        parts = job_key
+    else:
+        raise ValueError(f'Job key should be a string or a tuple, got {type(job_key)}: {job_key!r}')
+    if len(parts) != 3:
+        raise ValueError(f'Job key should consist of project_id/spider_id/job_id, got {job_key!r}')
+    texts = [None if part is None else _whole_number(part) for part in parts]
+    if None in texts:
+        raise ValueError(f'Job key parts should be integers, got {job_key!r}')
+    return JobKey(*(text for text in texts if text is not None))
+
+
+def _whole_number(value: Any) -> str | None:
+    """Return the text of a whole number as the service writes it; None if it is none."""
+    if isinstance(value, bytes):
+        value = six.ensure_text(value, errors='replace')
+    try:
+        number = int(value)
+    except ValueError:
+        return None
+    if number < 0 or isinstance(value, bool) or (isinstance(value, float) and value != number):
+        return None
+    return str(number)
+
+
+def get_tags_for_update(**kwargs: Any) -> dict[str, list[str]]:
+    """Return the tags of an update without those that are not given.
+
+    Args:
+        **kwargs: Lists of tags by the name of the field; None and empty lists count as not given.
+
+    Returns:
+        The lists that hold something; tags that came as bytes are text.
+
+    Raises:
+        ValueError: A value is no list.
+
+    Example:
+        >>> get_tags_for_update(add_tag=['new'], remove_tag=[])
+        {'add_tag': ['new']}
+    """
+    found: dict[str, list[str]] = {}
+    for name, tags in kwargs.items():
+        if not tags:
+            continue
+        if not isinstance(tags, list):
+            raise ValueError('Add/remove field value must be a list')
+        found[name] = [six.ensure_text(tag) if isinstance(tag, bytes) else tag for tag in tags]
+    return found
+
+
+def update_kwargs(kwargs: MutableMapping[str, Any], **params: Any) -> None:
+    """Add parameters to ``kwargs``, in place: what is None is left out, dicts become JSON text.
+
+    Args:
+        kwargs: What to add to.
+        **params: What to add.
+
+    Example:
+        >>> kwargs = {'spider': 'news'}
+        >>> update_kwargs(kwargs, units=None, meta={'source': 'feed'})
+        >>> kwargs
+        {'spider': 'news', 'meta': '{"source": "feed"}'}
+    """
+    for name, value in params.items():
+        if value is not None:
+            kwargs[name] = encode_json(value) if isinstance(value, dict) else value
