@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
 from werkzeug.exceptions import MethodNotAllowed, NotFound
-from werkzeug.routing import BaseConverter, Map, Rule, ValidationError
+from werkzeug.routing import Map
 from werkzeug.wrappers import Request
 
 from scrapinghub.sandbox import (
@@ -17,6 +18,7 @@ from scrapinghub.sandbox import (
     collections,
     collectionstore,
     dash,
+    dashdata,
     dashprojects,
     directory,
     frontiers,
@@ -34,12 +36,10 @@ from scrapinghub.sandbox import (
 from scrapinghub.sandbox.http import Call, Personality, Reply, ServiceError
 from scrapinghub.sandbox.projects import Projects
 from scrapinghub.sandbox.receiving import RAW_PATH
+from scrapinghub.sandbox.routing import Route, build_map
 from scrapinghub.sandbox.store import Store
 
 logger = logging.getLogger(__name__)
-
-Handler = Callable[..., Reply]
-Route = tuple[str, tuple[str, ...], Handler]
 
 #: The modules whose ``ROUTES`` are served.
 FAMILIES: tuple[Any, ...] = (
@@ -52,6 +52,7 @@ FAMILIES: tuple[Any, ...] = (
     jobmeta,
     directory,
     dash,
+    dashdata,
     dashprojects,
 )
 #: The tables of the store.
@@ -75,39 +76,6 @@ DASH = 'api'
 OPEN = frozenset(('/system/ts',))
 
 
-class Number(BaseConverter):
-    """An id or a record number: decimal, without leading zeros, small enough for the store."""
-
-    regex = r'(?:0|[1-9][0-9]{0,17})'
-
-    def to_python(self, value: str) -> int:
-        """Return the number."""
-        return int(value)
-
-
-class Segment(BaseConverter):
-    """One path segment, percent-decoded only after the path was split."""
-
-    regex = r'[^/]+'
-
-    def to_python(self, value: str) -> str:
-        """Return the text."""
-        try:
-            return unquote(value, errors='strict')
-        except UnicodeDecodeError as error:
-            raise ValidationError from error
-
-
-class Rest(Segment):
-    """The rest of the path, slashes included."""
-
-    regex = r'[^/].*?'
-    part_isolating = False
-
-
-CONVERTERS = {'int': Number, 'default': Segment, 'string': Segment, 'path': Rest}
-
-
 class App:
     """The application behind the server.
 
@@ -115,26 +83,18 @@ class App:
         store: The data.
         projects: Which projects exist.
         apikey: The API key that opens everything.
-        routes: What is served; the default is the service's API.
+        own_routes: Routes of the sandbox itself, on paths that the service does not have; they need no credentials.
 
     Attributes:
         base_url: Root of the sandbox with a final slash, known once the server listens.
     """
 
-    def __init__(self, store: Store, projects: Projects, apikey: str, routes: list[Route] | None = None) -> None:
+    def __init__(self, store: Store, projects: Projects, apikey: str, own_routes: Iterable[Route] = ()) -> None:
         self.store = store
         self.projects = projects
         self.apikey = apikey
         self.base_url = ''
-        self._map = Map(
-            [
-                Rule(rule, methods=methods, endpoint=handler)
-                for rule, methods, handler in (service_routes() if routes is None else routes)
-            ],
-            converters=CONVERTERS,
-            strict_slashes=False,
-            merge_slashes=False,
-        )
+        self._own_map = build_map(own_routes)
 
     def __call__(self, request: Request) -> Reply:
         """Answer a request; whatever goes wrong becomes an answer too."""
@@ -149,6 +109,9 @@ class App:
         except Exception:
             logger.exception('%s %s failed', request.method, path)
             return personality.error(500).reply
+        finally:
+            # Uploaded files lie in temporary files, also when the form was refused.
+            request.close()
 
     def _dispatch(self, call: Call, path: str, segments: list[str]) -> Reply:
         request = call.request
@@ -158,7 +121,8 @@ class App:
                 call.fail(401)
             if not auth.permitted(call.caller, segments):
                 call.fail(403)
-        adapter = self._map.bind('sandbox')
+        routes = self._own_map if call.personality is Personality.OTHER else service_map()
+        adapter = routes.bind('sandbox')
         try:
             handler, arguments = adapter.match(path, request.method)
         except MethodNotAllowed as error:
@@ -175,9 +139,10 @@ class App:
         return reply
 
 
-def service_routes() -> list[Route]:
-    """Return the routes of all families."""
-    return [route for family in FAMILIES for route in family.ROUTES]
+@functools.cache
+def service_map() -> Map:
+    """Return the routes of all families. Building them takes longer than all the rest of a start, so do it once."""
+    return build_map(route for family in FAMILIES for route in family.ROUTES)
 
 
 def personality_of(segments: list[str]) -> Personality:

@@ -20,17 +20,21 @@ from typing import Any, NoReturn
 
 from werkzeug.wrappers import Request
 
-from scrapinghub.sandbox.exchange import Exchange, Fault, Gone
+from scrapinghub.sandbox.disturbing import Disturbed
+from scrapinghub.sandbox.effects import Met
+from scrapinghub.sandbox.exchange import Exchange, Gone
 from scrapinghub.sandbox.http import Reply, reason_of
 from scrapinghub.sandbox.receiving import LONGEST_LINE, Unreadable, build_request, read_body
 from scrapinghub.sandbox.sending import Sender, head, pieces
 
 logger = logging.getLogger(__name__)
 
+LOOPBACK = '127.0.0.1'
 CLOSE_SECONDS = 5.0
+ACCEPT_AGAIN_SECONDS = 0.05
 
 Application = Callable[[Request], Reply]
-Interceptor = Callable[[Request], 'Fault | None']
+Interceptor = Callable[[Request], Met | None]
 Observer = Callable[[Exchange], None]
 
 
@@ -46,6 +50,7 @@ class Server:
         port: The port.
         interceptor: Asked before each request, in the request's thread; may be replaced at any time.
         observer: Told after each request, in the request's thread; may be replaced at any time.
+        pause: Waits some seconds for a fault; may be replaced, so that nobody has to wait.
     """
 
     def __init__(
@@ -56,11 +61,10 @@ class Server:
         self.interceptor: Interceptor | None = None
         self.observer: Observer | None = None
         self.closing = threading.Event()
+        self.pause: Callable[[float], object] = self.closing.wait
         self._listener = _Listener(self, port)
         self.port: int = self._listener.server_address[1]
-        self._thread = threading.Thread(
-            target=self._listener.serve_forever, kwargs={'poll_interval': 0.05}, name='sandbox', daemon=True
-        )
+        self._thread = threading.Thread(target=self._listener.accept_connections, name='sandbox', daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -68,8 +72,10 @@ class Server:
         if self.closing.is_set():
             return
         self.closing.set()
-        self._listener.shutdown()
-        self._thread.join()
+        # The thread waits in accept: one more connection lets it see that it should end.
+        with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self.port), 1.0):
+            pass
+        self._thread.join(CLOSE_SECONDS)
         self._listener.server_close()
         self._listener.end_connections()
 
@@ -83,12 +89,26 @@ class _Listener(ThreadingHTTPServer):
         self._guard = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}
         self._count = 0
-        super().__init__(('127.0.0.1', port), _Handler)
+        super().__init__((LOOPBACK, port), _Handler)
 
     def server_bind(self) -> None:
         # HTTPServer would look up the host's full name here, which may take seconds.
         TCPServer.server_bind(self)
-        self.server_name, self.server_port = '127.0.0.1', self.server_address[1]
+        self.server_name, self.server_port = LOOPBACK, self.server_address[1]
+
+    def accept_connections(self) -> None:
+        closing = self.owner.closing
+        while not closing.is_set():
+            try:
+                connection, address = self.socket.accept()
+            except OSError:
+                # Out of file descriptors, say. Do not spin.
+                closing.wait(ACCEPT_AGAIN_SECONDS)
+                continue
+            if closing.is_set():
+                connection.close()
+            else:
+                self.process_request(connection, address)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         thread = threading.Thread(
@@ -180,29 +200,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _exchange(self, exchange: Exchange) -> None:
         owner = self.server.owner
-        exchange.fault = owner.interceptor(exchange.request) if owner.interceptor is not None else None
-        fault = exchange.fault or Fault()
-        if fault.delay > 0 and owner.closing.wait(fault.delay):
-            raise Gone
-        if fault.reset == 'before':
-            self._reset()
-        reply = owner.application(exchange.request) if fault.answer is None else fault.answer
-        body = pieces(reply, exchange.request)
-        sender = Sender(
-            self.connection,
-            exchange,
-            fault,
-            keep_alive=not self.close_connection and not owner.closing.is_set(),
-            chunks_allowed=self.request_version != 'HTTP/1.0',
-        )
-        with contextlib.closing(body):
-            if fault.reset == 'after':
-                # A stream does its work when it is read.
-                next(body, None)
-                self._reset()
+        exchange.met = owner.interceptor(exchange.request) if owner.interceptor is not None else None
+        keep_alive = not self.close_connection and not owner.closing.is_set()
+        chunks_allowed = self.request_version != 'HTTP/1.0'
+        if exchange.met is not None:
+            disturbed = Disturbed(
+                exchange.met,
+                exchange,
+                self.connection,
+                application=owner.application,
+                pause=owner.pause,
+                closing=owner.closing,
+                reset=self._reset,
+            )
+            self.close_connection = not disturbed.serve(keep_alive=keep_alive, chunks_allowed=chunks_allowed)
+            return
+        reply = owner.application(exchange.request)
+        sender = Sender(self.connection, exchange, keep_alive=keep_alive, chunks_allowed=chunks_allowed)
+        with contextlib.closing(pieces(reply, exchange.request)) as body:
             sender.send(reply, body)
-        if not exchange.complete and fault.ending == 'reset':
-            self._reset()
         self.close_connection = not sender.keep_alive
 
     def _reset(self) -> NoReturn:
