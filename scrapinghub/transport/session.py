@@ -18,6 +18,7 @@ from requests.adapters import HTTPAdapter
 from scrapinghub.exceptions import (
     DecodeError,
     ScrapinghubAPIError,
+    Unauthorized,
     UnexpectedRedirect,
     from_http_error,
     strip_credentials,
@@ -182,6 +183,7 @@ class Transport:
         dash_user_agent: The same for the dash.
         use_msgpack: Whether to ask for MessagePack where the service offers it.
         max_record: Largest record to accept, in bytes.
+        credentials_hint: What to tell when the service refuses the credentials: their kind and origin.
         clock: Time; replaced in tests.
     """
 
@@ -196,9 +198,11 @@ class Transport:
         dash_user_agent: str | None = None,
         use_msgpack: bool = True,
         max_record: int = codec.MAX_RECORD_BYTES,
+        credentials_hint: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.credentials = credentials
+        self.credentials_hint = credentials_hint
         self.endpoints = endpoints
         self.timeout = timeout
         self.retries = retries or RetrySettings()
@@ -397,7 +401,7 @@ class Transport:
         """
         attempts = self.attempts(call)
         try:
-            response = retry(lambda: self._complete(call, attempts.number), attempts)
+            response = retry(lambda: self.complete(call, attempts.number), attempts)
         except requests.RequestException as error:
             raise self.explain(error, attempts) from error
         return Answer(response, self._decode(call, response))
@@ -408,9 +412,23 @@ class Transport:
         if attempts is not None:
             ours.maybe_applied = attempts.maybe_applied
             ours.hint = attempts.hint
+        if isinstance(ours, Unauthorized):
+            ours.hint = self.credentials_hint
         return ours
 
-    def _complete(self, call: Call, number: int) -> requests.Response:
+    def complete(self, call: Call, number: int = 1) -> requests.Response:
+        """Send a request once, and read the whole answer.
+
+        Args:
+            call: What to send.
+            number: Number of the attempt, for the log.
+
+        Returns:
+            The answer with its body.
+
+        Raises:
+            requests.RequestException: The status is 400 or more, or no complete answer arrived.
+        """
         response = self.open(call, number)
         try:
             body = b''.join(self._within_deadline(Body(response), VALUE_BYTES))
