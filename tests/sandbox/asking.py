@@ -1,4 +1,4 @@
-"""Plain requests to a sandbox, and a clock that stands still until it is told to move."""
+"""What tests of the queue server and the dash ask: one request, the status that must come, the values in the answer."""
 
 from __future__ import annotations
 
@@ -8,21 +8,11 @@ from typing import Any
 
 import requests
 
+from sandbox.calling import START as NOW
+from sandbox.calling import Clock
 from scrapinghub.sandbox import Sandbox
 
-NOW = 1_500_000_000_000
-
-
-class Clock:
-    """The service's time, in milliseconds since the epoch."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> int:
-        """Return the time, which only a test changes."""
-        return self.now
-
+__all__ = ['NOW', 'TABLES', 'Api', 'Clock', 'json_lines', 'rows']
 
 class Api:
     """Requests to one sandbox with its API key, or with other credentials."""
@@ -33,6 +23,12 @@ class Api:
         self.session = requests.Session()
         self.session.trust_env = False
         self.auth: tuple[str, str] | None = (cloud.apikey, '')
+
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.session.close()
 
     def ask(self, method: str, path: str, status: int = 200, **options: Any) -> requests.Response:
         """Send a request and check the status of the answer.

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.calling import Caller, Clock
+from sandbox.asking import Api
+from sandbox.calling import START, Caller, Clock
 from scrapinghub.sandbox import Sandbox
 
 
@@ -23,3 +24,21 @@ def cloud(clock: Clock) -> Iterator[Sandbox]:
 def caller(cloud: Sandbox) -> Iterator[Caller]:
     with Caller(cloud.url, (cloud.apikey, '')) as caller:
         yield caller
+
+
+@pytest.fixture(scope='module')
+def running() -> Iterator[tuple[Sandbox, Clock]]:
+    """A sandbox for a whole module, open to any project."""
+    clock = Clock()
+    with Sandbox(clock=clock) as cloud:
+        yield cloud, clock
+
+
+@pytest.fixture
+def api(running: tuple[Sandbox, Clock]) -> Iterator[Api]:
+    """The module's sandbox, empty."""
+    cloud, clock = running
+    cloud.reset()
+    clock.now = START
+    with Api(cloud, clock) as api:
+        yield api

@@ -114,7 +114,7 @@ def test_sequence_is_answered_as_recorded(name: str, replay: Replay) -> None:
             exact = replay.compare(exchange, response)
         except Difference as difference:
             raise AssertionError(f'{number}: {difference}') from difference
-        assert exact or ANY_ORDER.search(exchange['path']), f'{number}: the order of keys differs: {response.text[:300]}'
+        assert exact or ANY_ORDER.search(exchange['path']), f'{number}: other order of keys: {response.text[:300]}'
     given = [actual for _, actual in replay.bindings.times()]
     assert given == sorted(given), 'times are given in another order than they were recorded'
 
