@@ -61,7 +61,7 @@ def read_spider(call: Call, project: int, number: int) -> Reply:
 def tag_spider(call: Call, project: int, number: int) -> Reply:
     """Add and remove tags of one spider."""
     body = params.one_object(call)
-    add, remove = body.get('add') or [], body.get('remove') or []
+    add, remove = ([] if body.get(name) is None else body[name] for name in ('add', 'remove'))
     wrong = {
         name: ['Expected a list of strings.']
         for name, tags in (('add', add), ('remove', remove))
