@@ -28,7 +28,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -216,7 +216,7 @@ class StreamInterrupted(ScrapinghubAPIError):
         Returns:
             An error that is a ``StreamInterrupted`` and of the class of ``cause``.
         """
-        error = _rebuild_interrupted(type(cause), cause.message)
+        error = _combine(StreamInterrupted, type(cause), cause.message)
         error.__dict__.update(cause.__dict__)
         error.delivered = delivered
         error.last_key = last_key
@@ -226,32 +226,44 @@ class StreamInterrupted(ScrapinghubAPIError):
         return error
 
     def __reduce__(self) -> tuple[Any, ...]:
-        others = [base for base in type(self).__mro__[1:] if issubclass(base, ScrapinghubAPIError)]
-        cause = next((base for base in others if not issubclass(base, StreamInterrupted)), ScrapinghubAPIError)
-        return _rebuild_interrupted, (cause, self.message), self.__dict__
+        return _reduce_combined(self, StreamInterrupted)
 
 
-_interrupted_classes: dict[type[ScrapinghubAPIError], type[StreamInterrupted]] = {}
+Combined = TypeVar('Combined', bound=ScrapinghubAPIError)
+
+_combined_classes: dict[tuple[type[ScrapinghubAPIError], type[ScrapinghubAPIError]], type[Any]] = {}
 
 
-def _rebuild_interrupted(cause: type[ScrapinghubAPIError], message: str | None) -> StreamInterrupted:
-    cls = _interrupted_classes.get(cause)
+def _combine(ours: type[Combined], cause: type[ScrapinghubAPIError], message: str | None) -> Combined:
+    """Make the shell of an error that is an ``ours`` and of the class of its cause."""
+    cls: type[Combined] | None = ours if issubclass(ours, cause) else _combined_classes.get((ours, cause))
     if cls is None:
-        bases = (StreamInterrupted,) if issubclass(StreamInterrupted, cause) else (StreamInterrupted, cause)
-        cls = type('StreamInterrupted', bases, {'__module__': __name__, '__doc__': StreamInterrupted.__doc__})
-        _interrupted_classes[cause] = cls
+        cls = type(ours.__name__, (ours, cause), {'__module__': __name__, '__doc__': ours.__doc__})
+        _combined_classes[ours, cause] = cls
     error = cls.__new__(cls, message)
     error.args = (message,)
     return error
 
 
+def _reduce_combined(error: ScrapinghubAPIError, ours: type[ScrapinghubAPIError]) -> tuple[Any, ...]:
+    others = [base for base in type(error).__mro__[1:] if issubclass(base, ScrapinghubAPIError)]
+    cause = next((base for base in others if not issubclass(base, ours)), ScrapinghubAPIError)
+    return _combine, (ours, cause, error.message), error.__dict__
+
+
 class UploadError(ScrapinghubAPIError):
     """A writer could not deliver records.
 
+    Raised combined with the class of its cause where there is one, so that ``except Unauthorized`` sees it too.
+
     Attributes:
-        records: The records that are not stored, in the order in which they were written.
+        records: The records that are not stored, in the order in which they were written, as JSON gives them back.
         url: Where they should have gone.
+        others: Where several writers failed at once, the errors of the other ones.
     """
+
+    records: list[Any]
+    others: tuple[UploadError, ...] = ()
 
     def __init__(
         self,
@@ -261,7 +273,30 @@ class UploadError(ScrapinghubAPIError):
         records: list[Any] | None = None,
     ) -> None:
         super().__init__(message, http_error)
-        self.records: list[Any] = records if records is not None else []
+        self.records = records if records is not None else []
+
+    @classmethod
+    def caused_by(cls, cause: ScrapinghubAPIError, *, records: list[Any], url: str, hint: str) -> UploadError:
+        """Build the error of a writer that gives up.
+
+        Args:
+            cause: Why, already one of this tree.
+            records: What is not stored.
+            url: Where it should have gone, without credentials.
+            hint: What became of the records.
+
+        Returns:
+            An error that is an ``UploadError`` and of the class of ``cause``.
+        """
+        error = _combine(UploadError, type(cause), cause.message)
+        error.__dict__.update(cause.__dict__)
+        error.records = records
+        error.url = url
+        error.hint = f'{hint}\n{cause.hint}' if cause.hint else hint
+        return error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reduce_combined(self, UploadError)
 
 
 class APIError(Exception):

@@ -22,12 +22,29 @@ PACKAGE = 'scrapinghub'
 # a module places it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ('scrapinghub.exceptions', 'scrapinghub.transport.codec', 'scrapinghub.transport.paths'),
-    ('scrapinghub.transport.plans',),
+    (
+        'scrapinghub.transport.plans',
+        'scrapinghub.transport.buffer',
+        'scrapinghub.transport.spool',
+        'scrapinghub.transport.lifetimes',
+    ),
     ('scrapinghub.transport.retries', 'scrapinghub.transport.bodies', 'scrapinghub.transport.walks'),
     ('scrapinghub.transport.session',),
-    ('scrapinghub.transport.streams', 'scrapinghub.transport.uploads'),
+    ('scrapinghub.transport.streams', 'scrapinghub.transport.lane'),
+    ('scrapinghub.transport.writer', 'scrapinghub.transport.engine'),
+    ('scrapinghub.transport.uploads',),
     ('scrapinghub.transport', 'scrapinghub.transport.*'),
-    ('scrapinghub.client.utils', 'scrapinghub.client.exceptions'),
+    (
+        'scrapinghub.client.addresses',
+        'scrapinghub.client.answers',
+        'scrapinghub.client.credentials',
+        'scrapinghub.client.exceptions',
+        'scrapinghub.client.keywords',
+        'scrapinghub.client.listing',
+        'scrapinghub.client.shapes',
+    ),
+    ('scrapinghub.client.resources', 'scrapinghub.client.utils'),
+    ('scrapinghub.client.mapping', 'scrapinghub.client.records'),
     (
         'scrapinghub.client.items',
         'scrapinghub.client.logs',
@@ -37,19 +54,24 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         'scrapinghub.client.collections',
         'scrapinghub.client.frontiers',
     ),
-    ('scrapinghub.client.jobs',),
+    ('scrapinghub.client.job',),
+    ('scrapinghub.client.jobs', 'scrapinghub.client.scheduling'),
     ('scrapinghub.client.spiders',),
     ('scrapinghub.client.projects',),
     ('scrapinghub.client',),
     ('scrapinghub.hubstorage', 'scrapinghub.hubstorage.*', 'scrapinghub.legacy'),
     ('scrapinghub',),
 )
+# Of the top module everybody may know this: it is set before anything is loaded, and stands where packaging reads it.
+VERSION = ('__version__',)
 # May be imported from below as well, inside a function: nobody pays for them, or depends on them, until they are used.
 LEAVES = ('scrapinghub.hubstorage', 'scrapinghub.hubstorage.*', 'scrapinghub.legacy')
 # Shares no line with the rest, so that client and server are checked against each other.
 ISLAND = ('scrapinghub.sandbox', 'scrapinghub.sandbox.*')
 
-ON_THE_WIRE = tuple(f'scrapinghub.transport.{name}' for name in ('session', 'bodies', 'retries', 'dash', 'streams'))
+ON_THE_WIRE = tuple(
+    f'scrapinghub.transport.{name}' for name in ('session', 'bodies', 'retries', 'dash', 'streams', 'lane', 'engine')
+)
 # Which module may import which library.
 LIBRARIES: dict[str, tuple[str, ...]] = {
     # Most of these only sort the library's errors: see SENDERS.
@@ -59,7 +81,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     'msgspec': ('scrapinghub.transport.codec',),
     'msgpack': ('scrapinghub.transport.codec', *ISLAND),
     'six': ('scrapinghub.client.*', 'scrapinghub.transport.codec', *LEAVES),
-    'dotenv': ('scrapinghub.client.utils',),
+    'dotenv': ('scrapinghub.client.credentials',),
     'werkzeug': ISLAND,
     'pytest': ('scrapinghub.sandbox.pytest_plugin',),
 }
@@ -70,7 +92,7 @@ SENDER = ('scrapinghub.transport.session',)
 
 # What starts a thread, and where that may happen.
 THREAD_STARTERS = ('Thread', 'Timer', 'ThreadPoolExecutor', 'ThreadingMixIn', 'ThreadingHTTPServer', 'start_new_thread')
-THREAD_OWNERS = ('scrapinghub.transport.uploads', *ISLAND)
+THREAD_OWNERS = ('scrapinghub.transport.engine', *ISLAND)
 
 # Not loaded by a bare `import scrapinghub`.
 NOT_LOADED = ('scrapinghub.hubstorage', 'scrapinghub.legacy', 'scrapinghub.sandbox', 'werkzeug', 'dotenv', 'pytest')
@@ -162,7 +184,7 @@ def check_layers(module: Module) -> Iterator[str]:
         return
     for found in imports(module):
         target = found.target
-        if target.partition('.')[0] != PACKAGE:
+        if target.partition('.')[0] != PACKAGE or (target, found.names) == (PACKAGE, VERSION):
             continue
         where = f'{module.name}:{found.line} imports {target}'
         if on_island or fits(target, ISLAND):

@@ -138,6 +138,7 @@ class RetrySettings:
             backoff_ms=UPLOAD_FIRST_PAUSE_MS,
             jitter_ms=JITTER_MS / 2,
             limit_ms=UPLOAD_PAUSE_LIMIT_MS,
+            passing=may_pass_for_upload,
         )
 
 
@@ -148,6 +149,7 @@ def _policy(
     backoff_ms: float,
     jitter_ms: float = 0,
     limit_ms: float = float('inf'),
+    passing: Callable[[BaseException], bool] | None = None,
 ) -> retrying.Retrying:
     def pause(number: int, _elapsed_ms: float) -> float:
         # 2**number overflows a float after a thousand attempts in a long outage.
@@ -157,7 +159,7 @@ def _policy(
         stop_max_attempt_number=attempts,
         stop_max_delay=None if seconds is None else seconds * 1000,
         wait_func=pause,
-        retry_on_exception=may_pass,
+        retry_on_exception=passing or may_pass,
     )
 
 
@@ -262,6 +264,17 @@ def may_pass(error: BaseException) -> bool:
             requests.exceptions.ContentDecodingError,
         ),
     )
+
+
+def may_pass_for_upload(error: BaseException) -> bool:
+    """Return whether a writer waits for the end of a failure: a broken server is repaired within hours, so any 5xx is.
+
+    501 is not: it says that the service does not know such a request.
+    """
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        status = error.response.status_code
+        return status in RETRY_STATUSES or (500 <= status <= 599 and status != 501)
+    return may_pass(error)
 
 
 def never_received(error: requests.RequestException) -> bool:

@@ -1,0 +1,88 @@
+"""What happens to records that are held when a process forks or the interpreter exits."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+import weakref
+from typing import Protocol
+
+EXIT_SECONDS = 30.0
+
+
+class Held(Protocol):
+    """An engine, as the end of a process sees it."""
+
+    lock: threading.RLock
+
+    def finish(self, seconds: float) -> list[str]:
+        """Send what there is for so many seconds; return a line for each URL whose records were not stored."""
+        ...
+
+    def disown(self) -> None:
+        """Start anew in a forked child."""
+        ...
+
+
+engines: weakref.WeakSet[Held] = weakref.WeakSet()
+# Those that hold records, so that they live until these are stored, whatever the program drops.
+holding: set[Held] = set()
+_locked_for_fork: list[threading.RLock] = []
+_registered: set[int] = set()
+
+
+def _finish_all() -> None:
+    """Send what is held anywhere before the interpreter exits, and tell what is lost."""
+    engines = list(holding)
+    until = time.monotonic() + EXIT_SECONDS
+    for position, engine in enumerate(engines):
+        share = max(0.0, until - time.monotonic()) / (len(engines) - position)
+        for line in engine.finish(share):
+            _say(f'scrapinghub: {line}')
+        holding.discard(engine)
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(text + '\n')
+        sys.stderr.flush()
+
+
+def register_in_child() -> None:
+    """Register the exit of a process made by ``multiprocessing``, which ends without the usual exit functions."""
+    process = sys.modules.get('multiprocessing.process')
+    if process is None or os.getpid() in _registered or process.parent_process() is None:
+        return
+    _registered.add(os.getpid())
+    from multiprocessing import util
+
+    util.Finalize(None, _finish_all, exitpriority=0)
+
+
+def _before_fork() -> None:
+    # No lane is copied in the middle of a change.
+    for engine in list(engines):
+        engine.lock.acquire()
+        _locked_for_fork.append(engine.lock)
+
+
+def _after_fork_in_parent() -> None:
+    while _locked_for_fork:
+        _locked_for_fork.pop().release()
+
+
+def _after_fork_in_child() -> None:
+    _locked_for_fork.clear()
+    holding.clear()
+    for engine in list(engines):
+        engine.disown()
+
+
+atexit.register(_finish_all)
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+    )

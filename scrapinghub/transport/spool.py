@@ -1,0 +1,213 @@
+"""The journal of an uploader: records that were written and are not stored yet, in a SQLite file.
+
+A record that was added survives ``kill -9``: it has left the process. It need not survive a power cut, so nothing waits
+for the disk. No credentials are ever written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+VERSION = 1
+_SCHEMA = (
+    'CREATE TABLE writer (id INTEGER PRIMARY KEY, url TEXT NOT NULL, options TEXT NOT NULL, next INTEGER NOT NULL)',
+    'CREATE TABLE record (writer INTEGER, number INTEGER, text TEXT, PRIMARY KEY (writer, number)) WITHOUT ROWID',
+)
+
+# Connections of the parent process: closing one after a fork would touch files that the parent uses.
+_of_the_parent: list[sqlite3.Connection] = []
+
+
+@dataclass(frozen=True)
+class Journaled:
+    """What the journal knows of one writer of an earlier process.
+
+    Attributes:
+        id: Number of the writer in the journal.
+        url: Where its records go.
+        options: As they were given to :meth:`Spool.add_writer`.
+        start: Number of the first of ``texts``, and of the next record if there are none.
+        texts: JSON texts of the records that were not stored, in order.
+    """
+
+    id: int
+    url: str
+    options: dict[str, Any]
+    start: int
+    texts: list[str]
+
+
+class Spool:
+    """The journal; one object, in one process, at a time may hold a file. Not safe to use from several threads at once.
+
+    Args:
+        path: The file, made if it does not exist; its folder must exist.
+
+    Raises:
+        RuntimeError: Another process, or another client of this one, holds the file.
+        ValueError: The file is something else.
+        OSError: The file cannot be opened or written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        # Records may be private: nobody else reads them. SQLite makes its further files with the same rights.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        with self._errors():
+            self._connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+        self._finalizer = weakref.finalize(self, self._connection.close)
+        self._forked = False
+        try:
+            with self._errors():
+                self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self) -> None:
+        execute = self._connection.execute
+        # The lock is the operating system's: it ends with the process, however that ends.
+        execute('PRAGMA locking_mode = EXCLUSIVE')
+        execute('PRAGMA journal_mode = WAL')
+        # A commit hands the record to the operating system; only a checkpoint waits for the disk.
+        execute('PRAGMA synchronous = NORMAL')
+        execute('BEGIN EXCLUSIVE')
+        try:
+            [version] = execute('PRAGMA user_version').fetchone()
+            [tables] = execute('SELECT count(*) FROM sqlite_master').fetchone()
+            if not version and not tables:
+                for statement in _SCHEMA:
+                    execute(statement)
+                execute(f'PRAGMA user_version = {VERSION}')
+            elif version != VERSION:
+                raise ValueError(f'{self.path} is not a spool of this version of scrapinghub: use another file')
+        except BaseException:
+            execute('ROLLBACK')
+            raise
+        execute('COMMIT')
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if 'locked' in str(error):
+                raise RuntimeError(
+                    f'the spool {self.path} is in use: one client of one process at a time may hold it'
+                ) from error
+            raise OSError(f'the spool {self.path} cannot be used: {error}') from error
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f'{self.path} is not a spool, or is damaged: {error}') from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._errors():
+            self._connection.execute('BEGIN')
+            try:
+                yield
+            except BaseException:
+                self._connection.execute('ROLLBACK')
+                raise
+            self._connection.execute('COMMIT')
+
+    @property
+    def usable(self) -> bool:
+        """Whether the journal can be written: it is open, and belongs to this process."""
+        return self._finalizer.alive and not self._forked
+
+    def journaled(self) -> list[Journaled]:
+        """Return the writers of an earlier process."""
+        with self._errors():
+            writers = self._connection.execute('SELECT id, url, options, next FROM writer ORDER BY id').fetchall()
+            return [self._journaled(*row) for row in writers]
+
+    def _journaled(self, writer: int, url: str, options: str, following: int) -> Journaled:
+        rows = self._connection.execute(
+            'SELECT number, text FROM record WHERE writer = ? ORDER BY number', (writer,)
+        ).fetchall()
+        return Journaled(writer, url, json.loads(options), rows[0][0] if rows else following, [row[1] for row in rows])
+
+    def add_writer(self, url: str, options: dict[str, Any], start: int, texts: Sequence[str] = ()) -> int:
+        """Add a writer, with records it already has.
+
+        Args:
+            url: Where its records go.
+            options: What a later process needs to know to send them; no credentials.
+            start: Number of its first record.
+            texts: JSON texts.
+
+        Returns:
+            Its number in the journal.
+        """
+        with self._transaction():
+            added = self._connection.execute(
+                'INSERT INTO writer (url, options, next) VALUES (?, ?, ?)', (url, json.dumps(options), start)
+            ).lastrowid
+            assert added is not None
+            self._connection.executemany(
+                'INSERT INTO record VALUES (?, ?, ?)', [(added, start + n, text) for n, text in enumerate(texts)]
+            )
+        return added
+
+    def add(self, writer: int, number: int, text: str) -> None:
+        """Add a record; when this returns, it survives the process."""
+        with self._errors():
+            self._connection.execute('INSERT INTO record VALUES (?, ?, ?)', (writer, number, text))
+
+    def stored(self, writer: int, first: int, after: int) -> None:
+        """Drop the records from number ``first`` up to, not including, ``after``: they are stored."""
+        with self._transaction():
+            self._connection.execute(
+                'DELETE FROM record WHERE writer = ? AND number >= ? AND number < ?', (writer, first, after)
+            )
+            self._connection.execute('UPDATE writer SET next = ? WHERE id = ?', (after, writer))
+
+    def taken_back(self, writer: int, following: int) -> None:
+        """Drop all records of a writer; its next one has the number ``following``."""
+        with self._transaction():
+            self._connection.execute('DELETE FROM record WHERE writer = ?', (writer,))
+            self._connection.execute('UPDATE writer SET next = ? WHERE id = ?', (following, writer))
+
+    def remove_writer(self, writer: int) -> None:
+        """Drop a writer and all that it has."""
+        with self._transaction():
+            self._connection.execute('DELETE FROM record WHERE writer = ?', (writer,))
+            self._connection.execute('DELETE FROM writer WHERE id = ?', (writer,))
+
+    def close(self) -> None:
+        """Release the file."""
+        if not self._forked:
+            self._finalizer()
+
+    def disown(self) -> None:
+        """Leave the file to the parent, after a fork: the child neither writes nor closes it."""
+        self._finalizer.detach()
+        self._forked = True
+        _of_the_parent.append(self._connection)
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL as it may be written to a file.
+
+    Args:
+        url: Full address of a writer.
+
+    Returns:
+        The URL without user and password.
+
+    Raises:
+        ValueError: The credentials are part of the query.
+    """
+    parts = urlsplit(url)
+    if any(name.lower() in ('apikey', 'jobauth') for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        raise ValueError('a writer with a spool takes credentials as `auth`; those in its URL would be written down')
+    return urlunsplit((parts.scheme, parts.netloc.rpartition('@')[2], parts.path, parts.query, ''))
