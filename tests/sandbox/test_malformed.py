@@ -362,9 +362,11 @@ def test_no_json_is_too_odd_for_the_queue(tough: Api, path: str, value: Any) -> 
 
 
 parameters = st.sampled_from(
-    ['state', 'spider', 'count', 'start', 'stop', 'has_tag', 'lacks_tag', 'startts', 'endts', 'jobmeta', 'key', 'filter']
-    + ['job', 'offset', 'project', 'level']
-)
+    [
+        'state', 'spider', 'count', 'start', 'stop', 'has_tag', 'lacks_tag', 'startts', 'endts', 'jobmeta', 'key',
+        'filter', 'job', 'offset', 'project', 'level',
+    ]
+)  # fmt: skip
 
 
 @given(query=st.lists(st.tuples(parameters, st.text()), max_size=4))

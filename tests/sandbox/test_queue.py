@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox.asking import NOW, TABLES, Api, rows
-from scrapinghub.sandbox import joblist
+from sandbox.asking import NOW, TABLES, Api, Clock, rows
+from scrapinghub.sandbox import Sandbox, joblist
 
 STATES = ('pending', 'running', 'finished', 'deleted')
 
@@ -657,3 +659,40 @@ def test_nothing_of_the_queue_is_compressed(api: Api) -> None:
     answer = api.ask('GET', '/jobq/1/list', headers={'Accept-Encoding': 'gzip'})
     assert 'Content-Encoding' not in answer.headers
     assert len(answer.content) > 10000
+
+
+# Many at once, and again
+
+
+def test_no_job_is_started_twice_and_no_number_given_twice(api: Api) -> None:
+    workers = 4
+
+    def work(number: int) -> tuple[list[str], list[str]]:
+        with Api(api.cloud, api.clock) as own:
+            pushed = [own.push('ab'[number % 2]) for _ in range(15)]
+            started = [own.post('/jobq/1/startjob', {})[0]['key'] for _ in range(15)]
+        return pushed, started
+
+    with ThreadPoolExecutor(workers) as pool:
+        results = list(pool.map(work, range(workers)))
+    pushed = sorted(key for keys, _ in results for key in keys)
+    started = sorted(key for _, keys in results for key in keys)
+    assert pushed == sorted(f'1/{spider}/{number}' for spider in (1, 2) for number in range(1, 31))
+    assert started == pushed
+
+
+def test_jobs_survive_a_restart(tmp_path: Path) -> None:
+    path = str(tmp_path / 'cloud.db')
+    clock = Clock()
+    with Sandbox(db=path, clock=clock) as cloud, Api(cloud, clock) as api:
+        (pushed,) = api.post('/jobq/1/push', {'spider': 'one', 'state': 'running', 'tags': ['t']})
+        api.post('/jobq/1/push', {'spider': 'one', 'unique': 'h'})
+        api.post('/projects/1/settings', {'a': 1})
+        meta = api.meta(pushed['key'])
+    with Sandbox(db=path, clock=clock) as cloud, Api(cloud, clock) as api:
+        assert api.meta(pushed['key']) == meta
+        assert api.get(f'/jobs/{pushed["key"]}/state', auth=(pushed['key'], pushed['auth'])) == 'running'
+        assert api.keys('state=running&has_tag=t') == [pushed['key']]
+        assert 'error' in api.post('/jobq/1/push', {'spider': 'one', 'unique': 'h'})[0]
+        assert api.push() == '1/1/4'
+        assert api.get('/projects/1/settings') == {'a': 1}
