@@ -136,6 +136,8 @@ def build_request(
         'wsgi.version': (1, 0),
         'wsgi.url_scheme': 'http',
         'wsgi.input': io.BytesIO(body),
+        # Without this nothing would be read of a body that came in chunks.
+        'wsgi.input_terminated': True,
         'wsgi.errors': io.StringIO(),
         'wsgi.multithread': True,
         'wsgi.multiprocess': False,
