@@ -23,27 +23,28 @@ class Buffer:
 
     Attributes:
         offset: Number of the first record held, and of the next one to be sent.
-        held_bytes: Characters of all JSON texts held.
+        texts: JSON texts of the records held.
+        held_bytes: Characters of all of them.
         refused: What the service refused, set aside, as pairs of number and JSON text.
     """
 
-    __slots__ = ('_parts', '_texts', 'held_bytes', 'offset', 'refused')
+    __slots__ = ('_parts', 'held_bytes', 'offset', 'refused', 'texts')
 
     def __init__(self, start: int = 0) -> None:
         self.offset = start
         self.held_bytes = 0
         self.refused: list[tuple[int, str]] = []
-        self._texts: deque[str] = deque()
+        self.texts: deque[str] = deque()
         # Sizes of the next batches, where a refused one was divided.
         self._parts: deque[int] = deque()
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return len(self.texts)
 
     @property
     def next_number(self) -> int:
         """Number of the record that is written next."""
-        return self.offset + len(self._texts)
+        return self.offset + len(self.texts)
 
     def append(self, text: str) -> int:
         """Add a record at the end.
@@ -54,7 +55,7 @@ class Buffer:
         Returns:
             Its number.
         """
-        texts = self._texts
+        texts = self.texts
         texts.append(text)
         self.held_bytes += len(text)
         # Derived, not counted: a signal handler that writes in between breaks nothing.
@@ -62,11 +63,11 @@ class Buffer:
 
     def full(self, limit: int) -> bool:
         """Return whether there is no room: ``limit`` records are held, or too many bytes."""
-        return len(self._texts) >= limit or self.held_bytes >= HELD_BYTES
+        return len(self.texts) >= limit or self.held_bytes >= HELD_BYTES
 
     def ready(self, size: int) -> bool:
         """Return whether a whole batch of ``size`` records, or of the largest body, is held."""
-        return len(self._texts) >= size or self.held_bytes >= BATCH_BYTES
+        return len(self.texts) >= size or self.held_bytes >= BATCH_BYTES
 
     def batch(self, size: int) -> list[str]:
         """Return the records to send next; they stay in the buffer.
@@ -79,7 +80,7 @@ class Buffer:
         """
         if self._parts:
             size = min(size, self._parts[0])
-        texts = list(islice(self._texts, max(size, 1)))
+        texts = list(islice(self.texts, max(size, 1)))
         total = 0
         for count, text in enumerate(texts):
             total += len(text) + 1
@@ -118,13 +119,13 @@ class Buffer:
             The JSON texts of everything that is not stored, in the order in which it was written; the next record
             continues at ``offset``.
         """
-        texts = [text for _, text in self.refused] + list(self._texts)
+        texts = [text for _, text in self.refused] + list(self.texts)
         self.clear()
         return texts
 
     def peek(self) -> list[str]:
         """Return what :meth:`take` would return, and keep it."""
-        return [text for _, text in self.refused] + list(self._texts)
+        return [text for _, text in self.refused] + list(self.texts)
 
     def disown(self) -> None:
         """Forget everything that is held because another process sends it; the numbers go on after it."""
@@ -134,12 +135,12 @@ class Buffer:
     def clear(self) -> None:
         """Forget everything that is held."""
         self.refused.clear()
-        self._texts.clear()
+        self.texts.clear()
         self._parts.clear()
         self.held_bytes = 0
 
     def _drop_first(self) -> str:
-        text = self._texts.popleft()
+        text = self.texts.popleft()
         self.offset += 1
         self.held_bytes -= len(text)
         return text

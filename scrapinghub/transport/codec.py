@@ -306,10 +306,8 @@ def encode_json(value: Any) -> str:
     """
     try:
         return _encode(value)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'cannot be sent as JSON: {error}') from error
-
-
 
 
 def encode_lines(values: Iterable[Any]) -> bytes:
@@ -354,4 +352,21 @@ def _warn_once() -> None:
     )
 
 
-_encode = json.JSONEncoder(allow_nan=False, default=jsondefault).encode
+def _make_encode() -> Callable[[Any], str]:
+    """Return what ``JSONEncoder.encode`` does, without the encoder that it builds anew, and the cycles it remembers."""
+    plain = json.JSONEncoder(allow_nan=False, default=jsondefault)
+    make = vars(json.encoder)['c_make_encoder']
+    if make is None:
+        return plain.encode
+    escape = json.encoder.encode_basestring_ascii
+    # No memory of containers (a cycle is too deep instead): one encoder then serves all threads.
+    chunks = make(None, jsondefault, escape, None, plain.key_separator, plain.item_separator, False, False, False)
+    join = ''.join
+
+    def encode(value: Any) -> str:
+        return join(chunks(value, 0))
+
+    return encode
+
+
+_encode = _make_encode()

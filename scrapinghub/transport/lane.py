@@ -132,6 +132,7 @@ class Lane:
 
     Attributes:
         buffer: The records that are not stored.
+        enough: Number of records that make a whole batch.
         closed: Whether the writer takes no more records.
         in_flight: Number of records in the post under way; 0 if there is none.
         cause: Why records are held back or set aside; None if all is well.
@@ -159,9 +160,9 @@ class Lane:
     ) -> None:
         self.url = url
         self.shown_url = strip_credentials(url) or url
-        self.size = options.size
         self.interval = options.interval
         self.qsize = options.qsize or 2 * options.size
+        self.size = options.size
         self.content_encoding = options.content_encoding
         self.maxitemsize = options.maxitemsize
         self.keyed = options.keyed
@@ -190,6 +191,16 @@ class Lane:
             self._journaled_options = {**asdict(options), 'shared': shared}
         if journaled is not None:
             self._recover(journaled)
+
+    @property
+    def size(self) -> int:
+        """Most records in a post."""
+        return self._size
+
+    @size.setter
+    def size(self, size: int) -> None:
+        self._size = size
+        self.enough = min(size, self.qsize)
 
     @property
     def auth(self) -> Any:
@@ -235,7 +246,7 @@ class Lane:
     @property
     def ready(self) -> bool:
         """Whether a whole batch is held."""
-        return self.buffer.ready(min(self.size, self.qsize))
+        return self.buffer.ready(self.enough)
 
     def add(self, text: str) -> int:
         """Put a record into the journal and the buffer.

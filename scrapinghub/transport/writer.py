@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scrapinghub.exceptions import ValueTooLarge
+from scrapinghub.transport.buffer import BATCH_BYTES
 from scrapinghub.transport.codec import encode_json
 from scrapinghub.transport.lane import Lane
 
@@ -106,10 +107,12 @@ class Writer:
         text = encode_json(record)
         if len(text) > lane.maxitemsize or not text.isascii():
             self._check_size(text)
+        buffer = lane.buffer
         with self._sender.lock:
             # The plain case, kept short: a spider comes here for every item.
-            if not (lane.closed or lane.cause or lane.full):
-                return self._add(text)
+            held = len(buffer.texts)
+            if 0 < held < lane.enough - 1 and buffer.held_bytes < BATCH_BYTES and not (lane.closed or lane.cause):
+                return lane.add(text)
         return self._write_text(text)
 
     def _write_text(self, text: str, *, whatever: bool = False) -> int:
