@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 
 from scrapinghub.sandbox.app import SCHEMAS, App
+from scrapinghub.sandbox.clock import Clock
+from scrapinghub.sandbox.faults import Faults
 from scrapinghub.sandbox.projects import Projects
+from scrapinghub.sandbox.requestlog import RequestLog
 from scrapinghub.sandbox.server import Server
 from scrapinghub.sandbox.store import Store, now_ms
 
@@ -29,8 +32,11 @@ class Sandbox:
         dash_url: Base URL of the dash, with a final slash.
         apikey: The API key.
         store: The data.
+        clock: The service's time, which may be set.
+        faults: What is made to go wrong.
+        requests: The latest requests, without credentials.
         app: What answers requests.
-        server: What listens, with its seams for faults and a request log.
+        server: What listens.
 
     Example:
         >>> with Sandbox(projects=[123]) as cloud:
@@ -50,7 +56,10 @@ class Sandbox:
         if apikey is not None and not apikey:
             raise ValueError('apikey must not be empty; leave it out for a random one')
         self.apikey = secrets.token_hex(16) if apikey is None else apikey
-        self.store = Store(db, clock=clock, schemas=SCHEMAS)
+        self.clock = Clock(clock)
+        self.faults = Faults()
+        self.requests = RequestLog(self.clock)
+        self.store = Store(db, clock=self.clock, schemas=SCHEMAS)
         try:
             self._projects = Projects(self.store, projects)
             self.app = App(self.store, self._projects, self.apikey)
@@ -58,6 +67,8 @@ class Sandbox:
         except BaseException:
             self.store.close()
             raise
+        self.server.interceptor = self.faults.decide
+        self.server.observer = self.requests.add
         self.url = self.app.base_url = f'http://127.0.0.1:{self.server.port}/'
         self.dash_url = f'{self.url}api/'
 
@@ -72,8 +83,11 @@ class Sandbox:
         }
 
     def reset(self) -> None:
-        """Forget everything but the projects given at the start, in milliseconds."""
+        """Forget data, faults and requests, let the clock run; only the projects given at the start stay."""
+        self.faults.clear()
         self.store.reset()
+        self.requests.clear()
+        self.clock.reset()
         self._projects.restore()
 
     def close(self) -> None:

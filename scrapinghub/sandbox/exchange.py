@@ -1,35 +1,12 @@
-"""One request and its answer, and what may be made to go otherwise with it."""
+"""One request and what became of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from werkzeug.wrappers import Request
 
-from scrapinghub.sandbox.http import Reply
-
-
-@dataclass
-class Fault:
-    """What goes otherwise with one request. The default of every attribute is: nothing.
-
-    Attributes:
-        answer: Sent instead of asking the application, which then never sees the request.
-        delay: Seconds to wait before anything else.
-        reset: Reset the connection ``'before'`` the application sees the request, or ``'after'`` it has answered.
-        cut_after: End the connection after this many bytes of the body as it travels (compressed if it is; the framing
-            of chunks not counted), before a final chunk. A shorter body is sent whole, and then the connection ends.
-        framing: How the body is delimited: ``'length'``, ``'chunked'``, or ``'close'`` (by the end of the connection).
-        ending: How a cut ends the connection: ``'close'`` in order, or ``'reset'``.
-    """
-
-    answer: Reply | None = None
-    delay: float = 0.0
-    reset: Literal['before', 'after'] | None = None
-    cut_after: int | None = None
-    framing: Literal['length', 'chunked', 'close'] | None = None
-    ending: Literal['close', 'reset'] = 'close'
+from scrapinghub.sandbox.effects import Met
 
 
 @dataclass
@@ -44,7 +21,7 @@ class Exchange:
         status: HTTP status sent, ``None`` when none was.
         body_bytes: Bytes of the answer's body that were sent, as they travelled.
         complete: Whether the answer was sent whole.
-        fault: What was made to go otherwise.
+        met: What was made to go otherwise.
     """
 
     request: Request
@@ -54,7 +31,7 @@ class Exchange:
     status: int | None = None
     body_bytes: int = 0
     complete: bool = False
-    fault: Fault | None = None
+    met: Met | None = None
 
 
 class Gone(Exception):
