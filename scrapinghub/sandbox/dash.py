@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scrapinghub.sandbox import dashform, joblist, jobs, params, records, spiders
+from scrapinghub.sandbox import dashform, joblife, joblist, jobs, params, records, spiders
 from scrapinghub.sandbox.http import Call, Reply
 from scrapinghub.sandbox.joblist import JobFilter
 from scrapinghub.sandbox.jobs import Job
@@ -57,7 +57,7 @@ def run(call: Call) -> Reply:
         version = spiders.version(connection, project)
         if version is not None:
             fields.setdefault('version', version)
-        job = jobs.create(
+        job = joblife.create(
             connection,
             project,
             spider,
@@ -175,7 +175,7 @@ def update(call: Call) -> Reply:
         for job in _jobs(call, ids):
             tags = spiders.retagged(job.tags, add, remove)
             if tags != job.tags:
-                jobs.merge_metadata(connection, job, {'tags': tags})
+                joblife.merge_metadata(connection, job, {'tags': tags})
     return dashform.spaced({'count': len(ids), 'status': 'ok'})
 
 
@@ -184,7 +184,7 @@ def stop(call: Call) -> Reply:
     which = _named(call)
     with call.store.write() as connection:
         found = list(_jobs(call, joblist.row_ids(connection, which)))
-        jobs.cancel(connection, found, user=call.identity.user, now=call.store.now())
+        joblife.cancel(connection, found, user=call.identity.user, now=call.store.now())
     return dashform.spaced({'status': 'ok'})
 
 
@@ -194,7 +194,7 @@ def delete(call: Call) -> Reply:
     with call.store.write() as connection:
         found = list(_jobs(call, joblist.row_ids(connection, which)))
         for job in found:
-            jobs.update(connection, job, {'state': 'deleted'}, user=call.identity.user, now=call.store.now())
+            joblife.update(connection, job, {'state': 'deleted'}, user=call.identity.user, now=call.store.now())
     return dashform.spaced({'status': 'ok', 'count': len(found)})
 
 

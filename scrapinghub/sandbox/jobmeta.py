@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scrapinghub.sandbox import jobs, params, records
+from scrapinghub.sandbox import joblife, jobs, params, records
 from scrapinghub.sandbox.http import LINES_QUEUE, Call, Reply, queue_empty, queue_headers, queue_lines, queue_value
 from scrapinghub.sandbox.jobs import Job
 
@@ -44,7 +44,7 @@ def _merged(call: Call, project: int, spider: int, number: int, fields: dict[str
         job = jobs.fetch(connection, project, spider, number)
         if job is None:
             call.fail(404, f'job {project}/{spider}/{number} does not exist')
-        jobs.merge_metadata(connection, job, fields)
+        joblife.merge_metadata(connection, job, fields)
     return queue_empty(STORED)
 
 
@@ -53,7 +53,7 @@ def delete_field(call: Call, project: int, spider: int, number: int, name: str) 
     with params.refusing(call), call.store.write() as connection:
         job = jobs.fetch(connection, project, spider, number)
         if job is not None:
-            jobs.remove_field(connection, job, name)
+            joblife.remove_field(connection, job, name)
     return queue_empty(STORED)
 
 
@@ -62,7 +62,7 @@ def delete_job(call: Call, project: int, spider: int, number: int) -> Reply:
     with call.store.write() as connection:
         job = jobs.fetch(connection, project, spider, number)
         if job is not None:
-            jobs.delete_record(connection, job)
+            joblife.delete_record(connection, job)
             records.purge(connection, (project, spider, number))
     return queue_empty(STORED)
 

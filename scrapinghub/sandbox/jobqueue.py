@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from scrapinghub.sandbox import joblist, jobs, params
+from scrapinghub.sandbox import joblife, joblist, jobs, params
 from scrapinghub.sandbox.http import Call, Reply, queue_lines, queue_value
 from scrapinghub.sandbox.joblist import JobFilter
 from scrapinghub.sandbox.jobs import Job
@@ -22,7 +22,7 @@ def push(call: Call, project: int) -> Reply:
     with params.refusing(call), call.store.write() as connection:
         for request in params.objects(call):
             fields = dict(request)
-            job = jobs.create(
+            job = joblife.create(
                 connection,
                 project,
                 fields.pop('spider', None),
@@ -45,7 +45,7 @@ def startjob(call: Call, project: int) -> Reply:
     if 'state' in fields:
         call.fail(400, 'startjob takes metadata, not a state')
     with params.refusing(call), call.store.write() as connection:
-        job = jobs.start_next(connection, project, fields, user=call.identity.user, now=call.store.now())
+        job = joblife.start_next(connection, project, fields, user=call.identity.user, now=call.store.now())
     if job is None:
         return queue_value(None)
     return queue_value({**job.metadata, 'key': job.key, 'auth': job.token})
@@ -66,11 +66,11 @@ def update(call: Call, project: int) -> Reply:
                 # The jobs are read one state after the other; a list keeps those that move on from being met twice.
                 members = list(jobs.of_spider(connection, *spider))
                 answers += [
-                    {'key': job.key, 'prevstate': jobs.update(connection, job, fields, user=user, now=now)}
+                    {'key': job.key, 'prevstate': joblife.update(connection, job, fields, user=user, now=now)}
                     for job in members
                 ]
             elif (single := jobs.find(connection, key)) is not None:
-                prevstate = jobs.update(connection, single, fields, user=user, now=now)
+                prevstate = joblife.update(connection, single, fields, user=user, now=now)
                 answers.append({'prevstate': prevstate, 'key': single.key})
     return queue_lines(answers)
 
@@ -87,7 +87,7 @@ def cancel_many(call: Call, project: int) -> Reply:
         if call.body().strip():
             call.fail(400, 'keys and count cannot be given together')
         with call.store.write() as connection:
-            affected = jobs.cancel_next(connection, project, count, user=call.identity.user, now=call.store.now())
+            affected = joblife.cancel_next(connection, project, count, user=call.identity.user, now=call.store.now())
         return queue_value({'count': affected})
     entries = call.json_value()
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -105,7 +105,7 @@ def _cancelled(call: Call, keys: list[str]) -> Reply:
     with call.store.write() as connection:
         found = (jobs.find(connection, key) for key in dict.fromkeys(keys))
         chosen = [job for job in found if job is not None]
-        affected = jobs.cancel(connection, chosen, user=call.identity.user, now=call.store.now())
+        affected = joblife.cancel(connection, chosen, user=call.identity.user, now=call.store.now())
     return queue_value({'count': affected})
 
 
