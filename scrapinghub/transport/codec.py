@@ -143,11 +143,15 @@ def _lines_decoder() -> Callable[[bytes, list[Any]], None]:
     except ImportError:
         return _decode_block_in_one_scan
 
-    decode_lines = msgspec.json.Decoder().decode_lines
+    decode_line = msgspec.json.Decoder().decode
 
     def decode(block: bytes, records: list[Any]) -> None:
+        lines = block.split(b'\n')
+        if not lines[-1]:
+            lines.pop()
         try:
-            records.extend(decode_lines(block))
+            # Its own ``decode_lines`` takes several values on a line, and a value that goes over several lines.
+            records.extend(map(decode_line, lines))
         except (ValueError, RecursionError, msgspec.MsgspecError):
             # It refuses what the standard library accepts (NaN, lone surrogates, deep nesting); both agree elsewhere.
             records.clear()
@@ -182,7 +186,6 @@ class MsgpackDecoder:
             max_array_len=_MAX_ELEMENTS,
             max_map_len=_MAX_ELEMENTS,
         )
-        self._fed = 0
 
     def feed(self, data: bytes) -> list[Any]:
         """Return the values that ``data`` completes."""
@@ -195,18 +198,23 @@ class MsgpackDecoder:
     def _take(self, data: bytes, records: list[Any]) -> None:
         try:
             self._unpacker.feed(data)
-            self._fed += len(data)
             # On an error ``extend`` keeps what came before it.
             records.extend(self._unpacker)
         except msgpack.exceptions.BufferFull as error:
             self._fail(f'a record is larger than {self._max_record} bytes', error)
-        except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
-            self._fail(f'not MessagePack: {error}', error)
+        except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
+            # TypeError: a list or a map stands where a map has a key.
+            self._fail(f'not MessagePack: {str(error) or type(error).__name__}', error)
 
     def finish(self) -> list[Any]:
         """Return nothing: a value is complete with its last byte; set ``error`` if one is not."""
-        if self.error is None and self._unpacker.tell() != self._fed:
-            self.error = Malformed('the body ends inside a MessagePack value')
+        if self.error is None:
+            # The unpacker does not tell whether it is inside a value. One nil more is the value nil only between
+            # values; elsewhere it becomes a part of something, or of nothing.
+            tail: list[Any] = []
+            self._take(b'\xc0', tail)
+            if tail != [None]:
+                self.error = Malformed('the body ends inside a MessagePack value')
         return []
 
     def _fail(self, message: str, cause: Exception) -> None:
