@@ -22,6 +22,9 @@ from scrapinghub.sandbox.projects import Projects
 from scrapinghub.sandbox.store import Store
 
 MAX_BODY = 64 * 1024 * 1024
+#: What is accepted must be writable in every format, so the limit lies well below that of Python's own recursion.
+MAX_DEPTH = 200
+TOO_DEEP = f'nested deeper than {MAX_DEPTH} levels'
 JSON_STORAGE = 'application/json; charset=UTF-8'
 TEXT_STORAGE = 'text/plain; charset=UTF-8'
 JSON_QUEUE = 'application/json'
@@ -319,10 +322,25 @@ def decode_json(text: bytes | str) -> Any:
     Raises:
         ValueError: It is not JSON (NaN and infinities are not), not UTF-8, or nested too deeply.
     """
+    if isinstance(text, bytes):
+        text = text.decode('utf-8')
     try:
-        return _decoder.decode(text.decode('utf-8') if isinstance(text, bytes) else text)
+        value = _decoder.decode(text)
     except RecursionError as error:
-        raise ValueError('nested too deeply') from error
+        raise ValueError(TOO_DEEP) from error
+    if text.count('[') + text.count('{') > MAX_DEPTH and _is_too_deep(value):
+        raise ValueError(TOO_DEEP)
+    return value
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        containers = [inner for inner in level if isinstance(inner, (list, dict))]
+        if not containers:
+            return False
+        level = [inner for outer in containers for inner in (outer.values() if isinstance(outer, dict) else outer)]
+    return True
 
 
 _compact = json.JSONEncoder(separators=(',', ':'), ensure_ascii=False).encode

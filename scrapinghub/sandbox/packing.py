@@ -15,7 +15,7 @@ def pack(value: Any) -> bytes:
     """Encode a JSON value, in the smallest forms.
 
     Raises:
-        ValueError: It holds an integer beyond 64 bits, text without a UTF-8 form, or is nested too deeply.
+        ValueError: It holds an integer beyond 64 bits, or text without a UTF-8 form.
     """
     try:
         packed: bytes = msgpack.packb(value)
@@ -23,8 +23,6 @@ def pack(value: Any) -> bytes:
         raise ValueError('an integer must lie between -2**63 and 2**64 - 1') from error
     except UnicodeEncodeError as error:
         raise ValueError('text holds a lone surrogate') from error
-    except ValueError as error:
-        raise ValueError('nested too deeply') from error
     return packed
 
 
