@@ -6,8 +6,13 @@ import secrets
 from collections.abc import Callable, Iterable
 from types import TracebackType
 
+from werkzeug.wrappers import Request
+
 from scrapinghub.sandbox.app import SCHEMAS, App
 from scrapinghub.sandbox.clock import Clock
+from scrapinghub.sandbox.control import Control, is_own
+from scrapinghub.sandbox.effects import Met
+from scrapinghub.sandbox.exchange import Exchange
 from scrapinghub.sandbox.faults import Faults
 from scrapinghub.sandbox.projects import Projects
 from scrapinghub.sandbox.requestlog import RequestLog
@@ -62,13 +67,13 @@ class Sandbox:
         self.store = Store(db, clock=self.clock, schemas=SCHEMAS)
         try:
             self._projects = Projects(self.store, projects)
-            self.app = App(self.store, self._projects, self.apikey)
+            self.app = App(self.store, self._projects, self.apikey, Control(self).routes())
             self.server = Server(self.app, port=port, after_request=self.store.release)
         except BaseException:
             self.store.close()
             raise
-        self.server.interceptor = self.faults.decide
-        self.server.observer = self.requests.add
+        self.server.interceptor = self._decide
+        self.server.observer = self._record
         self.url = self.app.base_url = f'http://127.0.0.1:{self.server.port}/'
         self.dash_url = f'{self.url}api/'
 
@@ -94,6 +99,13 @@ class Sandbox:
         """Stop listening, end all connections and threads, remove temporary data. A second call does nothing."""
         self.server.close()
         self.store.close()
+
+    def _decide(self, request: Request) -> Met | None:
+        return None if is_own(request) else self.faults.decide(request)
+
+    def _record(self, exchange: Exchange) -> None:
+        if not is_own(exchange.request):
+            self.requests.add(exchange)
 
     def __enter__(self) -> Sandbox:
         return self

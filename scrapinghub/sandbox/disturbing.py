@@ -35,14 +35,16 @@ def own_answer(fault: Fault) -> Reply:
     """Build the answer that a fault gives instead of the service."""
     status = 200 if fault.status is None else fault.status
     reason = fault.reason or reason_of(status)
+    headers = {'Content-Type': 'text/plain; charset=utf-8'}
     if fault.body is not None:
         body = fault.body.encode() if isinstance(fault.body, str) else fault.body
-        return Reply(status, fault.reason, {'Content-Type': 'text/plain; charset=utf-8'}, body)
-    if status in LOAD_BALANCER:
-        page = f'<html><body><h1>{status} {reason}</h1>\n{LOAD_BALANCER[status]}\n</body></html>\n'
+    elif status in LOAD_BALANCER:
         headers = {'Cache-Control': 'no-cache', 'Content-Type': 'text/html'}
-        return Reply(status, fault.reason, headers, page.encode())
-    return Reply(status, fault.reason, {'Content-Type': 'text/plain; charset=utf-8'}, f'{reason}\n'.encode())
+        body = f'<html><body><h1>{status} {reason}</h1>\n{LOAD_BALANCER[status]}\n</body></html>\n'.encode()
+    else:
+        body = f'{reason}\n'.encode()
+    set_headers(headers, fault.headers)
+    return Reply(status, fault.reason, headers, body)
 
 
 class Disturbed:

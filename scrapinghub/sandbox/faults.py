@@ -77,6 +77,11 @@ class Rule:
         with self._guard:
             return self._is_spent()
 
+    @property
+    def held(self) -> bool:
+        """Whether a request has come to its ``hold`` or ``stall`` and was not released."""
+        return self._held.is_set() and not self._released.is_set()
+
     def strike(self, request: Request) -> Met | None:
         """Decide about a request."""
         if not self._matches(request):

@@ -50,7 +50,7 @@ class Entry:
         status: Status of the answer, ``None`` when none was sent.
         bytes: Length of the answer's body as far as it was sent, as it travelled.
         complete: Whether the answer was sent whole.
-        time: When the request came, in milliseconds since the epoch by the service's clock.
+        time: When it was over, in milliseconds since the epoch by the service's clock.
         duration: Seconds until the answer was sent or given up.
         connection: Number of the TCP connection, counted from 1.
         fault: Name of the fault that the request met.
@@ -131,7 +131,7 @@ class RequestLog(Sequence[Entry]):
             status=exchange.status,
             bytes=exchange.body_bytes,
             complete=exchange.complete,
-            time=self._now() - round(exchange.duration * 1000),
+            time=self._now(),
             duration=exchange.duration,
             connection=exchange.connection,
             fault=None if exchange.met is None else exchange.met.label,
