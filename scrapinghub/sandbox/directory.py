@@ -28,9 +28,7 @@ def last_jobs(call: Call, project: int, spider: int | None = None) -> Reply:
     count = call.integer('count', default=joblist.PAGE) or 0
     first = max(_spider_number(call, 'start', project), _spider_number(call, 'startafter', project) + 1)
     connection = call.store.read()
-    found = []
-    if max(project, spider or 0) <= MAX_ID:
-        found = joblist.last_finished(connection, project, spider=spider, first=first, count=min(count, joblist.PAGE))
+    found = joblist.last_finished(connection, project, spider=spider, first=first, count=min(count, joblist.PAGE))
     return queue_lines(
         joblist.summaries(connection, found, now=call.store.now(), fields=call.args().getlist('jobmeta'))
     )

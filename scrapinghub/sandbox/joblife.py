@@ -18,7 +18,7 @@ from typing import Any, TypeGuard
 from scrapinghub.sandbox import activity, settings, spiders
 from scrapinghub.sandbox.jobs import DEFAULT_PRIORITY, SELECT, STATES, Job, from_row, tag_list
 from scrapinghub.sandbox.projects import project_ids
-from scrapinghub.sandbox.spiders import MAX_ID, InvalidValue, storable
+from scrapinghub.sandbox.spiders import InvalidValue, storable
 
 DEFAULT_UNITS = 1
 MAX_UNITS = 2**31
@@ -257,7 +257,7 @@ def start_next(
     Returns:
         The job, now running, or None when there is nothing that this caller may start.
     """
-    if project > MAX_ID or not _may_start(connection, project, fields.get('botgroup')):
+    if not _may_start(connection, project, fields.get('botgroup')):
         return None
     row = connection.execute(
         SELECT + "WHERE j.project = ? AND j.state = 'pending' ORDER BY j.priority DESC, j.ts, j.entered LIMIT 1",

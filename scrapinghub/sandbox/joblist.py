@@ -7,13 +7,12 @@ page through a long history.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from scrapinghub.sandbox import records, spiders
 from scrapinghub.sandbox.jobs import LIVING, SELECT, Job, find, from_row, parse_key
-from scrapinghub.sandbox.spiders import MAX_ID, storable
 
 PAGE = 1000
 """Most jobs in one answer."""
@@ -50,24 +49,21 @@ class JobFilter:
     stop: str | None = None
 
 
-def _tagged(tags: Iterable[str]) -> tuple[str, list[str]]:
-    wanted = [tag for tag in tags if storable(tag)]
-    marks = ', '.join('?' * len(wanted))
-    return f'EXISTS (SELECT 1 FROM job_tags t WHERE t.job = jobs.id AND t.tag IN ({marks}))', wanted
+def _tagged(tags: Sequence[str]) -> str:
+    marks = ', '.join('?' * len(tags))
+    return f'EXISTS (SELECT 1 FROM job_tags t WHERE t.job = jobs.id AND t.tag IN ({marks}))'
 
 
 def _conditions(connection: sqlite3.Connection, which: JobFilter) -> tuple[str, list[Any]] | None:
     """Return what every state's query asks besides the state; None when nothing can match."""
     clauses = ['project = ?']
     values: list[Any] = [which.project]
-    if which.project > MAX_ID:
-        return None
     if which.spider is not None or which.spider_id is not None:
         spider = which.spider_id
         if which.spider is not None:
             named = spiders.spider_id(connection, which.project, which.spider)
             spider = named if which.spider_id in (None, named) else None
-        if spider is None or spider > MAX_ID:
+        if spider is None:
             return None
         clauses.append('spider = ?')
         values.append(spider)
@@ -76,13 +72,11 @@ def _conditions(connection: sqlite3.Connection, which: JobFilter) -> tuple[str, 
         # Row ids are our own integers; written out, they need no bound on the number of SQL variables.
         clauses.append('id IN (' + ', '.join(str(job.id) for job in found if job is not None) + ')')
     if which.has_tags:
-        clause, tags = _tagged(which.has_tags)
-        clauses.append(clause)
-        values += tags
+        clauses.append(_tagged(which.has_tags))
+        values += which.has_tags
     if which.lacks_tags:
-        clause, tags = _tagged(which.lacks_tags)
-        clauses.append('NOT ' + clause)
-        values += tags
+        clauses.append('NOT ' + _tagged(which.lacks_tags))
+        values += which.lacks_tags
     if which.startts is not None:
         clauses.append('ts >= ?')
         values.append(which.startts)

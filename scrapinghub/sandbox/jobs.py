@@ -117,8 +117,6 @@ def from_row(row: tuple[Any, ...]) -> Job:
 
 def fetch(connection: sqlite3.Connection, project: int, spider: int, number: int) -> Job | None:
     """Return the job with these numbers, deleted ones too, or None."""
-    if max(project, spider, number) > MAX_ID:
-        return None
     row = connection.execute(
         SELECT + 'WHERE j.project = ? AND j.spider = ? AND j.job = ?', (project, spider, number)
     ).fetchone()
@@ -133,8 +131,6 @@ def find(connection: sqlite3.Connection, key: object) -> Job | None:
 
 def of_spider(connection: sqlite3.Connection, project: int, spider: int) -> Iterator[Job]:
     """Return the living jobs of a spider: pending, running, finished, each by time of entering that state."""
-    if max(project, spider) > MAX_ID:
-        return
     for state in LIVING:
         rows = connection.execute(
             SELECT + 'WHERE j.project = ? AND j.spider = ? AND j.state = ? ORDER BY j.ts, j.entered',

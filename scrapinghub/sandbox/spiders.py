@@ -87,16 +87,12 @@ def of_project(connection: sqlite3.Connection, project: int) -> list[Spider]:
 
 def find(connection: sqlite3.Connection, project: int, number: int) -> Spider | None:
     """Return the spider with this id, or None."""
-    if not 0 <= number <= MAX_ID:
-        return None
     row = connection.execute(_SPIDER + 'WHERE s.project = ? AND s.id = ?', (project, number)).fetchone()
     return None if row is None else _spider(row)
 
 
 def spider_id(connection: sqlite3.Connection, project: int, name: str) -> int | None:
     """Return the id of the spider with this name, or None."""
-    if not storable(name):
-        return None
     row = connection.execute('SELECT id FROM spiders WHERE project = ? AND name = ?', (project, name)).fetchone()
     return None if row is None else int(row[0])
 
