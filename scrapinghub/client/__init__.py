@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from scrapinghub import __version__
+from scrapinghub.client import exceptions as exceptions
 from scrapinghub.client.addresses import find_endpoints
 from scrapinghub.client.credentials import Found, Hidden, find_credentials, user_level
 from scrapinghub.client.jobs import Job
@@ -113,6 +114,9 @@ class ScrapinghubClient:
             credentials_hint=found.hint,
         )
         _warn_of_password(found)
+        if spool:
+            # What an earlier process left in it is sent at once.
+            self._uploader = self.uploader
 
     def __repr__(self) -> str:
         return f'<scrapinghub.client.ScrapinghubClient {strip_credentials(self._transport.endpoints.storage)}>'

@@ -33,13 +33,13 @@ def find_endpoints(storage: str | None, jobq: str | None, dash: str | None) -> E
     )
 
 
-def _address(given: str | None, argument: str, variable: str, default: str) -> str:
-    text, origin = given or '', f'the argument {argument}'
+def _address(given: object, argument: str, variable: str, default: str) -> str:
+    text, origin = given, f'the argument {argument}'
     if not text:
-        text, origin = os.environ.get(variable) or '', f'the environment variable {variable}'
-    address = text.strip().rstrip('/') if isinstance(text, str) else ''
+        text, origin = os.environ.get(variable), f'the environment variable {variable}'
     if not text:
         return default
+    address = text.strip().rstrip('/') if isinstance(text, str) else ''
     if not _is_address(address):
         # The text is not shown: a key that was given in the wrong place must not appear.
         del given, text, address

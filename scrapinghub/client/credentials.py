@@ -109,7 +109,7 @@ def _from_argument(auth: Hidden) -> Found:
     if is_pair:
         return _described(Credentials(*auth.value), 'the argument auth')
     if not is_text:
-        raise ValueError(f'{WRONG}: auth should be a string, or a tuple of two strings (user, password)')
+        raise ValueError(WRONG)
     return _from_text(auth, 'the argument auth')
 
 

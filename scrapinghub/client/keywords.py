@@ -140,6 +140,22 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def form_value(value: Any) -> Any:
+    """Return a value as a form carries it: lists are repeated, mappings become JSON text, anything else its ``str()``.
+
+    Example:
+        >>> form_value([1, None, True])
+        ['1', 'True']
+    """
+    if isinstance(value, (str, bytes)):
+        return value
+    if isinstance(value, Mapping):
+        return encode_json(value)
+    if isinstance(value, Iterable):
+        return [form_value(element) for element in value if element is not None]
+    return str(value)
+
+
 def number(name: str, value: Any) -> int | None:
     """Return an argument that is a number of records or a place in a listing.
 
@@ -222,7 +238,8 @@ def within_one_edit(one: str, other: str) -> bool:
         one, other = other, one
     if len(other) - len(one) > 1:
         return False
-    place = next((place for place, (mine, yours) in enumerate(zip(one, other, strict=False)) if mine != yours), len(one))
+    differ = (mine != yours for mine, yours in zip(one, other, strict=False))
+    place = next((place for place, different in enumerate(differ) if different), len(one))
     if len(one) < len(other):
         return one[place:] == other[place + 1:]
     if one[place + 1:] == other[place + 1:]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from typing import Concatenate, Generic, ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
-S = TypeVar('S')
 P = ParamSpec('P')
 T = TypeVar('T')
 
@@ -21,7 +20,7 @@ class Deferred(Generic[T]):
         fetch: Asks, and returns the records of the answer.
     """
 
-    __slots__ = ('_fetch', '_records')
+    __slots__ = ('__weakref__', '_fetch', '_records')
 
     def __init__(self, fetch: Callable[[], Iterable[T]]) -> None:
         self._fetch = fetch
@@ -35,8 +34,13 @@ class Deferred(Generic[T]):
             self._records = iter(self._fetch())
         return next(self._records)
 
+    def offer(self, records: Iterable[T]) -> None:
+        """Use records that have just been fetched for something else, if nothing was asked for yet."""
+        if self._records is None:
+            self._records = iter(records)
 
-def listed(iterate: Callable[Concatenate[S, P], Iterable[T]]) -> Callable[Concatenate[S, P], list[T]]:
+
+def listed(iterate: Callable[P, Iterable[T]]) -> Callable[P, list[T]]:
     """Make the method ``list`` of a class from its method ``iter``.
 
     Args:
@@ -57,8 +61,8 @@ def listed(iterate: Callable[Concatenate[S, P], Iterable[T]]) -> Callable[Concat
     """
 
     @functools.wraps(iterate)
-    def list_(self: S, /, *args: P.args, **kwargs: P.kwargs) -> list[T]:
-        return list(iterate(self, *args, **kwargs))
+    def list_(*args: P.args, **kwargs: P.kwargs) -> list[T]:
+        return list(iterate(*args, **kwargs))
 
     list_.__name__ = 'list'
     list_.__qualname__ = f'{iterate.__qualname__.rpartition(".")[0]}.list'

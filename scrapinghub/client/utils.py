@@ -107,7 +107,7 @@ def parse_project_id(project_id: int | str) -> str:
     return text
 
 
-def parse_job_key(job_key: str | tuple[int | str, int | str, int | str] | JobKey) -> JobKey:
+def parse_job_key(job_key: str | bytes | tuple[int | str, int | str, int | str]) -> JobKey:
     """Return the parts of a job key.
 
     Args:
@@ -133,10 +133,10 @@ def parse_job_key(job_key: str | tuple[int | str, int | str, int | str] | JobKey
         raise ValueError(f'Job key should be a string or a tuple, got {type(job_key)}: {job_key!r}')
     if len(parts) != 3:
         raise ValueError(f'Job key should consist of project_id/spider_id/job_id, got {job_key!r}')
-    texts = [None if part is None else _whole_number(part) for part in parts]
-    if None in texts:
+    texts = [text for part in parts if isinstance(part, (str, bytes, int)) and (text := _whole_number(part))]
+    if len(texts) != 3:
         raise ValueError(f'Job key parts should be integers, got {job_key!r}')
-    return JobKey(*(text for text in texts if text is not None))
+    return JobKey(*texts)
 
 
 def _whole_number(value: Any) -> str | None:
@@ -145,7 +145,7 @@ def _whole_number(value: Any) -> str | None:
         value = six.ensure_text(value, errors='replace')
     try:
         number = int(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if number < 0 or isinstance(value, bool) or (isinstance(value, float) and value != number):
         return None

@@ -73,7 +73,11 @@ class Dash:
         except ServerError as error:
             cause = APIError('Internal server error', APIError.ERR_SERVER_ERROR)
             raise _rephrased(ServerError('Internal server error'), error, cause) from error
-        return check_status(answer)
+        try:
+            return check_status(answer)
+        except Unauthorized as error:
+            error.hint = self._transport.credentials_hint
+            raise
 
 
 def check_status(answer: Answer) -> dict[str, Any]:

@@ -1,0 +1,152 @@
+"""The spiders of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from scrapinghub.client.answers import field
+from scrapinghub.client.jobs import Jobs
+from scrapinghub.client.keywords import query
+from scrapinghub.client.listing import Deferred, listed
+from scrapinghub.client.resources import Resource
+from scrapinghub.client.shapes import SpiderInfo
+from scrapinghub.client.spiderids import spider_id
+from scrapinghub.client.utils import get_tags_for_update, parse_project_id
+from scrapinghub.exceptions import BadRequest
+from scrapinghub.transport.dash import Dash
+from scrapinghub.transport.retries import Repeat
+
+if TYPE_CHECKING:
+    from scrapinghub.client import ScrapinghubClient
+
+Tags = list[str]
+
+
+class Spiders(Resource):
+    """The spiders of a project, as :attr:`Project.spiders <scrapinghub.client.projects.Project.spiders>`.
+
+    Safe to share between threads.
+
+    Args:
+        client: The client.
+        project_id: Id of the project.
+
+    Attributes:
+        key: Id of the project, as text.
+        project_id: The same.
+
+    Example:
+        >>> project.spiders.get('spider1').key
+        '123/1'
+    """
+
+    def __init__(self, client: ScrapinghubClient, project_id: int | str) -> None:
+        self.project_id = parse_project_id(project_id)
+        super().__init__(client, self.project_id)
+
+    def get(self, spider: str, *, create: bool | None = None, **params: Any) -> Spider:
+        """Return a spider, whose id is asked for.
+
+        Args:
+            spider: Its name.
+            create: Whether to create a spider of this name if there is none.
+            **params: What the service may add.
+
+        Returns:
+            The spider.
+
+        Raises:
+            NotFound: The project has no spider of this name.
+
+        Example:
+            >>> project.spiders.get('spider1').name
+            'spider1'
+        """
+        values = query({'create': create}, params)
+        found = spider_id(self._client.transport, self.project_id, spider, values)
+        return Spider(self._client, self.project_id, found, spider)
+
+    def iter(self) -> Iterator[SpiderInfo]:
+        """Iterate over what is known of each spider; ``id`` is its name.
+
+        Yields:
+            A dict with ``id``, ``tags``, ``type`` and ``version``.
+
+        Example:
+            >>> [spider['id'] for spider in project.spiders.iter()]
+            ['spider1', 'spider2']
+        """
+        return Deferred(self._fetch)
+
+    list = listed(iter)
+
+    def _fetch(self) -> Iterator[SpiderInfo]:
+        answer = Dash(self._client.transport).get(('spiders', 'list.json'), {'project': self.project_id})
+        return iter(field(answer, 'spiders', list, 'GET spiders/list.json'))
+
+
+class Spider(Resource):
+    """A spider, got from :meth:`Spiders.get`; safe to share between threads.
+
+    Args:
+        client: The client.
+        project_id: Id of the project.
+        spider_id: Id of the spider in it.
+        spider: Its name.
+
+    Attributes:
+        key: ``project/spider``, as text.
+        project_id: Id of the project, as text.
+        name: Name of the spider.
+
+    Example:
+        >>> spider = project.spiders.get('spider1')
+        >>> spider.key
+        '123/1'
+    """
+
+    def __init__(self, client: ScrapinghubClient, project_id: int | str, spider_id: int | str, spider: str) -> None:
+        self.project_id = parse_project_id(project_id)
+        self._id = str(spider_id)
+        super().__init__(client, f'{self.project_id}/{self._id}')
+        self.name = spider
+
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs of the spider."""
+        # Made anew: each would hold the other, and dropping the client would no longer flush its writers.
+        return Jobs(self._client, self.project_id, self)
+
+    def list_tags(self) -> Tags:
+        """Return the tags of the spider.
+
+        Example:
+            >>> spider.list_tags()
+            []
+        """
+        path = ('v2', 'projects', self.project_id, 'spiders', self._id)
+        return field(Dash(self._client.transport).get_v2(path), 'tags', list, f'GET {"/".join(path)}')
+
+    def update_tags(self, add: Tags | None = None, remove: Tags | None = None) -> None:
+        """Add and remove tags of the spider.
+
+        Args:
+            add: Tags to add; those that are there already stay once.
+            remove: Tags to remove; those that are not there do not matter.
+
+        Raises:
+            ValueError: An argument is no list.
+            BadRequest: Neither is given.
+
+        Example:
+            >>> spider.update_tags(add=['daily'])
+        """
+        tags = get_tags_for_update(add=add, remove=remove)
+        path = ('v2', 'projects', self.project_id, 'spiders', self._id, 'tags')
+        try:
+            Dash(self._client.transport).patch_v2(path, tags, repeat=Repeat.ALWAYS)
+        except BadRequest as error:
+            if not tags:
+                error.hint = 'Give a list of tags to add, or one of tags to remove.'
+            raise
