@@ -25,11 +25,12 @@ class Inflater:
     """
 
     def __init__(self, encoding: str) -> None:
-        self._gzip = encoding != 'deflate'
-        # 32 + MAX_WBITS recognises gzip and zlib by their header; deflate without any header is tried second.
+        # 32 + MAX_WBITS recognises gzip and zlib by their header.
         self._wbits = 32 + zlib.MAX_WBITS
         self._inflate = zlib.decompressobj(self._wbits)
-        self._started = False
+        # Some servers send deflate without its header: the first two bytes tell.
+        self._head = b''
+        self._undecided = encoding == 'deflate'
         self.finished = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
@@ -38,6 +39,13 @@ class Inflater:
         Raises:
             zlib.error: The stream is damaged.
         """
+        if self._undecided:
+            data = self._head = self._head + data
+            if len(data) < 2:
+                return
+            self._undecided = False
+            if int.from_bytes(data[:2], 'big') % 31 or data[0] & 15 != zlib.DEFLATED:
+                self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         while True:
             if self.finished:
                 # Zeros may pad the last member.
@@ -46,8 +54,7 @@ class Inflater:
                     return
                 self._inflate = zlib.decompressobj(self._wbits)
                 self.finished = False
-            piece = self._unpack(data)
-            self._started = True
+            piece = self._inflate.decompress(data, UNPACKED_SIZE)
             if piece:
                 yield piece
             data = self._inflate.unconsumed_tail
@@ -57,15 +64,6 @@ class Inflater:
             elif not data and len(piece) < UNPACKED_SIZE:
                 # A full piece may leave output inside zlib that asks for no more input.
                 return
-
-    def _unpack(self, data: bytes) -> bytes:
-        try:
-            return self._inflate.decompress(data, UNPACKED_SIZE)
-        except zlib.error:
-            if self._gzip or self._started:
-                raise
-            self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-            return self._inflate.decompress(data, UNPACKED_SIZE)
 
 
 class Body:
@@ -93,6 +91,8 @@ class Body:
     def __iter__(self) -> Iterator[bytes]:
         """Yield the pieces of the unpacked body as they arrive.
 
+        A piece is empty where something arrived that unpacks to nothing: whoever waits for an end must notice.
+
         Raises:
             requests.RequestException: The connection broke, the body ended early, or its compression is damaged.
         """
@@ -116,6 +116,7 @@ class Body:
             yield from inflater.feed(first)
             for piece in pieces:
                 yield from inflater.feed(piece)
+                yield b''
         except zlib.error as error:
             raise requests.exceptions.ContentDecodingError(
                 f'the compression of the answer is damaged: {error}', response=self._response
@@ -144,7 +145,7 @@ class Body:
 
     def _length(self) -> int | None:
         value = self._response.headers.get('Content-Length', '')
-        return int(value) if value.isdigit() and not getattr(self._response.raw, 'chunked', False) else None
+        return int(value) if value.isascii() and value.isdigit() and not getattr(self._response.raw, 'chunked', False) else None
 
     def _raw_pieces(self) -> Iterator[bytes]:
         raw = self._response.raw

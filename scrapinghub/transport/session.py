@@ -434,6 +434,8 @@ class Transport:
             body = b''.join(self._within_deadline(Body(response), VALUE_BYTES))
         finally:
             response.close()
+        if len(body) > VALUE_BYTES:
+            raise DecodeError(f'{call.what} was answered with more than {VALUE_BYTES} bytes, too many for one value')
         set_body(response, body)
         return response
 

@@ -126,7 +126,8 @@ def test_nan_is_read_as_the_standard_library_reads_it() -> None:
     [
         b'[1,\n2]', b'{"a":1}{"b":2}', b'1 2', b'true false', b'[][]', b'{"a":1}\n{}{}', b'[1,\n2]{}', b'"a\tb"', b'01',
         b'1.', b'.5', b'-', b'{"a":1}\0', b'{"a":1,}', b'"\\x"', b'{1:2}', b'"\xff"', b'"\xed\xa0\x80"',
-        b'\xef\xbb\xbf1', b'\xa0', b'["a"', b'"a', b'<html>', b'[' * 100_000 + b']' * 100_000, b'[' * 100_000, b'9' * 5000,
+        b'\xef\xbb\xbf1', b'\xa0', b'["a"', b'"a', b'<html>', b'[' * 100_000 + b']' * 100_000, b'[' * 100_000,
+        b'9' * 5000,
     ],
 )  # fmt: skip
 def test_what_is_no_line_of_json_ends_the_records_before_it(line: bytes) -> None:
