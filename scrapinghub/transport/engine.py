@@ -142,7 +142,8 @@ class Engine:
         idle = [worker for worker in self._workers if worker.since is None and not worker.dismissed]
         for worker in idle:
             worker.wake.set()
-        if not idle:
+        # A post of this very lane looks at it again when it ends; one of another lane may take its time.
+        if not self._workers or not (idle or lane.in_flight):
             self._start_worker()
 
     def wait(self, lane: Lane) -> bool:
@@ -227,7 +228,7 @@ class Engine:
     def _leave(self, worker: _Worker) -> None:
         if worker in self._workers:
             self._workers.remove(worker)
-        if not self._workers and (self.abandoned or self.stopped) and not self.lanes:
+        if not self._workers and (self.abandoned or self.stopped) and not self._sendable():
             self._release_spool()
 
     def _step(self, worker: _Worker) -> bool:
@@ -245,7 +246,7 @@ class Engine:
                 pause = self._patience(worker, lane, now)
                 if pause <= 0:
                     batch = self._begin(worker, lane, now)
-            if pause > 0 and not self.lanes and self._lingered(worker, now):
+            if pause > 0 and not self._sendable() and self._lingered(worker, now):
                 return False
         if pause > 0:
             self._clock.wait(pause, worker.wake)
@@ -259,6 +260,9 @@ class Engine:
                 if other is not worker and other.since is None and other.thread is not None:
                     other.dismissed = True
                     other.wake.set()
+
+    def _sendable(self) -> bool:
+        return any(lane.sendable for lane in self.lanes)
 
     def _lingered(self, worker: _Worker, now: float) -> bool:
         if worker.idle_since is None:
@@ -361,11 +365,14 @@ class Engine:
 
     def _give_up(self, batch: Batch, error: Exception, *, divide: bool = False) -> None:
         lane = batch.lane
-        with self.lock:
-            final = lane.refuse(batch, error, divide=divide, now=self._clock.monotonic())
-        if final:
-            logger.error('%d records for %s are not stored: %s', len(batch.texts), lane.shown_url, error)
-            self._tell(lane, None)
+        divide = divide and lane.keyed
+        try:
+            if not divide or len(batch.texts) == 1:
+                logger.error('%d records for %s are not stored: %s', len(batch.texts), lane.shown_url, error)
+                self._tell(lane, None)
+        finally:
+            with self.lock:
+                lane.refuse(batch, error, divide=divide, now=self._clock.monotonic())
 
     def _tell(self, lane: Lane, response: requests.Response | None) -> None:
         if lane.callback is not None:
@@ -447,7 +454,7 @@ class Engine:
         with self.lock:
             if self.stopped or self.deadline is None or self._clock.monotonic() >= self.deadline:
                 return False
-            return any(lane.sendable for lane in self.lanes)
+            return self._sendable()
 
     def _epitaph(self, lane: Lane) -> str:
         fate = 'are lost' if self.spool is None else f'are kept in the spool {self.spool.path}'

@@ -19,7 +19,7 @@ from scrapinghub.exceptions import ScrapinghubAPIError, UploadError, strip_crede
 from scrapinghub.transport.buffer import Buffer
 from scrapinghub.transport.retries import Attempts
 from scrapinghub.transport.session import UNSET, Call, Credentials, Transport
-from scrapinghub.transport.spool import Journaled, Spool, without_credentials
+from scrapinghub.transport.spool import Journaled, Spool
 
 MAX_ITEM_BYTES = 1024 * 1024
 # Levels above it cost several times the time of the JSON text itself, for a tenth of its size.
@@ -187,7 +187,6 @@ class Lane:
         self._spool = spool
         self._journaled_as: int | None = None
         if spool is not None:
-            self._journaled_url = without_credentials(url)
             self._journaled_options = {**asdict(options), 'shared': shared}
         if journaled is not None:
             self._recover(journaled)
@@ -269,7 +268,7 @@ class Lane:
             )
         if self._journaled_as is None:
             self._journaled_as = spool.add_writer(
-                self._journaled_url, self._journaled_options, self.buffer.next_number
+                self.url, self._journaled_options, self.buffer.next_number
             )
         spool.add(self._journaled_as, self.buffer.next_number, text)
 
@@ -280,7 +279,7 @@ class Lane:
             # Records that were set aside leave gaps between the numbers, which mean nothing here.
             self._spool.remove_writer(journaled.id)
             self._journaled_as = self._spool.add_writer(
-                self._journaled_url, self._journaled_options, self.start, journaled.texts
+                self.url, self._journaled_options, self.start, journaled.texts
             )
         for text in journaled.texts:
             self.buffer.append(text)
@@ -363,24 +362,21 @@ class Lane:
         self.in_flight = 0
         self.changed.notify_all()
 
-    def refuse(self, batch: Batch, error: Exception, *, divide: bool, now: float) -> bool:
+    def refuse(self, batch: Batch, error: Exception, *, divide: bool, now: float) -> None:
         """Say that a batch was refused, or given up.
 
         Args:
             batch: The batch.
             error: Why, as an error of ours.
-            divide: Whether one of its records alone may be the reason.
+            divide: Whether one of its records alone may be the reason: then it is found, and set aside.
             now: Time on the engine's clock.
-
-        Returns:
-            True if records are now given up; False if the parts of the batch are tried.
         """
+        if divide and not self.buffer.refuse(len(batch.texts)):
+            self._settle(now)
+            return
         self._settle(now)
-        if divide and self.keyed and not self.buffer.refuse(len(batch.texts)):
-            return False
         self.cause = error
-        self.held = not (divide and self.keyed)
-        return True
+        self.held = not divide
 
     def _settle(self, now: float) -> None:
         self.in_flight = 0

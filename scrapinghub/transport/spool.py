@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 VERSION = 1
 _SCHEMA = (
@@ -194,20 +193,3 @@ class Spool:
         self._forked = True
         _of_the_parent.append(self._connection)
 
-
-def without_credentials(url: str) -> str:
-    """Return a URL as it may be written to a file.
-
-    Args:
-        url: Full address of a writer.
-
-    Returns:
-        The URL without user and password.
-
-    Raises:
-        ValueError: The credentials are part of the query.
-    """
-    parts = urlsplit(url)
-    if any(name.lower() in ('apikey', 'jobauth') for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
-        raise ValueError('a writer with a spool takes credentials as `auth`; those in its URL would be written down')
-    return urlunsplit((parts.scheme, parts.netloc.rpartition('@')[2], parts.path, parts.query, ''))

@@ -13,12 +13,13 @@ import os
 import weakref
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from scrapinghub.exceptions import UploadError
 from scrapinghub.transport.engine import Engine
 from scrapinghub.transport.lane import Callback, WriterOptions
 from scrapinghub.transport.paths import Path
-from scrapinghub.transport.session import UNSET, Transport, Unset
+from scrapinghub.transport.session import UNSET, Credentials, Transport, Unset
 from scrapinghub.transport.spool import Spool
 from scrapinghub.transport.writer import Writer
 
@@ -99,6 +100,7 @@ class Uploader:
         auth: Any = UNSET,
         callback: Callback | None = None,
         shared: bool = True,
+        kind: type[Writer] = Writer,
     ) -> Writer:
         """Return a writer for a URL.
 
@@ -110,6 +112,7 @@ class Uploader:
             auth: Credentials instead of the client's own.
             callback: Called with the answer to each batch, and with None for one that is given up.
             shared: Whether there is one open writer for the URL, which is returned again and again.
+            kind: Class of a new writer.
 
         Returns:
             The writer.
@@ -118,8 +121,8 @@ class Uploader:
             AssertionError: The uploader is closed.
             ValueError: The open writer of the URL began at another number.
         """
-        url = path if isinstance(path, str) and '://' in path else self._transport.url(path)
-        own_auth = None if isinstance(auth, Unset) else auth
+        url, in_url = split_credentials(self._full_url(path))
+        own_auth = in_url if isinstance(auth, Unset) or auth is None else auth
         while True:
             self._check_open()
             if shared:
@@ -139,13 +142,16 @@ class Uploader:
                 lane = self._engine.make_lane(
                     url, options, start=first, auth=own_auth, callback=callback, shared=shared
                 )
-                made = Writer(self._engine, lane, self)
+                made = kind(self._engine, lane, self)
                 if shared:
                     self._shared[url] = made
                     self._starts[url] = start if isinstance(start, int) else first
                 else:
                     self._own.add(made)
                 return made
+
+    def _full_url(self, path: Path) -> str:
+        return path if isinstance(path, str) and '://' in path else self._transport.url(path)
 
     def _check_open(self) -> None:
         if self.closed:
@@ -237,3 +243,26 @@ class Uploader:
             for url, count in undelivered.items():
                 logger.error('%d records for %s were not stored within %s seconds', count, url, timeout)
         return not undelivered
+
+
+def split_credentials(url: str) -> tuple[str, Credentials | None]:
+    """Take user and password out of a URL, so that it can be shown, logged and written down.
+
+    Args:
+        url: A full URL.
+
+    Returns:
+        The URL without them, and the credentials; None if it has none.
+
+    Raises:
+        ValueError: The credentials are part of the query.
+    """
+    parts = urlsplit(url)
+    if any(name.lower() in ('apikey', 'jobauth') for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        raise ValueError('credentials are given as `auth`: those in the query of a URL would be shown with it')
+    user, at, host = parts.netloc.rpartition('@')
+    if not at:
+        return url, None
+    name, _, password = user.partition(':')
+    credentials = Credentials(unquote(name), unquote(password))
+    return urlunsplit((parts.scheme, host, parts.path, parts.query, parts.fragment)), credentials
