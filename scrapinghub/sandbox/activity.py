@@ -9,6 +9,7 @@ from typing import Any
 from scrapinghub.sandbox.formats import Page, Style, records_reply
 from scrapinghub.sandbox.http import Call, Reply, storage_empty
 from scrapinghub.sandbox.packing import pack
+from scrapinghub.sandbox.posting import posted
 from scrapinghub.sandbox.reading import Window, fetch
 from scrapinghub.sandbox.store import Store
 
@@ -43,10 +44,11 @@ def append(connection: sqlite3.Connection, project: int, events: list[dict[str, 
 
 def post(call: Call, project: int) -> Reply:
     """Store posted events."""
-    events = call.json_lines()
-    for number, event in enumerate(events, 1):
+    events: list[dict[str, Any]] = []
+    for number, event in posted(call):
         if not isinstance(event, dict):
-            call.fail(400, f'Error parsing data, line {number} is not a JSON object')
+            call.fail(400, f'Error parsing data, line {number}: an event must be an object')
+        events.append(event)
     try:
         with call.store.write() as connection:
             append(connection, project, events, call.store.now())
