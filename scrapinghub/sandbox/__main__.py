@@ -1,0 +1,147 @@
+"""Run a local Scrapy Cloud: ``python -m scrapinghub.sandbox``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import shlex
+import signal
+import sqlite3
+import sys
+import threading
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from scrapinghub.sandbox.cloud import Sandbox
+
+PROGRAM = 'python -m scrapinghub.sandbox'
+DEMO_PROJECT = 123456
+USAGE_ERROR = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that tells an error in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and exit."""
+        self.exit(USAGE_ERROR, f'{self.prog}: error: {message}\n')
+
+
+def port_number(text: str) -> int:
+    """Read a port."""
+    return _integer(text, 0, 65535, 'a port is a number from 0 to 65535')
+
+
+def project_id(text: str) -> int:
+    """Read a project id."""
+    return _integer(text, 1, 10**18 - 1, 'a project id is a positive integer')
+
+
+def api_key(text: str) -> str:
+    """Read an API key, which must fit into a header and into a line of a shell."""
+    if not text or not text.isascii() or not text.isprintable() or ':' in text or '/' in text:
+        raise argparse.ArgumentTypeError('an API key is printable ASCII text without : and /')
+    return text
+
+
+def _integer(text: str, least: int, most: int, words: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f'{words}, not {text!r}')
+    return int(text)
+
+
+def build_parser() -> Parser:
+    """Describe the command line."""
+    parser = Parser(
+        prog=PROGRAM,
+        description='Run a local Scrapy Cloud until it is interrupted. The environment variables that make programs '
+        'use it are printed first, one "export NAME=value" line each.',
+    )
+    parser.add_argument('--port', type=port_number, default=0, help='port on 127.0.0.1; without it, a free one')
+    parser.add_argument('--db', metavar='FILE', help='file that keeps the data; without it, they end with the server')
+    parser.add_argument(
+        '--project',
+        dest='projects',
+        metavar='ID',
+        type=project_id,
+        nargs='+',
+        action='extend',
+        help='ids of the projects that exist; without it, every id exists from its first use on',
+    )
+    parser.add_argument('--apikey', metavar='KEY', type=api_key, help='the API key; without it, a random one')
+    parser.add_argument(
+        '--seed-demo', action='store_true', help='begin with a small project, unless the first project has jobs already'
+    )
+    parser.add_argument('--log', action='store_true', help='print each request to the standard error output')
+    return parser
+
+
+def start(options: argparse.Namespace) -> Sandbox:
+    """Start the sandbox that the options describe.
+
+    Raises:
+        SystemExit: It cannot start; the reason was printed.
+    """
+    try:
+        from scrapinghub.sandbox import Sandbox
+
+        return Sandbox(options.projects, apikey=options.apikey, db=options.db, port=options.port)
+    except ImportError as error:
+        _give_up(str(error))
+    except sqlite3.Error as error:
+        _give_up(f'cannot keep the data in {options.db}: {error}')
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            _give_up(f'port {options.port} is in use: choose another, or leave --port out to take a free one')
+        _give_up(f'cannot listen on port {options.port}: {error.strerror or error}')
+
+
+def _give_up(message: str) -> NoReturn:
+    sys.stderr.write(f'{PROGRAM}: error: {message}\n')
+    raise SystemExit(USAGE_ERROR)
+
+
+def tell(*words: object) -> None:
+    """Print a line to the standard error output, at once."""
+    print(*words, file=sys.stderr, flush=True)
+
+
+def seed(cloud: Sandbox, projects: list[int] | None) -> None:
+    """Fill a project with the demo, unless it has jobs."""
+    from scrapinghub.sandbox.demo import seed_demo
+
+    project = projects[0] if projects else DEMO_PROJECT
+    if seed_demo(cloud, project):
+        tell(f'Project {project} holds the demo.')
+    else:
+        tell(f'Project {project} has jobs already, so the demo was left out.')
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Serve until a signal interrupts it."""
+    with start(options) as cloud:
+        if options.log:
+            cloud.requests.listener = tell
+        if options.seed_demo:
+            seed(cloud, options.projects)
+        for name, value in cloud.environ.items():
+            print(f'export {name}={shlex.quote(value)}')
+        sys.stdout.flush()
+        tell(f'A local Scrapy Cloud runs at {cloud.url} (open it in a browser to look inside). Ctrl-C ends it.')
+        threading.Event().wait()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program and return its exit status."""
+    options = build_parser().parse_args(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Python's own handler, also where the shell that started this program ignores the signal.
+        signal.signal(number, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(options)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
