@@ -43,7 +43,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         'scrapinghub.client.listing',
         'scrapinghub.client.shapes',
     ),
-    ('scrapinghub.client.resources', 'scrapinghub.client.utils'),
+    (
+        'scrapinghub.client.collectionwriter',
+        'scrapinghub.client.frontierwriters',
+        'scrapinghub.client.reading',
+        'scrapinghub.client.resources',
+        'scrapinghub.client.utils',
+    ),
     ('scrapinghub.client.mapping', 'scrapinghub.client.records'),
     (
         'scrapinghub.client.items',

@@ -136,7 +136,7 @@ class _FrontierRequestAlways(TypedDict):
 
 
 class FrontierRequest(_FrontierRequestAlways, total=False):
-    """A request for a queue: fingerprint, data for the queue, data for the fingerprint, priority (lower comes first)."""
+    """A request to add: ``qdata`` goes with it, ``fdata`` with its fingerprint; a lower priority ``p`` comes first."""
 
     qdata: Any
     fdata: Any

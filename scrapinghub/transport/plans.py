@@ -267,12 +267,18 @@ class ByPosition(Plan):
         count: Deliver at most this many records.
         seek: Returns the parameters that begin at a position, counted from 0; None if every repetition begins at the
             first record.
+        strip: Name of a field to remove from the records; None for none.
     """
 
     def __init__(
-        self, params: Pairs, count: int | None = None, *, seek: Callable[[int], Pairs] | None = None
+        self,
+        params: Pairs,
+        count: int | None = None,
+        *,
+        seek: Callable[[int], Pairs] | None = None,
+        strip: str | None = None,
     ) -> None:
-        super().__init__(params, count)
+        super().__init__(params, count, field=strip, strip=strip is not None)
         self._seek = seek
         self._marked = 0
         self._mark = ''
@@ -308,7 +314,8 @@ class ByPosition(Plan):
         self._position += len(block)
         if start < self._marked <= self._position and _portrait(block[self._marked - 1 - start]) != self._mark:
             raise NotTheSame(f'record number {self._marked} is another one when it is asked for again')
-        return block[max(0, self.delivered - start):], keys
+        left = max(0, self.delivered - start)
+        return block[left:], keys[left:]
 
     def complete(self) -> None:
         """Note that an answer was complete."""
