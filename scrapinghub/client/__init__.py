@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import warnings
 from functools import cached_property
 from types import TracebackType
@@ -79,6 +78,9 @@ class ScrapinghubClient:
         [123]
     """
 
+    # Shown also while the constructor raises: tools print the local variables of its frame.
+    _address: str | None = None
+
     def __init__(
         self,
         auth: str | tuple[str, str] | None = None,
@@ -99,13 +101,11 @@ class ScrapinghubClient:
         given, auth = Hidden(auth), None
         found = find_credentials(given, dotenv_path)
         self.connection_timeout: float = connection_timeout or DEFAULT_CONNECTION_TIMEOUT
-        self._spool = spool
-        self._max_outage = max_outage
-        self._lock = threading.Lock()
-        self._uploader: Uploader | None = None
+        endpoints = find_endpoints(endpoint, jobq_endpoint, dash_endpoint)
+        self._address = strip_credentials(endpoints.storage)
         self._transport = Transport(
             found.credentials,
-            find_endpoints(endpoint, jobq_endpoint, dash_endpoint),
+            endpoints,
             timeout=self.connection_timeout,
             retries=RetrySettings(max_retries, max_retry_time),
             user_agent=user_agent or DEFAULT_USER_AGENT,
@@ -113,13 +113,12 @@ class ScrapinghubClient:
             use_msgpack=use_msgpack,
             credentials_hint=found.hint,
         )
+        # It starts no thread before it has something to send: what an earlier process left in the spool, for instance.
+        self._uploader = Uploader(self._transport, spool=spool or None, max_outage=max_outage)
         _warn_of_password(found)
-        if spool:
-            # What an earlier process left in it is sent at once.
-            self._uploader = self.uploader
 
     def __repr__(self) -> str:
-        return f'<scrapinghub.client.ScrapinghubClient {strip_credentials(self._transport.endpoints.storage)}>'
+        return f'<scrapinghub.client.ScrapinghubClient {self._address}>'
 
     def __enter__(self) -> ScrapinghubClient:
         return self
@@ -137,10 +136,7 @@ class ScrapinghubClient:
     @property
     def uploader(self) -> Uploader:
         """The maker of batch writers; for the library's own classes."""
-        with self._lock:
-            if self._uploader is None:
-                self._uploader = Uploader(self._transport, spool=self._spool, max_outage=self._max_outage)
-            return self._uploader
+        return self._uploader
 
     @cached_property
     def _hsclient(self) -> HubstorageClient:
@@ -197,20 +193,19 @@ class ScrapinghubClient:
         return Job(self, str(parse_job_key(job_key)))
 
     def close(self, timeout: float | None = None) -> bool:
-        """Send all that was written, close the writers and the connections.
+        """Send all that was written, close the writers and the connections; after it nothing more can be written.
 
         Args:
             timeout: Seconds to wait at most; None to wait until all is stored.
 
         Returns:
-            Whether all is stored. What is not is sent until the interpreter exits, and its loss is told then.
+            Whether all is stored. What is not can be taken back from its writer, or stays in the spool.
 
         Raises:
             UploadError: The service refuses records; the error holds them.
         """
-        uploader = self._uploader
         try:
-            return uploader is None or uploader.close(timeout)
+            return self._uploader.close(timeout)
         finally:
             self._transport.close()
 
