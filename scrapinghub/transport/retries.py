@@ -91,10 +91,18 @@ class RetrySettings:
     Attributes:
         max_retries: How often a failed request is repeated; None if not given, 0 for a single attempt.
         max_retry_time: Seconds since the first attempt after which nothing is repeated; None or 0 if not given.
+        default_retries: What ``max_retries`` is if it is not given.
+        default_retry_time: What ``max_retry_time`` is if neither is given.
+        backoff_ms: Half of the first pause if only ``max_retries`` is given, in milliseconds.
+        jitter_ms: Upper limit of the random part of a pause, in milliseconds.
     """
 
     max_retries: int | None = None
     max_retry_time: float | None = None
+    default_retries: int = DEFAULT_MAX_RETRIES
+    default_retry_time: float = DEFAULT_MAX_RETRY_TIME
+    backoff_ms: float = BACKOFF_MS
+    jitter_ms: float = JITTER_MS
 
     def __post_init__(self) -> None:
         for name in ('max_retries', 'max_retry_time'):
@@ -109,15 +117,15 @@ class RetrySettings:
 
     def for_call(self) -> retrying.Retrying:
         """Return the policy of a single call, and of a stream before its first record."""
-        retries = DEFAULT_MAX_RETRIES if self.max_retries is None else int(self.max_retries)
+        retries = self.default_retries if self.max_retries is None else int(self.max_retries)
         if retries == 0:
             return _policy(attempts=1, backoff_ms=0)
         if self.max_retries is not None and not self.max_retry_time:
-            return _policy(attempts=retries + 1, backoff_ms=BACKOFF_MS, jitter_ms=JITTER_MS)
-        seconds = self.max_retry_time or DEFAULT_MAX_RETRY_TIME
+            return _policy(attempts=retries + 1, backoff_ms=self.backoff_ms, jitter_ms=self.jitter_ms)
+        seconds = self.max_retry_time or self.default_retry_time
         # All pauses together last as long as the time that was given: m * (2 + 4 + ... + 2**(R+1)) = T.
         backoff = 1000.0 * seconds / (2 ** (min(retries, 60) + 2) - 2)
-        return _policy(attempts=retries + 1, seconds=seconds, backoff_ms=backoff, jitter_ms=JITTER_MS)
+        return _policy(attempts=retries + 1, seconds=seconds, backoff_ms=backoff, jitter_ms=self.jitter_ms)
 
     def for_stream(self) -> retrying.Retrying:
         """Return the policy of a stream that has delivered records; it begins anew with every record."""
@@ -140,6 +148,11 @@ class RetrySettings:
             limit_ms=UPLOAD_PAUSE_LIMIT_MS,
             passing=may_pass_for_upload,
         )
+
+
+def steady_policy(attempts: int, seconds: float) -> retrying.Retrying:
+    """Return a policy of so many attempts, with equal pauses of so many seconds between them."""
+    return _policy(attempts=attempts, backoff_ms=seconds * 1000, limit_ms=seconds * 1000)
 
 
 def _policy(

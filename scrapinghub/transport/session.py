@@ -404,7 +404,7 @@ class Transport:
             response = retry(lambda: self.complete(call, attempts.number), attempts)
         except requests.RequestException as error:
             raise self.explain(error, attempts) from error
-        return Answer(response, self._decode(call, response))
+        return Answer(response, self.decode(call, response))
 
     def explain(self, error: requests.RequestException, attempts: Attempts | None = None) -> ScrapinghubAPIError:
         """Return the exception of our tree for a failure, with what the retry loop knows of it."""
@@ -450,7 +450,16 @@ class Transport:
             if self.clock.monotonic() > deadline:
                 raise requests.ReadTimeout(f'the answer did not arrive within {self.patience:.0f} seconds')
 
-    def _decode(self, call: Call, response: requests.Response) -> list[Any]:
+    def decode(self, call: Call, response: requests.Response) -> list[Any]:
+        """Return the values of a complete answer.
+
+        Args:
+            call: What was asked.
+            response: The answer, whose body is read.
+
+        Raises:
+            DecodeError: The body is not what the call owes.
+        """
         body = response.content
         if not body:
             return []

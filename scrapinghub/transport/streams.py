@@ -104,8 +104,23 @@ class Source:
         """Return an answer of good status, its body not read; ``number`` counts the attempts."""
         return self._transport.open(call, number)
 
+    def attempts(self, call: Call, delivered: int) -> Attempts:
+        """Return the retry loop of a stream, made anew whenever there has been progress."""
+        if not delivered:
+            return self._transport.attempts(call)
+        return Attempts(self._transport.retries.for_stream(), self._transport.clock, call.what)
+
+    def decoder(self, call: Call, response: requests.Response) -> codec.Decoder:
+        """Return a new decoder for an answer.
+
+        Raises:
+            Malformed: The answer is of a type that no call asks for.
+        """
+        content_type = response.headers.get('Content-Type')
+        return codec.decoder_for(content_type, asked=call.accept, max_record=self._transport.max_record)
+
     def explain(self, error: requests.RequestException, attempts: Attempts, plan: Plan) -> Exception:
-        """Return the exception that the user gets for a failure."""
+        """Return the exception that the user gets for a failure; it may be the failure itself."""
         ours = self._transport.explain(error, attempts)
         if not may_pass(error):
             return ours
@@ -125,7 +140,7 @@ def _deliver(restart: Restart, transport: Transport, call: Call, plan: Plan, sou
                 asked = replace(call, params=params)
                 response = source.open(asked, recovery.attempt)
                 body = Body(response)
-                for block in _blocks(transport, asked, response, body):
+                for block in _blocks(transport, source, asked, response, body):
                     records = plan.take(block)
                     number = 0
                     try:
@@ -158,7 +173,7 @@ class _Recovery:
         self._call = call
         self._plan = plan
         self._source = source
-        self._attempts = transport.attempts(call)
+        self._attempts = source.attempts(call, plan.delivered)
         self._progress = plan.delivered
         self._before = plan.delivered
         self._bad_place = -1
@@ -202,12 +217,14 @@ class _Recovery:
             self._bad_place = plan.delivered
         if plan.delivered > self._progress:
             self._progress = plan.delivered
-            clock = self._transport.clock
-            self._attempts = Attempts(self._transport.retries.for_stream(), clock, self._call.what)
+            self._attempts = self._source.attempts(self._call, plan.delivered)
         try:
             seconds = self._attempts.pause_after(error)
         except requests.RequestException:
-            raise self._source.explain(error, self._attempts, plan) from error
+            told = self._source.explain(error, self._attempts, plan)
+            if told is error:
+                raise
+            raise told from error
         self._transport.clock.wait(seconds)
 
     def _lost(self, error: NotTheSame) -> StreamInterrupted:
@@ -222,7 +239,9 @@ class _Recovery:
         return DecodeError(f'{self._call.what}: {where} cannot be decoded, twice in a row: {error}')
 
 
-def _blocks(transport: Transport, call: Call, response: requests.Response, body: Body) -> Iterator[list[Any]]:
+def _blocks(
+    transport: Transport, source: Source, call: Call, response: requests.Response, body: Body
+) -> Iterator[list[Any]]:
     """Yield the records of an answer as they arrive, a list for each piece of it."""
     decoder: codec.Decoder | None = None
     clock = transport.clock
@@ -231,7 +250,7 @@ def _blocks(transport: Transport, call: Call, response: requests.Response, body:
     waiting_since = clock.monotonic()
     for piece in body:
         if decoder is None:
-            decoder = _decoder(transport, call, response, piece)
+            decoder = _decoder(transport, source, call, response, piece)
         records = decoder.feed(piece)
         if records:
             yield records
@@ -251,9 +270,10 @@ def _blocks(transport: Transport, call: Call, response: requests.Response, body:
             raise _BadRecord(str(decoder.error), response=response) from decoder.error
 
 
-def _decoder(transport: Transport, call: Call, response: requests.Response, piece: bytes) -> codec.Decoder:
-    content_type = response.headers.get('Content-Type')
+def _decoder(
+    transport: Transport, source: Source, call: Call, response: requests.Response, piece: bytes
+) -> codec.Decoder:
     try:
-        return codec.decoder_for(content_type, asked=call.accept, max_record=transport.max_record)
+        return source.decoder(call, response)
     except codec.Malformed as error:
         raise transport.undecodable(call, response, piece, error) from error
