@@ -278,13 +278,16 @@ def decode_json(body: bytes) -> Any:
         raise Malformed(f'not JSON: {error}') from error
 
 
-def decoder_for(content_type: str | None, *, asked: str, max_record: int = MAX_RECORD_BYTES) -> Decoder:
+def decoder_for(
+    content_type: str | None, *, asked: str, max_record: int = MAX_RECORD_BYTES, spread: bool = False
+) -> Decoder:
     """Return a new decoder for an answer.
 
     Args:
         content_type: Header of the answer; None or a type that says nothing (``text/plain``) means what was asked for.
         asked: Content type that was asked for.
         max_record: Largest record, in bytes.
+        spread: Whether the elements of a JSON array are records of their own, as in a stream.
 
     Returns:
         A decoder.
@@ -298,11 +301,11 @@ def decoder_for(content_type: str | None, *, asked: str, max_record: int = MAX_R
     if kind in (JSON_LINES, 'application/jsonlines', 'application/x-ndjson'):
         return JsonLinesDecoder(max_record)
     if kind == JSON:
-        return JsonDecoder(max_record, spread=asked != JSON)
+        return JsonDecoder(max_record, spread=spread)
     if kind == 'text/plain':
         return JsonDecoder(max_record) if asked == JSON else JsonLinesDecoder(max_record)
     if kind in ('', 'application/octet-stream'):
-        return decoder_for(asked, asked=asked, max_record=max_record)
+        return decoder_for(asked, asked=asked, max_record=max_record, spread=spread)
     raise Malformed(f'the answer is {kind}, not records')
 
 

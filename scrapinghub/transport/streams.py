@@ -117,7 +117,8 @@ class Source:
             Malformed: The answer is of a type that no call asks for.
         """
         content_type = response.headers.get('Content-Type')
-        return codec.decoder_for(content_type, asked=call.accept, max_record=self._transport.max_record)
+        limit = self._transport.max_record
+        return codec.decoder_for(content_type, asked=call.accept, max_record=limit, spread=True)
 
     def explain(self, error: requests.RequestException, attempts: Attempts, plan: Plan) -> Exception:
         """Return the exception that the user gets for a failure; it may be the failure itself."""
