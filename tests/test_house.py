@@ -21,7 +21,12 @@ PACKAGE = 'scrapinghub'
 # From the ground up: a module imports modules of its own layer and of the layers before it. The first pattern that fits
 # a module places it.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ('scrapinghub.exceptions', 'scrapinghub.transport.codec', 'scrapinghub.transport.paths'),
+    (
+        'scrapinghub.exceptions',
+        'scrapinghub.transport.codec',
+        'scrapinghub.transport.connections',
+        'scrapinghub.transport.paths',
+    ),
     (
         'scrapinghub.transport.plans',
         'scrapinghub.transport.buffer',
@@ -76,7 +81,8 @@ LEAVES = ('scrapinghub.hubstorage', 'scrapinghub.hubstorage.*', 'scrapinghub.leg
 ISLAND = ('scrapinghub.sandbox', 'scrapinghub.sandbox.*')
 
 ON_THE_WIRE = tuple(
-    f'scrapinghub.transport.{name}' for name in ('session', 'bodies', 'retries', 'dash', 'streams', 'lane', 'engine')
+    f'scrapinghub.transport.{name}'
+    for name in ('session', 'connections', 'bodies', 'retries', 'dash', 'streams', 'lane', 'engine')
 )
 # Which module may import which library.
 LIBRARIES: dict[str, tuple[str, ...]] = {

@@ -10,6 +10,8 @@ import requests
 import urllib3
 from urllib3 import exceptions as urllib3_errors
 
+from scrapinghub.transport.connections import HeadedResponse
+
 READ_SIZE = 64 * 1024
 UNPACKED_SIZE = 256 * 1024
 
@@ -85,7 +87,7 @@ class Body:
         # Stand-ins (recorded or mocked answers) keep headers that no longer fit their bodies: only what came over a
         # connection is held to its framing.
         original = getattr(response.raw, '_original_response', None)
-        self._real = type(original) is http.client.HTTPResponse
+        self._real = type(original) in (http.client.HTTPResponse, HeadedResponse)
         self._encoding = response.headers.get('Content-Encoding', '').strip().lower()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -145,7 +147,9 @@ class Body:
 
     def _length(self) -> int | None:
         value = self._response.headers.get('Content-Length', '')
-        return int(value) if value.isascii() and value.isdigit() and not getattr(self._response.raw, 'chunked', False) else None
+        if getattr(self._response.raw, 'chunked', False) or not (value.isascii() and value.isdigit()):
+            return None
+        return int(value)
 
     def _raw_pieces(self) -> Iterator[bytes]:
         raw = self._response.raw

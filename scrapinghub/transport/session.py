@@ -13,7 +13,6 @@ from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from scrapinghub.exceptions import (
     DecodeError,
@@ -25,6 +24,7 @@ from scrapinghub.exceptions import (
 )
 from scrapinghub.transport import codec
 from scrapinghub.transport.bodies import Body
+from scrapinghub.transport.connections import Adapter
 from scrapinghub.transport.paths import Path, encode_path
 from scrapinghub.transport.retries import Attempts, Clock, Repeat, RetrySettings, SystemClock, retry
 
@@ -218,7 +218,7 @@ class Transport:
     def session(self) -> requests.Session:
         """The shared session, made when it is first used."""
         session = _Session()
-        adapter = HTTPAdapter(pool_connections=16, pool_maxsize=POOL_SIZE)
+        adapter = Adapter(pool_connections=16, pool_maxsize=POOL_SIZE)
         session.mount('http://', adapter)
         session.mount('https://', adapter)
         session.headers.clear()
