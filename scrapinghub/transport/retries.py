@@ -7,11 +7,13 @@ uploads use the same loop, each with a budget of its own.
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Protocol
@@ -34,6 +36,9 @@ STREAM_PAUSE_LIMIT_MS = 60_000
 UPLOAD_OUTAGE_SECONDS = 30 * 3600.0
 UPLOAD_PAUSE_LIMIT_MS = 30_000
 UPLOAD_FIRST_PAUSE_MS = 250
+
+# Where the user gave no limit of time, an answer still cannot make a program sleep for ever.
+MAX_RETRY_AFTER_SECONDS = UPLOAD_OUTAGE_SECONDS
 
 
 MAYBE_APPLIED_HINT = (
@@ -90,7 +95,8 @@ class RetrySettings:
 
     Attributes:
         max_retries: How often a failed request is repeated; None if not given, 0 for a single attempt.
-        max_retry_time: Seconds since the first attempt after which nothing is repeated; None or 0 if not given.
+        max_retry_time: Seconds since the first attempt after which nothing is repeated; None if not given, and 0
+            counts as the default.
         default_retries: What ``max_retries`` is if it is not given.
         default_retry_time: What ``max_retry_time`` is if neither is given.
         backoff_ms: Half of the first pause if only ``max_retries`` is given, in milliseconds.
@@ -107,8 +113,11 @@ class RetrySettings:
     def __post_init__(self) -> None:
         for name in ('max_retries', 'max_retry_time'):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0):
-                raise ValueError(f'{name} should be a number of at least 0, got {value!r}')
+            if value is None:
+                continue
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not number or not math.isfinite(value) or value < 0:
+                raise ValueError(f'{name} should be a finite number of at least 0, got {value!r}')
 
     @property
     def given(self) -> bool:
@@ -120,7 +129,7 @@ class RetrySettings:
         retries = self.default_retries if self.max_retries is None else int(self.max_retries)
         if retries == 0:
             return _policy(attempts=1, backoff_ms=0)
-        if self.max_retries is not None and not self.max_retry_time:
+        if self.max_retries is not None and self.max_retry_time is None:
             return _policy(attempts=retries + 1, backoff_ms=self.backoff_ms, jitter_ms=self.jitter_ms)
         seconds = self.max_retry_time or self.default_retry_time
         # All pauses together last as long as the time that was given: m * (2 + 4 + ... + 2**(R+1)) = T.
@@ -236,9 +245,9 @@ class Attempts:
         asked = retry_after(error.response, self._clock) if error.response is not None else None
         if asked is not None:
             pause = max(pause, asked)
-            if self._policy.stop(0, elapsed_ms + asked * 1000):
+            if asked > MAX_RETRY_AFTER_SECONDS or self._policy.stop(0, elapsed_ms + asked * 1000):
                 self.hint = (
-                    f'The service asks to wait {asked:.0f} seconds (Retry-After), which is more than the retry budget '
+                    f'The service asks to wait {asked:.6g} seconds (Retry-After), which is more than the retry budget '
                     'leaves: not repeated.'
                 )
                 raise error
@@ -298,8 +307,13 @@ def never_received(error: requests.RequestException) -> bool:
         return True
     if isinstance(error, requests.exceptions.SSLError):
         return 'HANDSHAKE' in str(error).upper() or 'WRONG_VERSION_NUMBER' in str(error)
-    # NameResolutionError is a NewConnectionError: the look-up, the refusal and the missing route all end here.
-    return any(isinstance(cause, urllib3_errors.NewConnectionError) for cause in _causes(error))
+    # NameResolutionError is a NewConnectionError: the look-up, the refusal and the missing route all end here. A
+    # handshake that takes too long is reported as a read time-out.
+    return any(
+        isinstance(cause, urllib3_errors.NewConnectionError)
+        or (isinstance(cause, TimeoutError) and 'handshake' in str(cause))
+        for cause in _causes(error)
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -320,12 +334,15 @@ def retry_after(response: requests.Response, clock: Clock) -> float | None:
     value = response.headers.get('Retry-After', '').strip()
     if not value:
         return None
-    if value.isdigit():
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - clock.time())
+        date = parsedate_to_datetime(value)
     except ValueError:
         return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=timezone.utc)
+    return max(0.0, date.timestamp() - clock.time())
 
 
 def describe(error: Exception) -> str:
