@@ -50,6 +50,7 @@ class _Worker:
     Attributes:
         wake: Ends its waiting.
         since: When it began its post; None while it has none.
+        lane: What it posts for.
         in_outage: Whether that post is for a lane in an outage.
         dismissed: Whether it is to end.
         thread: None for a thread that only helps.
@@ -58,6 +59,7 @@ class _Worker:
     def __init__(self) -> None:
         self.wake = threading.Event()
         self.since: float | None = None
+        self.lane: Lane | None = None
         self.in_outage = False
         self.dismissed = False
         self.idle_since: float | None = None
@@ -142,8 +144,8 @@ class Engine:
         idle = [worker for worker in self._workers if worker.since is None and not worker.dismissed]
         for worker in idle:
             worker.wake.set()
-        # A post of this very lane looks at it again when it ends; one of another lane may take its time.
-        if not self._workers or not (idle or lane.in_flight):
+        # Who posts for this very lane looks at it again afterwards; a post of another lane may take its time.
+        if not idle and not any(worker.lane is lane for worker in self._workers):
             self._start_worker()
 
     def wait(self, lane: Lane) -> bool:
@@ -234,7 +236,7 @@ class Engine:
     def _step(self, worker: _Worker) -> bool:
         """Send one batch, or wait; return False when the worker is not needed any more."""
         with self.lock:
-            worker.since = None
+            worker.since = worker.lane = None
             worker.wake.clear()
             if worker.dismissed or self.stopped or worker not in self._workers:
                 return False
@@ -290,7 +292,7 @@ class Engine:
         return max((since + PATIENCE - now for since, in_outage in busy if not in_outage), default=0.0)
 
     def _begin(self, worker: _Worker, lane: Lane, now: float) -> Batch:
-        worker.since, worker.in_outage, worker.idle_since = now, lane.in_outage, None
+        worker.since, worker.lane, worker.in_outage, worker.idle_since = now, lane, lane.in_outage, None
         what = f'POST {lane.shown_url}'
         batch = lane.begin(lambda: Attempts(self._policy, self._clock, what))
         others = any(other is not lane and other.sendable for other in self.lanes)

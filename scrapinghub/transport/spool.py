@@ -11,7 +11,7 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,7 @@ class Spool:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        # Records may be private: nobody else reads them. SQLite makes its further files with the same rights.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._create()
         with self._errors():
             self._connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         self._finalizer = weakref.finalize(self, self._connection.close)
@@ -71,6 +70,12 @@ class Spool:
         except BaseException:
             self.close()
             raise
+
+    def _create(self) -> None:
+        # Records may be private: nobody else reads them. SQLite makes its further files with the same rights.
+        # A file that exists is not opened here: closing it again would drop the locks that this process has on it.
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
     def _prepare(self) -> None:
         execute = self._connection.execute

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from scrapinghub.transport.session import Credentials, Endpoints, Transport
 from transport.servers import Reply, Request, Server, reply
 
 Fault = Callable[['Post'], 'Reply | None']
@@ -96,3 +97,8 @@ def failing(times: int, answer: Callable[[], Reply]) -> Fault:
 def lost_answer() -> Reply:
     """Close the connection instead of answering."""
     return Reply(b'', close=True)
+
+
+def in_real_time(server: Server) -> Transport:
+    """Return a transport on the clock of the machine, for what several threads do at once."""
+    return Transport(Credentials('key'), Endpoints(server.url, server.url, server.url), user_agent='test', timeout=20)
