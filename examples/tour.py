@@ -1,8 +1,8 @@
 """A tour of the client: what a spider writes, and what a program reads back.
 
 Without arguments it starts a Scrapy Cloud of its own on this machine, plays a spider that runs there, and shows every
-part of the client at work. With ``--project ID`` and an API key in ``SH_APIKEY`` it looks at a real project instead, and
-changes nothing there.
+part of the client at work. With ``--project ID`` and an API key in ``SH_APIKEY`` it looks at a real project instead,
+and changes nothing there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from scrapinghub import ScrapinghubClient, ScrapinghubAPIError
+from scrapinghub import ScrapinghubAPIError, ScrapinghubClient
 from scrapinghub.client.jobs import Job
 from scrapinghub.client.projects import Project
 from scrapinghub.sandbox import Sandbox
@@ -90,10 +90,10 @@ def crawl(job: Job, number: int) -> None:
     job.logs.info('Spider opened')
     start_page = job.requests.add('https://books.example/', 200, 'GET', rs=51_234, duration=120, ts=now())
     for place in progress(range(number), 'writing items'):
-        item = {'title': f'Book {place}', 'price': 5 + place % 40, 'url': f'https://books.example/{place}'}
-        job.items.write(item)
+        url = f'https://books.example/{place}'
+        job.items.write({'title': f'Book {place}', 'price': 5 + place % 40, 'url': url})
         if place % 1000 == 0:
-            job.requests.add(item['url'], 200, 'GET', rs=9_876, duration=45, ts=now(), parent=start_page)
+            job.requests.add(url, 200, 'GET', rs=9_876, duration=45, ts=now(), parent=start_page)
             job.samples.write([now(), place, place // 2])
     job.logs.warning('The last page has no link to a next one')
     job.logs.info('Spider closed (finished)')

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import six
 
+from scrapinghub.client.answers import owed
 from scrapinghub.client.frontierwriters import FrontierWriters, SlotWriter
 from scrapinghub.client.keywords import number, pairs, query
 from scrapinghub.client.listing import Deferred, listed
@@ -418,8 +419,8 @@ class FrontierSlotQueue:
 
 
 def _names(client: ScrapinghubClient, path: tuple[str, ...]) -> Iterator[str]:
-    # Asked for as records: the elements of the array are the names.
-    return Deferred(lambda: client.transport.get(path, accept=codec.JSON_LINES).values)
+    what = f'GET {"/".join(path)}'
+    return Deferred(lambda: owed(client.transport.get(path, accept=codec.JSON).value or [], list, what))
 
 
 def _shown(thing: object, address: tuple[str, ...]) -> str:
