@@ -14,6 +14,7 @@ from scrapinghub.sandbox.control import Control, is_own
 from scrapinghub.sandbox.effects import Met
 from scrapinghub.sandbox.exchange import Exchange
 from scrapinghub.sandbox.faults import Faults
+from scrapinghub.sandbox.page import Page
 from scrapinghub.sandbox.projects import Projects
 from scrapinghub.sandbox.requestlog import RequestLog
 from scrapinghub.sandbox.server import Server
@@ -67,7 +68,7 @@ class Sandbox:
         self.store = Store(db, clock=self.clock, schemas=SCHEMAS)
         try:
             self._projects = Projects(self.store, projects)
-            self.app = App(self.store, self._projects, self.apikey, Control(self).routes())
+            self.app = App(self.store, self._projects, self.apikey, [*Control(self).routes(), *Page(self).routes()])
             self.server = Server(self.app, port=port, after_request=self.store.release)
         except BaseException:
             self.store.close()
