@@ -8,6 +8,7 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -172,7 +173,7 @@ def store_evil(caller: Caller) -> str:
     caller.post(f'requests/{key}', {'url': EVIL, 'status': 200, 'method': 'GET', 'rs': 1, 'duration': 1, 'time': 1})
     caller.post(f'samples/{key}', [1, 2])
     caller.post('collections/1/s/evil', {'_key': EVIL, 'value': EVIL})
-    name = requests.utils.quote(EVIL, safe='')
+    name = quote(EVIL, safe='')
     caller.post(f'hcf/1/{name}/s/{name}', {'fp': EVIL, 'qdata': EVIL})
     caller.post('activity/1', {'event': EVIL, 'job': EVIL, EVIL: EVIL})
     caller.post('jobq/1/update', {'key': key, 'state': 'finished', 'close_reason': EVIL})
