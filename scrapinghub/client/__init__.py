@@ -97,11 +97,13 @@ class ScrapinghubClient:
         spool: str | os.PathLike[str] | None = None,
         max_outage: float | None = None,
     ) -> None:
-        # An error below must not show the key among the local variables of this frame.
+        # An error below must not show a key among the local variables of this frame, wherever it was given.
         given, auth = Hidden(auth), None
+        addresses = Hidden((endpoint, jobq_endpoint, dash_endpoint))
+        endpoint = jobq_endpoint = dash_endpoint = None
         found = find_credentials(given, dotenv_path)
         self.connection_timeout: float = connection_timeout or DEFAULT_CONNECTION_TIMEOUT
-        endpoints = find_endpoints(endpoint, jobq_endpoint, dash_endpoint)
+        endpoints = find_endpoints(addresses)
         self._address = strip_credentials(endpoints.storage)
         self._transport = Transport(
             found.credentials,

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
+from scrapinghub.client.credentials import Hidden
 from scrapinghub.transport.session import Endpoints
 
 STORAGE = 'https://storage.scrapinghub.com'
 DASH = 'https://app.zyte.com/api'
 
 
-def find_endpoints(storage: str | None, jobq: str | None, dash: str | None) -> Endpoints:
+def find_endpoints(given: Hidden) -> Endpoints:
     """Return the base URLs to use: of the argument, of the environment, or the default; empty counts as not given.
 
     Args:
-        storage: Argument ``endpoint``.
-        jobq: Argument ``jobq_endpoint``; without it and ``SHUB_JOBQ`` the storage URL serves.
-        dash: Argument ``dash_endpoint``.
+        given: The arguments ``endpoint``, ``jobq_endpoint`` and ``dash_endpoint`` as a tuple, hidden: somebody may have
+            given a key in their place. Without a job queue of its own, the storage URL serves.
 
     Returns:
         The URLs, without trailing slashes.
@@ -25,32 +25,32 @@ def find_endpoints(storage: str | None, jobq: str | None, dash: str | None) -> E
     Raises:
         ValueError: One of them is no http or https URL.
     """
-    storage_url = _address(storage, 'endpoint', 'SHUB_STORAGE', STORAGE)
+    storage = _address(Hidden(given.value[0]), 'endpoint', 'SHUB_STORAGE', STORAGE)
     return Endpoints(
-        storage=storage_url,
-        jobq=_address(jobq, 'jobq_endpoint', 'SHUB_JOBQ', storage_url),
-        dash=_address(dash, 'dash_endpoint', 'SHUB_APIURL', DASH),
+        storage=storage,
+        jobq=_address(Hidden(given.value[1]), 'jobq_endpoint', 'SHUB_JOBQ', storage),
+        dash=_address(Hidden(given.value[2]), 'dash_endpoint', 'SHUB_APIURL', DASH),
     )
 
 
-def _address(given: object, argument: str, variable: str, default: str) -> str:
-    text, origin = given, f'the argument {argument}'
-    if not text:
-        text, origin = os.environ.get(variable), f'the environment variable {variable}'
-    if not text:
+def _address(given: Hidden, argument: str, variable: str, default: str) -> str:
+    origin = f'the argument {argument}'
+    if not given.value:
+        given, origin = Hidden(os.environ.get(variable)), f'the environment variable {variable}'
+    if not given.value:
         return default
-    address = text.strip().rstrip('/') if isinstance(text, str) else ''
-    if not _is_address(address):
-        # The text is not shown: a key that was given in the wrong place must not appear.
-        del given, text, address
+    if not _is_address(given):
         raise ValueError(f'{origin} should be an http or https URL without a query, such as {default}/')
-    return address
+    return str(given.value).strip().rstrip('/')
 
 
-def _is_address(text: str) -> bool:
+def _is_address(given: Hidden) -> bool:
+    if not isinstance(given.value, str):
+        return False
     try:
-        parts = urlsplit(text)
+        parts = urlsplit(given.value.strip())
         has_host = bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-    return parts.scheme in ('http', 'https') and has_host and not parts.query and not parts.fragment and ' ' not in text
+    plain = not parts.query and not parts.fragment and not set(given.value.strip()) & set(' \t\n')
+    return parts.scheme in ('http', 'https') and has_host and plain

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from scrapinghub.client.activity import Activity
 from scrapinghub.client.answers import field, owed
+from scrapinghub.client.collections import Collections
+from scrapinghub.client.frontiers import Frontiers
 from scrapinghub.client.jobs import Jobs
 from scrapinghub.client.keywords import pairs, query
 from scrapinghub.client.listing import Deferred, listed
@@ -21,8 +23,6 @@ from scrapinghub.transport.dash import Dash
 
 if TYPE_CHECKING:
     from scrapinghub.client import ScrapinghubClient
-    from scrapinghub.client.collections import Collections
-    from scrapinghub.client.frontiers import Frontiers
 
 Summaries = list[ProjectSummary]
 
@@ -144,15 +144,11 @@ class Project(Resource):
     @cached_property
     def collections(self) -> Collections:
         """The collections of the project."""
-        from scrapinghub.client.collections import Collections
-
         return Collections(None, self._client, self.key)
 
     @cached_property
     def frontiers(self) -> Frontiers:
         """The frontiers of the project."""
-        from scrapinghub.client.frontiers import Frontiers
-
         return Frontiers(None, self._client, self.key)
 
     @cached_property
