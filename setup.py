@@ -44,6 +44,7 @@ setup(
         'msgpack': [],
         'sandbox': ['msgpack>=1.0.3', 'werkzeug>=3.0.0'],
     },
+    entry_points={'pytest11': ['scrapinghub_sandbox = scrapinghub.sandbox.pytest_plugin']},
     classifiers=[
         'Development Status :: 5 - Production/Stable',
         'Intended Audience :: Developers',

@@ -91,6 +91,7 @@ class Sandbox:
     def reset(self) -> None:
         """Forget data, faults and requests, let the clock run; only the projects given at the start stay."""
         self.faults.clear()
+        self.server.pause = self.server.closing.wait
         self.store.reset()
         self.requests.clear()
         self.clock.reset()

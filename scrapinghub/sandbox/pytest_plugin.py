@@ -1,0 +1,96 @@
+"""Fixtures for pytest: a local Scrapy Cloud, and a client of it.
+
+Every pytest of everybody who has this package loads this module, so it imports nothing until a fixture is used.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scrapinghub import ScrapinghubClient
+    from scrapinghub.sandbox.cloud import Sandbox
+
+#: Real credentials, and what else must not reach a program under test.
+HIDDEN = ('SHUB_JOBAUTH', 'SHUB_APIKEY')
+SCOPES = ('test', 'session')
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option and the setting that keep one server for the whole session."""
+    words = (
+        'how long a server of the scrapinghub_sandbox fixture lives: "test" starts one for each test, "session" starts '
+        'one and empties it before each test'
+    )
+    parser.getgroup('scrapinghub').addoption('--scrapinghub-sandbox', choices=SCOPES, default=None, help=words)
+    parser.addini('scrapinghub_sandbox', words, default='test')
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a wrong setting at once."""
+    chosen_scope(config)
+
+
+def chosen_scope(config: pytest.Config) -> str:
+    """Return how long a server lives.
+
+    Raises:
+        pytest.UsageError: The setting is none of the two words.
+    """
+    scope: str = config.getoption('--scrapinghub-sandbox') or config.getini('scrapinghub_sandbox')
+    if scope not in SCOPES:
+        raise pytest.UsageError(f'scrapinghub_sandbox must be "test" or "session", not {scope!r}')
+    return scope
+
+
+@pytest.fixture(scope='session')
+def _scrapinghub_sandbox_of_the_session() -> Iterator[Sandbox]:
+    from scrapinghub.sandbox import Sandbox
+
+    with Sandbox() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def _scrapinghub_sandbox_server(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    if chosen_scope(request.config) == 'session':
+        cloud: Sandbox = request.getfixturevalue('_scrapinghub_sandbox_of_the_session')
+        cloud.reset()
+        yield cloud
+        return
+    from scrapinghub.sandbox import Sandbox
+
+    with Sandbox() as own:
+        yield own
+
+
+@pytest.fixture
+def scrapinghub_sandbox(_scrapinghub_sandbox_server: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """Run an empty local Scrapy Cloud that has any project.
+
+    The environment points to it while the test runs, so a program that makes its ``ScrapinghubClient()`` from the
+    environment uses it unchanged, also in another process.
+    """
+    for name in HIDDEN:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in _scrapinghub_sandbox_server.environ.items():
+        monkeypatch.setenv(name, value)
+    # Where the machine reaches the world through a proxy, that proxy could not reach this machine.
+    for name in ('NO_PROXY', 'no_proxy'):
+        others = os.environ.get(name)
+        monkeypatch.setenv(name, f'{others},127.0.0.1' if others else '127.0.0.1')
+    return _scrapinghub_sandbox_server
+
+
+@pytest.fixture
+def scrapinghub_client(scrapinghub_sandbox: Sandbox) -> Iterator[ScrapinghubClient]:
+    """Make a client of the local Scrapy Cloud; after the test it is closed, which sends what was written."""
+    from scrapinghub import ScrapinghubClient
+
+    with ScrapinghubClient(scrapinghub_sandbox.apikey) as client:
+        yield client
