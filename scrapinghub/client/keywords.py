@@ -171,8 +171,10 @@ def number(name: str, value: Any) -> int | None:
     """
     if value is None:
         return None
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
     try:
-        whole = int(value) if isinstance(value, str) and value.isdecimal() else operator.index(value)
+        whole = operator.index(value)
     except TypeError:
         raise ValueError(f'{name} should be an integer, got {value!r}') from None
     if whole < 0 or isinstance(value, bool):

@@ -125,6 +125,8 @@ class Project(Resource):
 
     def __init__(self, client: ScrapinghubClient, project_id: int | str) -> None:
         super().__init__(client, parse_project_id(project_id))
+        # Not made at its first use: of two threads that come together, one would count what nobody sees.
+        self._frontiers = Frontiers(None, client, self.key)
 
     @cached_property
     def jobs(self) -> Jobs:
@@ -146,10 +148,10 @@ class Project(Resource):
         """The collections of the project."""
         return Collections(None, self._client, self.key)
 
-    @cached_property
+    @property
     def frontiers(self) -> Frontiers:
         """The frontiers of the project."""
-        return Frontiers(None, self._client, self.key)
+        return self._frontiers
 
     @cached_property
     def settings(self) -> Settings:

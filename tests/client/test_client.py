@@ -90,6 +90,17 @@ def test_the_client_can_be_replaced_by_a_mock_with_its_signature() -> None:
     assert scrapinghub.ScrapinghubClient is ScrapinghubClient
 
 
+@pytest.mark.parametrize('name', ['ScrapinghubClient', 'HubstorageClient'])
+def test_a_name_that_was_not_loaded_yet_can_be_replaced_too(name: str) -> None:
+    code = (
+        'from unittest import mock; import scrapinghub\n'
+        f"with mock.patch('scrapinghub.{name}', autospec=True) as replaced:\n"
+        f'    assert scrapinghub.{name} is replaced\n'
+        f'print(isinstance(scrapinghub.{name}, type), scrapinghub.{name}.__name__)'
+    )
+    assert run(code) == f'True {name}'
+
+
 def test_the_positional_order_of_the_constructor() -> None:
     parameters = inspect.signature(ScrapinghubClient).parameters.values()
     assert [(one.name, one.default, one.kind is one.KEYWORD_ONLY) for one in parameters] == [

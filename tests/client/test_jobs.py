@@ -483,3 +483,16 @@ def test_more_jobs_than_a_page_holds(cloud: Sandbox, project: Project) -> None:
     assert [job['key'] for job in jobs.iter(start=2295)] == [job['key'] for job in jobs.iter_all()][2295:]
     walked = [job['key'] for job in jobs.iter_all()]
     assert len(walked) == len(set(walked)) == 2300
+
+
+def test_closing_the_writers_of_a_job_stores_what_was_written(project: Project) -> None:
+    job = project.jobs.run('spider', meta={'state': 'running'})
+    job.items.write({'a': 1})
+    job.logs.info('hello')
+    job.samples.write([1, 2])
+    job.requests.write({'time': 1, 'url': 'http://a', 'method': 'GET', 'status': 200, 'rs': 1, 'duration': 1})
+    assert job.close_writers() is None  # type: ignore[func-returns-value]  # that is what the contract says
+    again = project.jobs.get(job.key)
+    counts = [len(records.list()) for records in (again.items, again.logs, again.samples, again.requests)]
+    assert counts == [1, 1, 1, 1]
+    assert again.items.write({'a': 2}) == 1
