@@ -199,7 +199,7 @@ class FrontierSlot(Resource):
         client: The client; for the library's own classes.
         address: Key of the project, frontier and name; for the library's own classes.
         path: Path on the storage server; for the library's own classes.
-        writer: What sends; for the library's own classes.
+        writer: What sends; after an UploadError ``slot.writer.take_back()`` returns what is not stored.
 
     Example:
         >>> slot = frontier.get('example.com')

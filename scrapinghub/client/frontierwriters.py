@@ -108,6 +108,14 @@ class SlotWriter:
         if self._writer is not None:
             self._writer.flush()
 
+    def take_back(self) -> list[Any]:
+        """Return everything that was added and is not stored, and forget it; the writer can go on after an error.
+
+        Returns:
+            Requests, in the order in which they were added.
+        """
+        return [] if self._writer is None else self._writer.take_back()
+
     def close(self) -> None:
         """Wait until everything added is stored, and take no more."""
         if self._writer is not None:
