@@ -338,8 +338,7 @@ class Engine:
             try:
                 self._tell(batch.lane, response)
             finally:
-                with self.lock:
-                    self._settle_stored(batch)
+                self._settle_stored(batch)
         return True
 
     def _timeout(self) -> float | None:
@@ -350,7 +349,10 @@ class Engine:
         return min(self._transport.timeout or lifetimes.EXIT_SECONDS, max(0.5, left / 3))
 
     def _settle_stored(self, batch: Batch) -> None:
-        batch.lane.stored(batch, self._clock.monotonic())
+        with self.lock:
+            error = batch.lane.stored(batch, self._clock.monotonic())
+        if error is not None:
+            logger.warning('%d records are stored, and may be sent again all the same: %s', len(batch.texts), error)
 
     def _fail(self, batch: Batch, error: requests.RequestException) -> None:
         attempts = batch.attempts

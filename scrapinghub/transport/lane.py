@@ -275,12 +275,9 @@ class Lane:
     def _recover(self, journaled: Journaled) -> None:
         assert self._spool is not None
         self._journaled_as = journaled.id
-        if self.keyed and journaled.texts:
+        if self.keyed:
             # Records that were set aside leave gaps between the numbers, which mean nothing here.
-            self._spool.remove_writer(journaled.id)
-            self._journaled_as = self._spool.add_writer(
-                self.url, self._journaled_options, self.start, journaled.texts
-            )
+            self._spool.renumber(journaled.id, self.start, journaled.texts)
         for text in journaled.texts:
             self.buffer.append(text)
         self.flush_to = self.buffer.next_number
@@ -336,14 +333,29 @@ class Lane:
         self.noticed = False
         return Batch(self, self.buffer.offset, texts, self._attempts)
 
-    def stored(self, batch: Batch, now: float) -> None:
-        """Say that a batch is stored."""
+    def stored(self, batch: Batch, now: float) -> OSError | None:
+        """Say that a batch is stored.
+
+        Args:
+            batch: The batch.
+            now: Time on the engine's clock.
+
+        Returns:
+            Why the journal could not be told, if it could not: a later process may then send these records again, to
+            the same number or key.
+        """
         self._settle(now)
-        count = len(batch.texts)
-        self.buffer.stored(count)
-        self._forget(lambda spool, writer: spool.stored(writer, batch.offset, batch.offset + count))
+        after = batch.offset + len(batch.texts)
+        self.buffer.stored(len(batch.texts))
         if not self.sendable:
             self.recovered = False
+        # Where records go by number, all before are stored, too; where they go by key, some may have been set aside.
+        first = batch.offset if self.keyed else 0
+        try:
+            self._forget(lambda spool, writer: spool.stored(writer, first, after))
+        except OSError as error:
+            return error
+        return None
 
     def postpone(self, error: Exception, until: float) -> None:
         """Say that a batch met a failure that may pass.
@@ -388,7 +400,7 @@ class Lane:
         self.changed.notify_all()
 
     def _forget(self, drop: Callable[[Spool, int], None]) -> None:
-        """Tell the journal; if it fails, a later process sends these records again, to the same number or key."""
+        """Tell the journal, if there is one."""
         if self._spool is not None and self._journaled_as is not None and self._spool.usable:
             drop(self._spool, self._journaled_as)
 

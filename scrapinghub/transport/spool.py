@@ -140,27 +140,37 @@ class Spool:
         ).fetchall()
         return Journaled(writer, url, json.loads(options), rows[0][0] if rows else following, [row[1] for row in rows])
 
-    def add_writer(self, url: str, options: dict[str, Any], start: int, texts: Sequence[str] = ()) -> int:
-        """Add a writer, with records it already has.
+    def add_writer(self, url: str, options: dict[str, Any], start: int) -> int:
+        """Add a writer.
 
         Args:
             url: Where its records go.
             options: What a later process needs to know to send them; no credentials.
             start: Number of its first record.
-            texts: JSON texts.
 
         Returns:
             Its number in the journal.
         """
-        with self._transaction():
+        with self._errors():
             added = self._connection.execute(
                 'INSERT INTO writer (url, options, next) VALUES (?, ?, ?)', (url, json.dumps(options), start)
             ).lastrowid
-            assert added is not None
-            self._connection.executemany(
-                'INSERT INTO record VALUES (?, ?, ?)', [(added, start + n, text) for n, text in enumerate(texts)]
-            )
+        assert added is not None
         return added
+
+    def renumber(self, writer: int, start: int, texts: Sequence[str]) -> None:
+        """Give the records of a writer numbers that follow one another.
+
+        Args:
+            writer: Its number in the journal.
+            start: Number of its first record.
+            texts: The JSON texts of all its records.
+        """
+        with self._transaction():
+            self._connection.execute('DELETE FROM record WHERE writer = ?', (writer,))
+            self._connection.executemany(
+                'INSERT INTO record VALUES (?, ?, ?)', [(writer, start + n, text) for n, text in enumerate(texts)]
+            )
 
     def add(self, writer: int, number: int, text: str) -> None:
         """Add a record; when this returns, it survives the process."""

@@ -59,7 +59,8 @@ class Uploader:
         self._own: weakref.WeakSet[Writer] = weakref.WeakSet()
         # Writers that an earlier process left, and nobody has asked for yet.
         self._recovered: set[str] = set()
-        self._recover()
+        with self._engine.lock:
+            self._recover()
         self._finalizer = weakref.finalize(self, self._engine.abandon)
         self._finalizer.atexit = False
 

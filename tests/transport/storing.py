@@ -53,6 +53,8 @@ class Storage:
 
     def respond(self, request: Request) -> Reply:
         body = request.body
+        if len(body) < int(request.headers['content-length']):
+            return lost_answer()  # the client was killed meanwhile
         if request.headers['content-encoding'] == 'gzip':
             body = gzip.decompress(body)
         assert body.endswith(b'\n')

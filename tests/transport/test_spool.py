@@ -52,7 +52,8 @@ def path(tmp_path: Path) -> Path:
 def test_it_gives_back_what_it_was_given(path: Path) -> None:
     spool = Spool(path)
     one = spool.add_writer('http://x/1', {'size': 5}, 7)
-    two = spool.add_writer('http://x/2', {}, 0, ['"a"', '"b"'])
+    two = spool.add_writer('http://x/2', {}, 0)
+    spool.renumber(two, 0, ['"a"', '"b"'])
     for number in range(7, 12):
         spool.add(one, number, str(number))
     spool.stored(one, 7, 10)
@@ -101,7 +102,7 @@ def test_other_files_are_left_alone(path: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != 'posix', reason='rights are those of POSIX')
 def test_nobody_else_may_read_it(path: Path) -> None:
     spool = Spool(path)
-    spool.add_writer('http://x', {}, 0, ['1'])
+    spool.add_writer('http://x', {}, 0)
     assert {file.stat().st_mode & 0o77 for file in path.parent.iterdir()} == {0}
     spool.close()
 
