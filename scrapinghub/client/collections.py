@@ -257,6 +257,8 @@ class Collection(Resource):
             2
         """
         values = self._values({}, params)
+        if values.get('key') == []:
+            return 0
         path = (*self._path, 'count')
         what = f'GET {"/".join(path)}'
         total = 0
@@ -323,6 +325,7 @@ class Collection(Resource):
             [{'value': 1, '_key': 'first'}]
         """
         named = {
+            'key': key,
             'prefix': prefix,
             'prefixcount': prefixcount,
             'startts': startts,
@@ -340,7 +343,7 @@ class Collection(Resource):
         return read(
             self._client.transport,
             self._path,
-            self._plan(values, number('count', count), key),
+            self._plan(values, number('count', count)),
             accept=self._accept,
             requests_params=requests_params,
             hint=lambda error: filtered(error) or self._absence(error),
@@ -352,11 +355,14 @@ class Collection(Resource):
         values = query(named, params)
         if 'filter' in values:
             values['filter'] = filters(values['filter'])
+        if 'key' in values:
+            values['key'] = _texts(values['key'])
         return values
 
-    def _plan(self, values: dict[str, Any], count: int | None, key: Keys | None) -> Plan:
-        if key is not None:
-            return Remaining(pairs(values), 'key', _texts(key), count)
+    def _plan(self, values: dict[str, Any], count: int | None) -> Plan:
+        if 'key' in values:
+            wanted = values.pop('key')
+            return Remaining(pairs(values), 'key', wanted, count)
         if 'prefixcount' in values:
             return ByOrder(pairs(values), count)
         return AfterKey(pairs(values), count, order=text_order, strip=False)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from operator import itemgetter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import six
 
-from scrapinghub.client.answers import owed
+from scrapinghub.client.answers import field, owed
 from scrapinghub.client.frontierwriters import FrontierWriters, SlotWriter
 from scrapinghub.client.keywords import number, pairs, query
 from scrapinghub.client.listing import Deferred, listed
@@ -320,8 +320,10 @@ class FrontierSlotFingerprints:
         values = query({}, params)
         count = number('count', values.pop('count', None))
         plan = ByOrder(pairs(values), count, field='fp')
+        what = f'GET {"/".join(self._path)}'
+        records = read(self._client.transport, self._path, plan, accept=codec.JSON_LINES)
         # Not a generator: that would end in silence after an error.
-        return map(itemgetter('fp'), read(self._client.transport, self._path, plan, accept=codec.JSON_LINES))
+        return map(partial(_fingerprint_of, what), records)
 
     list = listed(iter)
 
@@ -428,7 +430,11 @@ def _shown(thing: object, address: tuple[str, ...]) -> str:
 
 
 def _size(batch: Any) -> int:
-    return len(batch.get('requests', ()))
+    return len(batch.get('requests') or ())
+
+
+def _fingerprint_of(what: str, record: Any) -> str:
+    return field(record, 'fp', str, what)
 
 
 def _fingerprint(value: Any) -> str:

@@ -329,6 +329,14 @@ def test_a_count_that_would_not_end_is_an_error(wire: Wire) -> None:
     assert len(wire.requests) == 2
 
 
+def test_a_count_of_some_keys(wire: Wire, store: Collection) -> None:
+    store.set([{'_key': 'a'}, {'_key': 'b'}, {'_key': 'c'}])
+    assert store.count(key={'a', 'c', 'absent'}) == 2
+    assert store.count(key='b') == 1
+    assert store_of(wire).count(key=[]) == 0
+    assert wire.requests == []
+
+
 @pytest.mark.parametrize('answer', ['[]', '{}', '{"count": "x"}', '{"count": null}'])
 def test_a_count_that_is_none(wire: Wire, answer: str) -> None:
     wire.respond = lambda request: json_reply(answer)

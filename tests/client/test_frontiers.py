@@ -13,7 +13,7 @@ from client.wire import Wire, json_reply, lines_reply
 from scrapinghub import ScrapinghubClient
 from scrapinghub.client.frontiers import Frontier, Frontiers, FrontierSlot, FrontierSlotFingerprints, FrontierSlotQueue
 from scrapinghub.client.projects import Project
-from scrapinghub.exceptions import Forbidden, StreamInterrupted, UploadError
+from scrapinghub.exceptions import DecodeError, Forbidden, StreamInterrupted, UploadError
 from transport.clocks import ManualClock
 from transport.servers import Reply, Request, lines_of, reply
 
@@ -354,3 +354,9 @@ def test_fingerprints_go_on_after_an_error(wire: Wire) -> None:
         got.extend(fingerprints)
     assert got == ['a', 'b']
     assert list(fingerprints) == ['c']
+
+
+def test_fingerprints_that_the_service_gives_wrongly(wire: Wire) -> None:
+    wire.answers[f'{PATH}/f'] = lines_reply({'fp': 'a'}, {'pf': 'b'})
+    with pytest.raises(DecodeError, match="should be answered with an object with 'fp'"):
+        slot_of(wire).f.list()
