@@ -107,7 +107,7 @@ class Sandbox:
 
     def _record(self, exchange: Exchange) -> None:
         if not is_own(exchange.request):
-            self.requests.add(exchange)
+            self.requests.observe(exchange)
 
     def __enter__(self) -> Sandbox:
         return self

@@ -21,6 +21,7 @@ class Exchange:
         status: HTTP status sent, ``None`` when none was.
         body_bytes: Bytes of the answer's body that were sent, as they travelled.
         complete: Whether the answer was sent whole.
+        over: Whether the request is done with, answered or not.
         met: What was made to go otherwise.
     """
 
@@ -31,6 +32,7 @@ class Exchange:
     status: int | None = None
     body_bytes: int = 0
     complete: bool = False
+    over: bool = False
     met: Met | None = None
 
 

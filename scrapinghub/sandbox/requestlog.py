@@ -39,7 +39,7 @@ def public_query(request: Request) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Entry:
-    """One request that was answered, or was not.
+    """One request. What became of it is known for good when it is over, a moment after the client has read the answer.
 
     Attributes:
         method: The method.
@@ -47,13 +47,8 @@ class Entry:
         query: The query parameters as pairs, in order; an API key among them is hidden.
         headers: The headers; the values of those that hold credentials are hidden.
         body: The body as it was sent, compressed if it was.
-        status: Status of the answer, ``None`` when none was sent.
-        bytes: Length of the answer's body as far as it was sent, as it travelled.
-        complete: Whether the answer was sent whole.
-        time: When it was over, in milliseconds since the epoch by the service's clock.
-        duration: Seconds until the answer was sent or given up.
-        connection: Number of the TCP connection, counted from 1.
-        fault: Name of the fault that the request met.
+        time: When it came, in milliseconds since the epoch by the service's clock.
+        exchange: What became of it.
     """
 
     method: str
@@ -61,13 +56,43 @@ class Entry:
     query: list[tuple[str, str]]
     headers: dict[str, str]
     body: bytes = field(repr=False)
-    status: int | None
-    bytes: int
-    complete: bool
     time: int
-    duration: float
-    connection: int
-    fault: str | None
+    exchange: Exchange = field(repr=False)
+
+    @property
+    def status(self) -> int | None:
+        """Status of the answer, ``None`` as long as none was sent."""
+        return self.exchange.status
+
+    @property
+    def bytes(self) -> int:
+        """Length of the answer's body as far as it was sent, as it travelled."""
+        return self.exchange.body_bytes
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer was sent whole."""
+        return self.exchange.complete
+
+    @property
+    def over(self) -> bool:
+        """Whether the request is done with, answered or not."""
+        return self.exchange.over
+
+    @property
+    def duration(self) -> float:
+        """Seconds until the answer was sent or given up."""
+        return self.exchange.duration
+
+    @property
+    def connection(self) -> int:
+        """Number of the TCP connection, counted from 1."""
+        return self.exchange.connection
+
+    @property
+    def fault(self) -> str | None:
+        """Name of the fault that the request met."""
+        return None if self.exchange.met is None else self.exchange.met.label
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form; of the body only its length."""
@@ -80,6 +105,7 @@ class Entry:
             'status': self.status,
             'bytes': self.bytes,
             'complete': self.complete,
+            'over': self.over,
             'time': self.time,
             'duration': round(self.duration, 6),
             'connection': self.connection,
@@ -97,15 +123,14 @@ class Entry:
 class RequestLog(Sequence[Entry]):
     """The latest requests, oldest first: at most 1000, and at most 32 MiB of bodies. Safe to share between threads.
 
-    A request is in it when its answer has been sent, which may be a moment after the client has read it:
-    :meth:`wait` waits for that moment.
+    A request is in it as soon as the sandbox has read it; :meth:`wait` waits until it is over.
 
     Args:
         now: The service's time, in milliseconds since the epoch.
 
     Attributes:
         dropped: How many older entries were dropped to make room.
-        listener: Called with each new entry.
+        listener: Called with each entry when it is over.
     """
 
     def __init__(self, now: Callable[[], int]) -> None:
@@ -116,35 +141,39 @@ class RequestLog(Sequence[Entry]):
         self.dropped = 0
         self.listener: Callable[[Entry], object] | None = None
 
-    def add(self, exchange: Exchange) -> None:
-        """Record a request."""
-        request = exchange.request
-        headers = {
-            name: HIDDEN if name.lower() in SECRET_HEADERS else value for name, value in request.headers.items()
-        }
-        entry = Entry(
-            method=request.method,
-            path=raw_path(request),
-            query=public_query(request),
-            headers=headers,
-            body=request.get_data(cache=True),
-            status=exchange.status,
-            bytes=exchange.body_bytes,
-            complete=exchange.complete,
-            time=self._now(),
-            duration=exchange.duration,
-            connection=exchange.connection,
-            fault=None if exchange.met is None else exchange.met.label,
-        )
+    def observe(self, exchange: Exchange) -> None:
+        """Record a request that was read, or note that it is over."""
+        if exchange.over:
+            self._finish(exchange)
+            return
+        entry = self._entry(exchange)
         with self._changed:
             self._entries.append(entry)
             self._bytes += len(entry.body)
             while len(self._entries) > MOST_ENTRIES or (self._bytes > MOST_BYTES and len(self._entries) > 1):
                 self._bytes -= len(self._entries.popleft().body)
                 self.dropped += 1
+
+    def _finish(self, exchange: Exchange) -> None:
+        with self._changed:
             self._changed.notify_all()
         if self.listener is not None:
-            self.listener(entry)
+            self.listener(self._entry(exchange))
+
+    def _entry(self, exchange: Exchange) -> Entry:
+        request = exchange.request
+        headers = {
+            name: HIDDEN if name.lower() in SECRET_HEADERS else value for name, value in request.headers.items()
+        }
+        return Entry(
+            method=request.method,
+            path=raw_path(request),
+            query=public_query(request),
+            headers=headers,
+            body=request.get_data(cache=True),
+            time=self._now(),
+            exchange=exchange,
+        )
 
     def clear(self) -> None:
         """Forget all requests."""
@@ -153,15 +182,18 @@ class RequestLog(Sequence[Entry]):
             self._bytes = self.dropped = 0
 
     def wait(self, count: int, timeout: float = 10.0) -> list[Entry]:
-        """Wait until at least so many requests are recorded, and return all.
+        """Wait until at least so many requests are over, and return all.
 
         Raises:
             TimeoutError: They are not after ``timeout`` seconds.
         """
         with self._changed:
-            if not self._changed.wait_for(lambda: len(self._entries) + self.dropped >= count, timeout):
-                raise TimeoutError(f'{len(self._entries)} requests came in {timeout} s, not {count}')
+            if not self._changed.wait_for(lambda: self._over() >= count, timeout):
+                raise TimeoutError(f'{self._over()} requests were over in {timeout} s, not {count}')
             return list(self._entries)
+
+    def _over(self) -> int:
+        return self.dropped + sum(entry.over for entry in self._entries)
 
     def matching(self, method: str | None = None, path: str | None = None) -> list[Entry]:
         """Return the requests of a method and of a path, or of all below a path that ends in ``/``."""

@@ -49,7 +49,8 @@ class Server:
     Attributes:
         port: The port.
         interceptor: Asked before each request, in the request's thread; may be replaced at any time.
-        observer: Told after each request, in the request's thread; may be replaced at any time.
+        observer: Told of each request when it has been read, and when it is over, in the request's thread; may be
+            replaced at any time.
         pause: Waits some seconds for a fault; may be replaced, so that nobody has to wait.
     """
 
@@ -179,14 +180,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.command, self.path, self.request_version, self.headers.items(), body, self.server.server_port
         )
         exchange = Exchange(request, self.connection_number, time.monotonic())
+        self._tell(exchange)
         try:
             self._exchange(exchange)
         finally:
             self.server.owner.after_request()
             exchange.duration = time.monotonic() - exchange.started
-            observer = self.server.owner.observer
-            if observer is not None:
-                observer(exchange)
+            exchange.over = True
+            self._tell(exchange)
+
+    def _tell(self, exchange: Exchange) -> None:
+        observer = self.server.owner.observer
+        if observer is not None:
+            observer(exchange)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer what is not even HTTP, and end the connection."""

@@ -242,7 +242,7 @@ def test_a_browser_shows_the_page_and_what_changes_while_it_looks(
 
     def push_once(exchange: Exchange) -> None:
         observe(exchange)
-        if exchange.request.path == '/' and not pushed:
+        if exchange.over and exchange.request.path == '/' and not pushed:
             pushed.append(None)
             pushed.append(caller.push(spider='after'))
 

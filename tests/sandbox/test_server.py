@@ -16,7 +16,6 @@ import pytest
 
 from sandbox.calling import Caller, lines
 from scrapinghub.sandbox import Sandbox
-from scrapinghub.sandbox.exchange import Exchange
 
 
 @pytest.fixture
@@ -41,13 +40,11 @@ def fill(caller: Caller, count: int) -> str:
 
 
 def test_a_connection_serves_many_requests(cloud: Sandbox, caller: Caller) -> None:
-    seen: list[Exchange] = []
-    cloud.server.observer = seen.append
     key = fill(caller, 5000)
     caller.get(f'items/{key}')
     caller.get('items/9')
     caller.call('POST', 'nothing/here', 'body')
-    assert len(seen) == 5
+    seen = cloud.requests.wait(5)
     assert len({exchange.connection for exchange in seen}) == 1
     assert [exchange.status for exchange in seen] == [200, 200, 200, 403, 501]
     assert all(exchange.complete for exchange in seen)
