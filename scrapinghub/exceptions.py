@@ -318,6 +318,11 @@ class APIError(Exception):
         super().__init__(message)
         self._type = _type or self.ERR_DEFAULT
 
+    @property
+    def kind(self) -> str:
+        """One of the ``ERR_…`` constants."""
+        return self._type
+
 
 _CLASS_BY_STATUS: dict[int, type[ScrapinghubAPIError]] = {
     400: BadRequest,
@@ -374,7 +379,9 @@ def message_of(error: Exception) -> str:
         error.
     """
     response: requests.Response | None = getattr(error, 'response', None)
-    if response is not None:
+    # The answer of any other error of requests broke off: there is nothing to read, or no end to it.
+    broke_off = isinstance(error, requests.RequestException) and not isinstance(error, requests.HTTPError)
+    if response is not None and not broke_off:
         try:
             body = response.json()
         except ValueError:

@@ -71,13 +71,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ('scrapinghub.client.spiders',),
     ('scrapinghub.client.projects',),
     ('scrapinghub.client',),
-    ('scrapinghub.hubstorage', 'scrapinghub.hubstorage.*', 'scrapinghub.legacy'),
+    ('scrapinghub.hubstorage', 'scrapinghub.hubstorage.*', 'scrapinghub.legacy', 'scrapinghub.legacy.*'),
     ('scrapinghub',),
 )
 # Of the top module everybody may know this: it is set before anything is loaded, and stands where packaging reads it.
 VERSION = ('__version__',)
 # May be imported from below as well, inside a function: nobody pays for them, or depends on them, until they are used.
-LEAVES = ('scrapinghub.hubstorage', 'scrapinghub.hubstorage.*', 'scrapinghub.legacy')
+LEAVES = ('scrapinghub.hubstorage', 'scrapinghub.hubstorage.*', 'scrapinghub.legacy', 'scrapinghub.legacy.*')
 # Shares no line with the rest, so that client and server are checked against each other.
 ISLAND = ('scrapinghub.sandbox', 'scrapinghub.sandbox.*')
 # But the fixtures for pytest hand out a client of the sandbox: they import it, inside the fixture.

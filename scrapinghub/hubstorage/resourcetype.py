@@ -1,0 +1,344 @@
+"""What the objects of the low-level client have in common: a key, requests below it, streams, writers, mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import requests
+
+from scrapinghub.hubstorage.serialization import jlencode
+from scrapinghub.hubstorage.streaming import MAX_RETRIES, RETRY_INTERVAL, ClientSource, as_pairs, plan_for
+from scrapinghub.hubstorage.utils import urlpathjoin, xauth
+from scrapinghub.hubstorage.verbatim import JsonTextDecoder, PackedDecoder
+from scrapinghub.transport import codec
+from scrapinghub.transport.session import Call, Credentials
+from scrapinghub.transport.streams import RecordStream
+from scrapinghub.transport.uploads import Writer
+
+if TYPE_CHECKING:
+    from scrapinghub.hubstorage.client import HubstorageClient
+
+# Sizes in which older releases read answers. Kept for programs that import them; bodies are read as they arrive.
+CHUNK_SIZE = 512
+STATS_CHUNK_SIZE = 512 * 1024
+
+
+class ResourceType:
+    """A place on the storage or the job queue.
+
+    Args:
+        client: The low-level client.
+        key: Key of the thing, such as ``1/2/3``; a tuple of its parts; None for none.
+        auth: Credentials instead of the client's own.
+
+    Attributes:
+        client: The client.
+        key: The whole path, such as ``items/1/2/3``.
+        auth: User and password, or None.
+        url: The address.
+    """
+
+    resource_type: ClassVar[str | None] = None
+    key_suffix: ClassVar[str | None] = None
+    # Whether the service answers reads in MessagePack.
+    offers_msgpack: ClassVar[bool] = False
+
+    def __init__(self, client: HubstorageClient, key: Any, auth: Any = None) -> None:
+        self.client = client
+        self.key = urlpathjoin(self.resource_type, key, self.key_suffix)
+        self.auth = hidden(auth) or client.auth
+        endpoint = client.jobq_endpoint if self.resource_type == 'jobq' else client.endpoint
+        self.url: str = urlpathjoin(endpoint, self.key) or endpoint
+
+    def _allows_msgpack(self, path: str | None) -> bool:
+        return self.offers_msgpack and not (path or '').endswith('stats')
+
+    def apirequest(self, _path: Any = None, **kwargs: Any) -> Iterator[Any]:
+        """Send a request to a path below this place; it goes out at once.
+
+        Args:
+            _path: The path: a text, which is taken as it is, a number, or a tuple of these.
+            **kwargs: Keyword arguments of :meth:`HubstorageClient.request
+                <scrapinghub.hubstorage.client.HubstorageClient.request>`; and ``jl``, an object or several, sent as
+                JSON lines.
+
+        Returns:
+            An iterator over the decoded values of the answer.
+        """
+        if 'jl' in kwargs:
+            kwargs['data'] = jlencode(kwargs.pop('jl')).encode()
+        path = urlpathjoin(_path)
+        kwargs['url'] = url = urlpathjoin(self.url, path) or self.url
+        kwargs.setdefault('auth', self.auth)
+        if kwargs['method'] == 'GET' and self.client.use_msgpack and self._allows_msgpack(path):
+            kwargs['headers'] = {'Accept': codec.MSGPACK, **(kwargs.get('headers') or {})}
+        packed = (kwargs.get('headers') or {}).get('Accept') == codec.MSGPACK
+        call = Call(kwargs['method'], url, accept=codec.MSGPACK if packed else codec.JSON)
+        response = self.client.request(**kwargs)
+        return self._values(call, response)
+
+    def _values(self, call: Call, response: requests.Response) -> Iterator[Any]:
+        # Decoded when it is looked at: many answers to a post never are, and stand-ins put any text there.
+        yield from self.client.transport.decode(call, response)
+
+    def apiget(self, _path: Any = None, **kwargs: Any) -> Iterator[Any]:
+        """GET a path below this place, see :meth:`apirequest`."""
+        return self.apirequest(_path, **{'method': 'GET', 'is_idempotent': True, **kwargs})
+
+    def apipost(self, _path: Any = None, **kwargs: Any) -> Iterator[Any]:
+        """POST to a path below this place, see :meth:`apirequest`."""
+        return self.apirequest(_path, **{'method': 'POST', **kwargs})
+
+    def apidelete(self, _path: Any = None, **kwargs: Any) -> Iterator[Any]:
+        """DELETE a path below this place, see :meth:`apirequest`."""
+        return self.apirequest(_path, **{'method': 'DELETE', 'is_idempotent': True, **kwargs})
+
+
+def hidden(auth: Any) -> Credentials | None:
+    """Return credentials as a pair that is never shown; None for None."""
+    pair = xauth(auth)
+    return None if pair is None else Credentials(*pair)
+
+
+class DownloadableResource(ResourceType):
+    """Records that can be streamed.
+
+    Attributes:
+        MAX_RETRIES: Attempts to go on with a stream that broke, once it has delivered records. Effective if it or
+            ``RETRY_INTERVAL`` is changed; as they are, a stream waits for up to three hours.
+        RETRY_INTERVAL: Seconds between two of them.
+    """
+
+    MAX_RETRIES = MAX_RETRIES
+    RETRY_INTERVAL: float = RETRY_INTERVAL
+
+    def iter_values(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """Iterate over records; the first request goes out at the first ``next()``.
+
+        Args:
+            *args: As for :meth:`iter_json`.
+            **kwargs: As for :meth:`iter_json`.
+
+        Returns:
+            The records as Python objects, with their ``_key``.
+        """
+        return self._stream(codec.MSGPACK if self._streams_msgpack() else codec.JSON_LINES, None, *args, **kwargs)
+
+    def _streams_msgpack(self) -> bool:
+        return self.client.use_msgpack and self._allows_msgpack(None)
+
+    def iter_json(
+        self, _path: Any = None, requests_params: Mapping[str, Any] | None = None, **apiparams: Any
+    ) -> Iterator[str]:
+        """Iterate over records as JSON texts, with their ``_key``.
+
+        Args:
+            _path: Path below this place.
+            requests_params: Keyword arguments of :meth:`requests.Session.request`, such as ``timeout``.
+            **apiparams: Query parameters.
+
+        Returns:
+            The texts, as the service has sent them.
+        """
+        return self._stream(codec.JSON_LINES, JsonTextDecoder, _path, requests_params, **apiparams)
+
+    def iter_msgpack(
+        self, _path: Any = None, requests_params: Mapping[str, Any] | None = None, **apiparams: Any
+    ) -> Iterator[bytes]:
+        """Iterate over records as MessagePack, one at a time; the arguments are those of :meth:`iter_json`."""
+        return self._stream(codec.MSGPACK, PackedDecoder, _path, requests_params, **apiparams)
+
+    def _stream(
+        self,
+        accept: str,
+        decoder: Callable[[int], codec.Decoder] | None,
+        _path: Any = None,
+        requests_params: Mapping[str, Any] | None = None,
+        **apiparams: Any,
+    ) -> Iterator[Any]:
+        below = urlpathjoin(_path)
+        call = Call('GET', urlpathjoin(self.url, below) or self.url, accept=accept)
+        family, _, key = (self.key or '').partition('/')
+        asked = {**apiparams, 'meta': with_key(apiparams.get('meta'))}
+        plan = plan_for(family, key, below, asked, packed=accept == codec.MSGPACK)
+        limits = (self.MAX_RETRIES, self.RETRY_INTERVAL)
+        source = ClientSource(self.client, self.auth, requests_params or {}, limits, decoder)
+        return RecordStream(self.client.transport, call, plan, source)
+
+
+def with_key(meta: Any) -> list[Any]:
+    """Return the names of meta fields with ``_key`` among them."""
+    names = [meta] if isinstance(meta, str) else list(meta or ())
+    return names if '_key' in names else [*names, '_key']
+
+
+class ItemsResourceType(ResourceType):
+    """Numbered records of a job.
+
+    Attributes:
+        batch_size: Most records in a post.
+        batch_qsize: Most records held; twice ``batch_size`` if None.
+        batch_start: Number of the first record that is written.
+        batch_interval: Seconds after which records are sent although the batch is not full.
+        batch_content_encoding: ``gzip`` or ``identity``.
+    """
+
+    batch_size = 1000
+    batch_qsize: int | None = None
+    batch_start = 0
+    batch_interval = 15.0
+    batch_content_encoding = 'identity'
+    _writer: Writer | None = None
+
+    @property
+    def writer(self) -> Writer:
+        """The batch writer, made at first use; one for each URL and client."""
+        if self._writer is None:
+            self._writer = self.client.batchuploader.create_writer(
+                self.url,
+                start=self._first_number,
+                auth=self.auth,
+                size=self.batch_size,
+                interval=self.batch_interval,
+                qsize=self.batch_qsize,
+                content_encoding=self.batch_content_encoding,
+                shared=True,
+            )
+        return self._writer
+
+    @property
+    def _first_number(self) -> int | Callable[[], int]:
+        # A number tells a later writer of the same URL that it begins where this one began.
+        return self.batch_write_start()
+
+    def batch_write_start(self) -> int:
+        """Return the number at which a new writer begins."""
+        return self.batch_start
+
+    def write(self, item: Any) -> int:
+        """Queue a record for storing.
+
+        Returns:
+            Its number.
+
+        Raises:
+            ValueTooLarge: Its JSON text is larger than 1 MiB.
+            UploadError: Earlier records could not be stored; the error holds them.
+            AssertionError: The writer was closed.
+        """
+        return self.writer.write(item)
+
+    def flush(self) -> None:
+        """Wait until all records written so far are stored."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def close(self, block: bool = True) -> None:
+        """Send what is held, and take no more records.
+
+        Args:
+            block: Whether to wait until all is stored.
+        """
+        if self._writer is not None:
+            self._writer.close(block)
+
+    def list(self, _key: Any = None, **params: Any) -> Iterator[Any]:
+        """Return an iterator over the records, all of them loaded at once.
+
+        Args:
+            _key: Path below the job.
+            **params: Query parameters.
+        """
+        return self.apiget(_key, params=params)
+
+    def get(self, _key: Any, **params: Any) -> Any:
+        """Return one record; None if the service answers with nothing.
+
+        Args:
+            _key: Its number.
+            **params: Query parameters.
+        """
+        return next(self.apiget(_key, params=params), None)
+
+    def stats(self) -> Any:
+        """Return how many records there are, and how often each field occurs in them."""
+        return next(self.apiget('stats'), None)
+
+
+class MappingResourceType(ResourceType, MutableMapping[str, Any]):
+    """A mapping that is loaded once and kept until :meth:`expire`; changes are sent by :meth:`save`.
+
+    Args:
+        *a: As for :class:`ResourceType`.
+        cached: What to begin with, instead of asking the service.
+        **kw: As for :class:`ResourceType`.
+    """
+
+    ignore_fields: ClassVar[Any] = ()
+
+    def __init__(self, *a: Any, cached: Any = None, **kw: Any) -> None:
+        self._cached: dict[str, Any] | None = cached
+        self._deleted: set[str] = set()
+        super().__init__(*a, **kw)
+
+    def __str__(self) -> str:
+        return str(self._data)
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self._data!r})'
+
+    @property
+    def _data(self) -> dict[str, Any]:
+        if self._cached is None:
+            loaded = next(self.apiget(), None)
+            self._cached = {} if loaded is None else dict(loaded)
+        return self._cached
+
+    def __getitem__(self, key: str) -> Any:
+        return self._data[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._data[key] = value
+        self._deleted.discard(key)
+
+    def __delitem__(self, key: str) -> None:
+        del self._data[key]
+        self._deleted.add(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def expire(self) -> None:
+        """Forget what was loaded, and changes that are not saved."""
+        self._cached = None
+        self._deleted.clear()
+
+    def save(self) -> None:
+        """Send the changes: a DELETE for each name that was removed, then all the rest in one POST."""
+        for name in sorted(self._deleted):
+            self.apidelete(name)
+            self._deleted.discard(name)
+        if self._cached is None:
+            return
+        kept = {name: value for name, value in self._cached.items() if name not in self.ignore_fields}
+        if kept:
+            self.apipost(jl=kept, is_idempotent=True)
+
+    def liveget(self, key: str) -> Any:
+        """Ask the service for one field; None if there is none."""
+        return next(self.apiget(key), None)
+
+
+__all__ = [
+    'CHUNK_SIZE',
+    'STATS_CHUNK_SIZE',
+    'DownloadableResource',
+    'ItemsResourceType',
+    'MappingResourceType',
+    'ResourceType',
+    'as_pairs',
+]

@@ -1,0 +1,87 @@
+"""The retry loop as programs know it: an object with ``call``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import requests
+
+from scrapinghub.transport.retries import Attempts, Clock, RetrySettings, retry
+from scrapinghub.transport.session import Call, Transport
+
+_within_a_loop: ContextVar[bool] = ContextVar('within_a_loop', default=False)
+
+
+@contextmanager
+def one_loop() -> Iterator[None]:
+    """Leave the repeating to the caller: a stream, which has a retry loop of its own, calls what has one too."""
+    token = _within_a_loop.set(True)
+    try:
+        yield
+    finally:
+        _within_a_loop.reset(token)
+
+
+class Retrier:
+    """Repeat a function that fails in a way that may pass.
+
+    Args:
+        settings: How often and how long.
+        clock: Measures and waits.
+    """
+
+    def __init__(self, settings: RetrySettings, clock: Clock) -> None:
+        self.settings = settings
+        self._clock = clock
+
+    def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function until it succeeds or the budget is spent.
+
+        Args:
+            function: Whatever makes a request and raises errors of ``requests``.
+            *args: Its arguments.
+            **kwargs: Its keyword arguments.
+
+        Returns:
+            What the function returns.
+
+        Raises:
+            requests.RequestException: The last failure.
+        """
+        if isinstance(function, Invocation):
+            return function.repeat()
+        attempts = Attempts(self.settings.for_call(), self._clock, 'the request')
+        return _repeat(lambda: function(*args, **kwargs), attempts)
+
+
+def _repeat(function: Callable[[], Any], attempts: Attempts) -> Any:
+    return function() if _within_a_loop.get() else retry(function, attempts)
+
+
+class Invocation:
+    """A call that knows how it is sent and repeated; calling it sends it once.
+
+    Args:
+        transport: The way to the wire.
+        call: What to send.
+        attempts: The loop that it is made in, which counts the attempts.
+        stream: Whether to leave the body unread.
+    """
+
+    def __init__(self, transport: Transport, call: Call, attempts: Attempts, *, stream: bool) -> None:
+        self._send = transport.open if stream else transport.complete
+        self._call = call
+        self._number = 0
+        self._attempts = attempts
+
+    def __call__(self) -> requests.Response:
+        """Send the call once."""
+        self._number += 1
+        return self._send(self._call, self._number)
+
+    def repeat(self) -> Any:
+        """Send the call as often as its loop allows."""
+        return _repeat(self, self._attempts)
