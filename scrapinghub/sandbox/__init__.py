@@ -5,24 +5,31 @@ It needs the extra ``sandbox`` (``pip install "scrapinghub[sandbox]"``) and uses
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scrapinghub.sandbox.cloud import Sandbox
+    from scrapinghub.sandbox.effects import At, Fault
+    from scrapinghub.sandbox.schedule import Schedule
 
-__all__ = ['Sandbox']
+__all__ = ['At', 'Fault', 'Sandbox', 'Schedule']
+
+_HOMES = {'At': 'effects', 'Fault': 'effects', 'Sandbox': 'cloud', 'Schedule': 'schedule'}
 
 
 def __getattr__(name: str) -> Any:
-    """Load the sandbox when it is used first: importing this package alone must stay cheap for the pytest plugin."""
-    if name != 'Sandbox':
+    """Load a name when it is used first: importing this package alone must stay cheap for the pytest plugin."""
+    if name not in _HOMES:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     try:
-        from scrapinghub.sandbox.cloud import Sandbox
+        value = getattr(import_module(f'{__name__}.{_HOMES[name]}'), name)
     except ModuleNotFoundError as error:
-        if error.name not in ('werkzeug', 'msgpack'):
+        library = str(error.name).partition('.')[0]
+        if library not in ('werkzeug', 'msgpack'):
             raise
         raise ImportError(
-            f'the sandbox needs {error.name}: install it with pip install "scrapinghub[sandbox]"', name=error.name
+            f'the sandbox needs {library}: install it with pip install "scrapinghub[sandbox]"', name=library
         ) from error
-    return Sandbox
+    globals()[name] = value
+    return value
