@@ -164,6 +164,7 @@ class Connection(RequestProxyMixin):
         if format not in ('json', 'jl') and not raw:
             raise APIError('format must be either json or jl', APIError.ERR_VALUE_ERROR)
         is_get = data is None and files is None
+        stream = raw or format == 'jl'
         call = Call(
             'GET' if is_get else 'POST',
             url,
@@ -171,16 +172,19 @@ class Connection(RequestProxyMixin):
             headers={'User-Agent': self.transport.dash_user_agent, **(headers or {})},
             repeat=Repeat.ALWAYS if is_get or url.endswith(_REPEATED_POSTS) else None,
             options={} if files is None else {'files': _loaded(files)},
-            own_statuses=_BODY_DECIDES,
+            own_statuses=frozenset() if stream else _BODY_DECIDES,
         )
         transport = self.transport
         attempts = Attempts(transport.retries.for_call(), transport.clock, call.what, repeat=call.repeated)
         try:
-            response = Invocation(transport, call, attempts, stream=raw or format == 'jl').repeat()
+            response = Invocation(transport, call, attempts, stream=stream).repeat()
         except requests.HTTPError as error:
-            if error.response is None or error.response.status_code in RETRY_STATUSES & set(range(500)):
+            answer = error.response
+            if answer is None or (answer.status_code < 500 and answer.status_code in RETRY_STATUSES):
                 raise
-            return self._decode_response(error.response, format, raw)
+            if answer.status_code in _BODY_DECIDES:
+                raise _refusal(answer) from error
+            return self._decode_response(answer, format, raw)
         return self._decode_response(response, format, raw)
 
     def _decode_response(self, response: requests.Response, format: str, raw: bool) -> Any:
@@ -214,6 +218,18 @@ class Connection(RequestProxyMixin):
             stacklevel=2,
         )
         return self.project_ids()
+
+
+def _refusal(response: requests.Response) -> APIError:
+    """Return the error for a refusal of what should have been a stream."""
+    try:
+        check_status(response.json())
+    except APIError as error:
+        return error
+    except ValueError:
+        pass
+    kind = APIError.ERR_AUTH_ERROR if response.status_code == 401 else APIError.ERR_BAD_REQUEST
+    return APIError(response.text.strip() or str(response.reason), kind)
 
 
 def _loaded(files: Mapping[str, Any]) -> dict[str, Any]:
