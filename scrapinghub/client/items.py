@@ -11,7 +11,7 @@ from scrapinghub.client.reading import below
 from scrapinghub.client.records import Below, Filters, Names, Records, RequestsParams, number_in
 from scrapinghub.exceptions import DecodeError
 from scrapinghub.transport.plans import AfterKey, Plan
-from scrapinghub.transport.streams import Restart, Resumable
+from scrapinghub.transport.streams import Ending, Resumable
 
 __all__ = ['Items']
 
@@ -192,9 +192,9 @@ class _Chunks:
         self._delivered = False
         self._ended = count == 0
 
-    def deliver(self, restart: Restart) -> Iterator[ItemList]:
+    def deliver(self, ending: Ending) -> Iterator[ItemList]:
         """Yield the lists that have not been delivered."""
-        with restart:
+        with ending:
             while not self._ended and self._fetch():
                 chunk = self._chunk
                 place, left, ended = self._after(chunk)

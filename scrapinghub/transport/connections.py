@@ -19,6 +19,7 @@ class _WholeLines(io.BufferedReader):
 
     # Nothing in place of the status line, or after the last chunk, is left to http.client.
     needs_line = False
+    first: io.BufferedReader | None = None
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Return the next line.
@@ -41,7 +42,9 @@ class HeadedResponse(http.client.HTTPResponse):
         """Read the status line and the headers."""
         if type(self.fp) is not io.BufferedReader:
             return super().begin()
-        stream = _WholeLines(self.fp.detach())
+        # The buffer made by http.client is empty yet. It is kept, because it would close the connection when it goes.
+        stream = _WholeLines(self.fp.raw)
+        stream.first = self.fp
         self.fp = stream
         stream.needs_line = bool(stream.peek(1))
         super().begin()

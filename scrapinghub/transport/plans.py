@@ -7,8 +7,8 @@ the same (all others). A plan holds the progress of its stream, so a stream can 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from operator import methodcaller
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import length_hint, methodcaller
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -19,6 +19,8 @@ Pairs = list[tuple[str, Any]]
 # Servers and proxies refuse longer request lines; the rest of the address needs room too.
 MAX_QUERY = 6000
 
+_KEY_TYPES = {str, type(None)}
+
 
 class NotTheSame(Exception):
     """A repeated answer does not begin with what was delivered: going on would lose or repeat records."""
@@ -26,6 +28,10 @@ class NotTheSame(Exception):
 
 class Plan:
     """Base of the plans: counts, limits, and remembers the key of the last record.
+
+    An interruption such as Ctrl-C may come at any call, also between the delivery of records and their being counted.
+    What was delivered is therefore read from the iterator that hands the records out, and :meth:`settle` may be begun
+    several times: it computes everything from what was known when the block was taken.
 
     Args:
         params: Query parameters, without ``count``.
@@ -51,6 +57,9 @@ class Plan:
         if field is not None:
             self._key_of = methodcaller('pop', field, None) if strip else methodcaller('get', field)
         self._keys: list[Any] = []
+        self._handing: Iterator[Any] | None = None
+        self._handed = 0
+        self._before = 0
         self._resumed = False
         self._answers = 0
 
@@ -58,6 +67,7 @@ class Plan:
 
     def ask(self) -> Pairs | None:
         """Return the parameters of the next request; None if nothing is left to ask for."""
+        self.settle()
         self.error = None
         self._resumed = self.delivered > 0
         if self._answers or self.full:
@@ -70,13 +80,9 @@ class Plan:
         Raises:
             NotTheSame: The server did not go on where it was asked to.
         """
-        keys: list[Any] = []
+        keys = self._keys_of(block)
         if self._key_of is not None:
-            try:
-                keys.extend(map(self._key_of, block))
-            except (AttributeError, TypeError):
-                self.error = Malformed(f'a record is no object but {type(block[len(keys)]).__name__}')
-                block = block[:len(keys)]
+            block = block[:len(keys)]
         if self._resumed and block:
             block, keys = self._admit(block, keys)
         if self.count is not None and self.delivered + len(block) > self.count:
@@ -84,12 +90,39 @@ class Plan:
         self._keys = keys
         return block
 
-    def settle(self, number: int) -> None:
-        """Count the first ``number`` records of the last block as delivered."""
-        self.delivered += number
+    def _keys_of(self, block: list[Any]) -> list[Any]:
+        """Return the keys of the records of a block; set ``error`` and leave out what follows if one cannot have it."""
+        keys: list[Any] = []
+        if self._key_of is None:
+            return keys
+        try:
+            keys.extend(map(self._key_of, block))
+        except (AttributeError, TypeError):
+            self.error = Malformed(f'a record is no object but {type(block[len(keys)]).__name__}')
+        if not set(map(type, keys)) <= _KEY_TYPES:
+            place = next(place for place, key in enumerate(keys) if type(key) not in _KEY_TYPES)
+            self.error = Malformed(f'the key of a record is no text but {type(keys[place]).__name__}')
+            del keys[place:]
+        return keys
+
+    def hand_out(self, records: list[Any]) -> Iterator[Any]:
+        """Return an iterator over what :meth:`take` returned; what is taken from it is delivered."""
+        self._before, self._handed = self.delivered, len(records)
+        handing = iter(records)
+        self._handing = handing
+        return handing
+
+    def settle(self) -> None:
+        """Count what was taken from the last iterator as delivered."""
+        if self._handing is not None:
+            self._settle(self._handed - length_hint(self._handing))
+            self._handing = None
+
+    def _settle(self, number: int) -> None:
+        """Count the first ``number`` records of the present block; may be called again for the same block."""
+        self.delivered = self._before + number
         if number and self._keys:
             self.last_key = self._keys[number - 1]
-        self._keys = []
 
     def complete(self) -> None:
         """Note that an answer was complete.
@@ -162,10 +195,16 @@ class AfterKey(Plan):
 
     def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
         if not self._checked:
-            if keys[0] is None or self._order(keys[0]) <= self._order(self.last_key):
+            if not self._follows(keys[0]):
                 raise NotTheSame(f'asked for what follows {self.last_key!r}, the server went on with {keys[0]!r}')
             self._checked = True
         return block, keys
+
+    def _follows(self, key: str | None) -> bool:
+        try:
+            return key is not None and bool(self._order(key) > self._order(self.last_key))
+        except ValueError:
+            return False
 
 
 class ByOrder(Plan):
@@ -181,7 +220,7 @@ class ByOrder(Plan):
         super().__init__(params, count, field=field)
 
     def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
-        if self.last_key is None:
+        if self.last_key is None or None in keys:
             raise NotTheSame('the records came without keys, so that the stream cannot go on')
         last = text_order(self.last_key)
         new = [place for place, key in enumerate(keys) if text_order(key) > last]
@@ -211,12 +250,13 @@ class ByKeys(Plan):
         enough: int | None = None,
     ) -> None:
         super().__init__(params, count, field=field)
-        self._identity = identity or _itself
+        self._identity = _itself if identity is None else _unless_none(identity)
         self._weight = weight
         self._enough = enough
         self._seen: set[Any] = set()
         self._weights: list[int] = []
         self._weighed = 0
+        self._weighed_before = 0
 
     @property
     def full(self) -> bool:
@@ -226,8 +266,14 @@ class ByKeys(Plan):
     def take(self, block: list[Any]) -> list[Any]:
         """Return those records of a block that are to be delivered."""
         block = super().take(block)
+        self._weighed_before = self._weighed
         if self._weight is not None:
-            self._weights = [self._weight(record) for record in block]
+            self._weights = []
+            try:
+                self._weights.extend(map(self._weight, block))
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                self.error = Malformed(f'a record is not of the shape that was asked for: {error!r}')
+                block = block[:len(self._weights)]
             if self._resumed and self._enough is not None:
                 block = block[:self._fitting(self._enough - self._weighed)]
         return block
@@ -239,19 +285,24 @@ class ByKeys(Plan):
             left -= weight
         return len(self._weights)
 
-    def settle(self, number: int) -> None:
-        """Remember the keys of the records that were delivered."""
+    def _settle(self, number: int) -> None:
         self._seen.update(map(self._identity, self._keys[:number]))
-        self._weighed += sum(self._weights[:number])
-        super().settle(number)
+        self._weighed = self._weighed_before + sum(self._weights[:number])
+        super()._settle(number)
 
     def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
+        if None in keys or None in self._seen:
+            raise NotTheSame('the records came without keys, so that the stream cannot go on')
         new = [place for place, key in enumerate(keys) if self._identity(key) not in self._seen]
         return [block[place] for place in new], [keys[place] for place in new]
 
 
 def _itself(key: Any) -> Any:
     return key
+
+
+def _unless_none(identity: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda key: None if key is None else identity(key)
 
 
 def _portrait(record: Any) -> str:
@@ -303,9 +354,9 @@ class ByPosition(Plan):
             self._next_mark = _portrait(block[-1])
         return block
 
-    def settle(self, number: int) -> None:
-        """Remember the last record of every block that was delivered whole."""
-        super().settle(number)
+    def _settle(self, number: int) -> None:
+        # The last record of every block that was delivered whole is remembered.
+        super()._settle(number)
         if number and number == self._size:
             self._marked, self._mark = self.delivered, self._next_mark
 
@@ -349,7 +400,7 @@ class Growing(ByPosition):
 
     def take(self, block: list[Any]) -> list[Any]:
         """Return those records of a block that are to be delivered."""
-        if self._anchor is None and block:
+        if self.delivered == 0 and block:
             self._anchor = _portrait(block[0])
         return super().take(block)
 
@@ -389,30 +440,44 @@ class Remaining(Plan):
         self._name = name
         self._name_of = name_of or _itself
         self._groups = _split(name, list(dict.fromkeys(wanted)))
+        self._asked: set[str] = set()
 
     def ask(self) -> Pairs | None:
         """Return the parameters of the next request; None if nothing is left to ask for."""
+        self.settle()
         self.error = None
+        self._resumed = self.delivered > 0
+        while self._groups and not self._groups[0]:
+            # All of them have been delivered: without a name the request would ask for everything.
+            del self._groups[0]
         if self.full or not self._groups:
             return None
+        self._asked = set(map(str, self._groups[0]))
         params = [*self.params, *((self._name, value) for value in self._groups[0])]
         return params if self.count is None else [*params, ('count', self.count - self.delivered)]
 
-    def settle(self, number: int) -> None:
-        """Cross the delivered records off."""
-        got = {str(self._name_of(key)) for key in self._keys[:number] if key is not None}
+    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
+        for key in keys:
+            if self._named(key) not in self._asked:
+                raise NotTheSame(f'asked for the records not yet delivered, the server answered with {key!r}')
+        return block, keys
+
+    def _settle(self, number: int) -> None:
+        # What was delivered is crossed off.
+        got = set(map(self._named, self._keys[:number]))
         if got and self._groups:
             self._groups[0] = [value for value in self._groups[0] if str(value) not in got]
-        super().settle(number)
+        super()._settle(number)
+
+    def _named(self, key: str | None) -> str | None:
+        try:
+            return None if key is None else str(self._name_of(key))
+        except ValueError:
+            return None
 
     def complete(self) -> None:
         """Go on to the next group of names."""
         del self._groups[:1]
-
-    def may_hold_more(self) -> None:
-        """Ask for the rest of the group again, if there is one."""
-        if self._groups and not self._groups[0]:
-            del self._groups[0]
 
 
 def _split(name: str, values: Sequence[Any]) -> list[list[Any]]:

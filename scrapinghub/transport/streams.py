@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import chain, repeat, takewhile
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import requests
@@ -20,22 +22,43 @@ from scrapinghub.transport.session import Call, Transport
 T_co = TypeVar('T_co', covariant=True)
 
 
-class Resumable(Generic[T_co]):
-    """An iterator over a generator that may fail and be started again; it never ends in silence.
+class Ending:
+    """Context manager inside the generator of a :class:`Resumable`: only who leaves it without an error ends it.
 
-    The slot ``__next__`` holds the method of the present generator, so that a record costs what the generator costs: a
-    ``__next__`` written in Python would be called once for each.
-
-    Args:
-        generate: Makes a generator that goes on where the last one stopped, with the object to put in a ``with``
-            statement around all of it.
+    Attributes:
+        open: Whether the iteration goes on.
     """
 
-    __slots__ = ('__next__', '__weakref__', '_generate')
+    __slots__ = ('open',)
 
-    def __init__(self, generate: Callable[[Restart], Iterator[T_co]]) -> None:
-        self._generate = generate
-        self._restart()
+    def __init__(self) -> None:
+        self.open = True
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.open = False
+
+
+class Resumable(Generic[T_co]):
+    """An iterator over a generator that may fail and is then started again; it never ends in silence.
+
+    After a generator that ended in any other way than through its :class:`Ending` comes a new one, which goes on where
+    that one stopped. All between them is done by iterators of the standard library: Ctrl-C can arrive inside any
+    function written in Python, even before its first statement, and a record costs what the generator costs.
+
+    Args:
+        generate: A generator function. It goes on where its last generator stopped, with the object that it is given in
+            a ``with`` statement around all of it.
+    """
+
+    __slots__ = ('__next__', '__weakref__')
+
+    def __init__(self, generate: Callable[[Ending], Iterator[T_co]]) -> None:
+        generators = map(generate, takewhile(attrgetter('open'), repeat(Ending())))
+        object.__setattr__(self, '__next__', chain.from_iterable(generators).__next__)
 
     if TYPE_CHECKING:
 
@@ -45,30 +68,6 @@ class Resumable(Generic[T_co]):
 
     def __iter__(self) -> Resumable[T_co]:
         return self
-
-    def _restart(self) -> None:
-        # Not a weak reference to a method of self: nobody else would keep that alive.
-        object.__setattr__(self, '__next__', self._begin)
-
-    def _begin(self) -> T_co:
-        generator = self._generate(Restart(weakref.ref(self)))
-        object.__setattr__(self, '__next__', generator.__next__)
-        return next(generator)
-
-
-class Restart:
-    """Context manager inside the generator of a :class:`Resumable`: an error makes the next ``next()`` start again."""
-
-    def __init__(self, owner: weakref.ref[Resumable[Any]]) -> None:
-        self._owner = owner
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        owner = self._owner()
-        if kind is not None and owner is not None:
-            owner._restart()  # noqa: SLF001 - the other half of the same mechanism
 
 
 class RecordStream(Resumable[T_co]):
@@ -87,7 +86,7 @@ class RecordStream(Resumable[T_co]):
 
     def __init__(self, transport: Transport, call: Call, plan: Plan, source: Source | None = None) -> None:
         source = source or Source(transport)
-        super().__init__(lambda restart: _deliver(restart, transport, call, plan, source))
+        super().__init__(partial(_deliver, transport, call, plan, source))
 
 
 class Source:
@@ -132,9 +131,10 @@ class _BadRecord(requests.exceptions.ContentDecodingError):
     """A record cannot be decoded: transmission may have damaged it, so it is asked for once more."""
 
 
-def _deliver(restart: Restart, transport: Transport, call: Call, plan: Plan, source: Source) -> Iterator[Any]:
-    recovery = _Recovery(transport, call, plan, source)
-    with restart:
+def _deliver(transport: Transport, call: Call, plan: Plan, source: Source, ending: Ending) -> Iterator[Any]:
+    with ending:
+        plan.settle()
+        recovery = _Recovery(transport, call, plan, source)
         while (params := recovery.ask()) is not None:
             response: requests.Response | None = None
             try:
@@ -143,14 +143,10 @@ def _deliver(restart: Restart, transport: Transport, call: Call, plan: Plan, sou
                 body = Body(response)
                 for block in _blocks(transport, source, asked, response, body):
                     records = plan.take(block)
-                    number = 0
-                    try:
-                        # The number is stored together with the record, before it is handed out: whatever ends this
-                        # frame, a record is counted exactly if it was delivered.
-                        for number, record in enumerate(records, 1):  # noqa: B007
-                            yield record
-                    finally:
-                        plan.settle(number)
+                    # Not ``yield from``: nothing may come between taking a record and handing it out.
+                    for record in plan.hand_out(records):  # noqa: UP028
+                        yield record
+                    plan.settle()
                     if plan.error is not None:
                         raise _BadRecord(str(plan.error), response=response)
                     if plan.full and not records:

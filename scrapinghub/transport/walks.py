@@ -11,6 +11,10 @@ PAGE = 1000
 OVERLAP = 10
 
 
+def _is_job_key(key: str | None) -> bool:
+    return key is not None and key.rpartition('/')[2].isdecimal()
+
+
 class JobKeySet:
     """A set of job keys that stays small for millions of jobs: one bit for each number, 256 of them in a piece."""
 
@@ -63,6 +67,9 @@ class JobWalk(Plan):
         self._new = 0
         self._asked = 0
         self._asked_rows: int | None = None
+        self._rows_before = 0
+        self._new_before = 0
+        self._reach = [0]
         self._ended = False
         self._at_top_again = False
         self._seen = JobKeySet()
@@ -70,12 +77,13 @@ class JobWalk(Plan):
 
     def ask(self) -> Pairs | None:
         """Return the parameters of the next page; None at the end of the walk."""
+        self.settle()
         self.error = None
         if self._ended or self.full:
             return None
         if self._asked and self._rows:
             # A page broke off, or the next one is due: both begin before the last row that was seen.
-            self._page_start = max(self._base, self._page_start + self._rows - (OVERLAP if self._new else 0))
+            self._page_start += self._rows - min(OVERLAP, self._rows // 2)
         self._rows = self._new = 0
         self._resumed = True
         params = list(self.params)
@@ -93,31 +101,40 @@ class JobWalk(Plan):
         self._asked_rows = count
         return params
 
+    def take(self, block: list[Any]) -> list[Any]:
+        """Return those jobs of a block that are to be delivered."""
+        self._rows_before, self._new_before, self._reach = self._rows, self._new, [0]
+        return super().take(block)
+
     def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
-        if any(key is None for key in keys):
+        if not all(map(_is_job_key, keys)):
             raise NotTheSame('a job came without its key')
         if not self._rows and self._page_start > self._base and keys[0] not in self._seen:
             raise NotTheSame('the listing has moved under the walk')
-        self._rows += len(keys)
         places = [place for place, key in enumerate(keys) if key not in self._seen]
-        self._new += len(places)
+        self._reach = [*places, len(keys)]
         return [block[place] for place in places], [keys[place] for place in places]
 
-    def settle(self, number: int) -> None:
-        """Remember the jobs that were delivered."""
+    def _settle(self, number: int) -> None:
         for key in self._keys[:number]:
             self._seen.add(key)
-        # Rows of a block that were not delivered are still to come.
-        self._rows -= len(self._keys) - number if number < len(self._keys) else 0
-        super().settle(number)
+        # Up to the first row that is still to be delivered.
+        self._rows = self._rows_before + self._reach[number]
+        self._new = self._new_before + number
+        super()._settle(number)
 
     def complete(self) -> None:
         """Go on to the next page, to the top again, or end."""
-        self._back = OVERLAP
-        if not self._paged and (self._asked == 1 or self._rows < (self._asked_rows or 0)):
+        if self._rows:
+            self._back = OVERLAP
+        if not self._paged and (self._asked == 1 or 0 < self._rows < (self._asked_rows or 0)):
             # What follows a page that broke off may have moved down, out of the rest that was asked for.
             self._ended = True
         elif not self._rows:
+            # The end, or so many rows have vanished that the rest has moved up past this place.
+            if not self.fall_back():
+                self._turn()
+        elif not self._new and self._rows <= OVERLAP:
             self._turn()
         elif self._at_top_again and not self._new:
             self._ended = True
@@ -128,6 +145,7 @@ class JobWalk(Plan):
             return
         self._at_top_again = True
         self._page_start = self._base
+        self._rows = 0
 
     def fall_back(self) -> bool:
         """Step back, further each time."""
