@@ -94,7 +94,12 @@ class App:
         self.projects = projects
         self.apikey = apikey
         self.base_url = ''
-        self._own_map = build_map(own_routes)
+        self._own_routes = own_routes
+
+    @functools.cached_property
+    def _own_map(self) -> Map:
+        # Most sandboxes live for one test and are never asked for these, and building them takes milliseconds.
+        return build_map(self._own_routes)
 
     def __call__(self, request: Request) -> Reply:
         """Answer a request; whatever goes wrong becomes an answer too."""
