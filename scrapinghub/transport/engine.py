@@ -275,9 +275,13 @@ class Engine:
         """Return the lane that is due first, those in an outage after the others."""
         best: Lane | None = None
         best_rank = (True, float('inf'))
+        blockers: dict[str, list[Lane]] = {}
+        for lane in self.lanes:
+            if lane.in_flight or lane.in_outage or lane.recovered:
+                blockers.setdefault(lane.url, []).append(lane)
         for lane in self.lanes:
             due = lane.due(now, urgent=self.hurried)
-            if due is None or (len(self.lanes) > 1 and any(other.blocks(lane) for other in self.lanes)):
+            if due is None or any(other.blocks(lane) for other in blockers.get(lane.url, ())):
                 continue
             rank = (lane.in_outage or due > now, due)
             if best is None or rank < best_rank:

@@ -47,7 +47,7 @@ def server(storage: Storage) -> Iterator[Server]:
 def run(server: Server, program: str, *, code: int = 0, **environment: str) -> str:
     """Run a program to its end; return what it said on stderr."""
     done = subprocess.run(
-        [sys.executable, '-c', BEGIN + program, server.url],
+        [sys.executable, '-W', 'ignore:This process:DeprecationWarning', '-c', BEGIN + program, server.url],
         capture_output=True,
         text=True,
         timeout=60,
@@ -83,12 +83,13 @@ def test_exit_functions_of_the_program_may_write(server: Server, storage: Storag
 def goodbye():
     {last}
 
+engine.LINGER = 0
 writer.write(0)
 writer.flush()
 # No worker is left, and at exit none can be started.
-while uploader._engine._workers:
-    uploader._engine._workers[0].idle_since = -1e9
-    uploader._engine._workers[0].wake.set()
+for thread in threading.enumerate():
+    if thread is not threading.current_thread():
+        thread.join(20)
 if 'close' in {last!r}:
     writer.write(1)
 """

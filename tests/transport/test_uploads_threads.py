@@ -97,7 +97,7 @@ def test_a_url_that_hangs_delays_no_other(uploader: Uploader, storage: Storage, 
     # Nobody flushes, nobody writes again: the interval alone has to be kept.
     good.write(0)
     assert server.wait_until(lambda: len(server.requests) == 2, timeout=5)
-    assert storage.posts[-1].path == '/good'
+    assert [request.path for request in server.requests] == ['/dead', '/good']
     good.flush(5)
     storage.before = lambda post: None
     hold.set()
