@@ -42,6 +42,10 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_OLDER})
+
+
 class ScrapinghubClient:
     """The way to everything that an account has on Scrapy Cloud.
 
