@@ -39,6 +39,7 @@ MAX_REDIRECTS = 5
 POOL_SIZE = 256
 # A body that trickles in must not hold a call for ever: this many time-outs for all of it.
 BODY_TIMEOUTS = 5
+_PORTS = {'http': 80, 'https': 443}
 
 Params = Mapping[str, Any] | Iterable[tuple[str, Any]] | None
 
@@ -318,15 +319,23 @@ class Transport:
         return settings
 
     def _redirect_target(self, call: Call, response: requests.Response) -> str:
-        old, new = urlsplit(response.url), urlsplit(urljoin(response.url, response.headers['Location']))
-        target = strip_credentials(new.geturl())
+        location = response.headers['Location']
+        try:
+            old, new = urlsplit(response.url), urlsplit(urljoin(response.url, location))
+            same_port = (old.port or _PORTS.get(old.scheme)) == (new.port or _PORTS.get(new.scheme))
+            target = strip_credentials(new.geturl())
+        except ValueError as error:
+            raise UnexpectedRedirect(
+                f'{call.what} answered {response.status_code} with a redirect to what is no address: {error}',
+                requests.HTTPError(f'{response.status_code} redirect', response=response),
+            ) from error
         same_host = old.hostname == new.hostname
         upgraded = old.scheme == 'http' and new.scheme == 'https'
         if call.method != 'GET':
             why = f'a {call.method} is never repeated elsewhere'
         elif not same_host:
             why = 'credentials are not sent to another host'
-        elif not upgraded and (old.scheme, old.port) != (new.scheme, new.port):
+        elif not upgraded and not (old.scheme == new.scheme and same_port):
             why = 'the target is less secure or another port'
         else:
             return new.geturl()
@@ -352,14 +361,16 @@ class Transport:
             The answer; the body is not read.
 
         Raises:
-            requests.HTTPError: The status is 400 or more; the body of the answer is read, up to 64 KiB.
+            requests.HTTPError: The status is 300 or more; the body of the answer is read, up to 64 KiB.
             requests.RequestException: No answer arrived.
         """
         response = self.attempt(call, number)
         status = response.status_code
-        if status >= 400 and status not in call.own_statuses:
+        if status >= 300 and status not in call.own_statuses:
             self._keep_error_body(response)
             response.raise_for_status()
+            # A redirect without a target, or "not modified": neither holds what was asked for.
+            raise requests.HTTPError(f'{call.what} was answered with {status} {response.reason}', response=response)
         return response
 
     def _keep_error_body(self, response: requests.Response) -> None:
