@@ -74,6 +74,8 @@ class JobWalk(Plan):
         self._at_top_again = False
         self._seen = JobKeySet()
         self._back = OVERLAP
+        self._top: str | None = None
+        self._starts_ignored = 0
 
     def ask(self) -> Pairs | None:
         """Return the parameters of the next page; None at the end of the walk."""
@@ -94,7 +96,7 @@ class JobWalk(Plan):
         else:
             if self._page_start:
                 params.append(('start', self._page_start))
-            count = PAGE if self._paged else (self.count or PAGE) - self.delivered + OVERLAP
+            count = PAGE if self._paged else (self.count or PAGE) - (self._page_start - self._base)
         if count is not None:
             params.append(('count', count))
         self._asked += 1
@@ -109,8 +111,14 @@ class JobWalk(Plan):
     def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
         if not all(map(_is_job_key, keys)):
             raise NotTheSame('a job came without its key')
-        if not self._rows and self._page_start > self._base and keys[0] not in self._seen:
-            raise NotTheSame('the listing has moved under the walk')
+        if not self._rows and self._page_start == self._base:
+            self._top = keys[0]
+        elif not self._rows:
+            if keys[0] not in self._seen:
+                raise NotTheSame('the listing has moved under the walk')
+            if keys[0] == self._top:
+                self._starts_ignored += 1
+                raise NotTheSame(f'asked to skip {self._page_start} jobs, the server began with the first one again')
         places = [place for place, key in enumerate(keys) if key not in self._seen]
         self._reach = [*places, len(keys)]
         return [block[place] for place in places], [keys[place] for place in places]
@@ -149,8 +157,11 @@ class JobWalk(Plan):
 
     def fall_back(self) -> bool:
         """Step back, further each time."""
-        if self._page_start <= self._base:
+        if self._page_start <= self._base or self._starts_ignored > 1:
             return False
+        if self._starts_ignored:
+            # Perhaps just so many jobs are new that the first one stands here now: the whole page tells.
+            self._back = self._page_start
         self._page_start = max(self._base, self._page_start - self._back)
         self._back *= 2
         self._rows = 0
