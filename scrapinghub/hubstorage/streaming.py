@@ -94,10 +94,7 @@ class ClientSource(Source):
             if isinstance(error.http_error, requests.RequestException):
                 raise error.http_error from None
             raise
-        if vars(response).get('_content', False) is not False:
-            # A program's own ``request`` has read the body already.
-            set_body(response, response.content)
-        return response
+        return readable(response)
 
     def attempts(self, call: Call, delivered: int) -> Attempts:
         """Return the retry loop: by the class attributes of the resource, if they were changed."""
@@ -115,6 +112,13 @@ class ClientSource(Source):
         """Return the exception that the user gets for a failure."""
         told = self._client.explain(error, attempts)
         return error if told is error else super().explain(error, attempts, plan)
+
+
+def readable(response: requests.Response) -> requests.Response:
+    """Return an answer whose body can be read from its ``raw``, also if a program's own way of sending has read it."""
+    if vars(response).get('_content', False) is not False:
+        set_body(response, response.content)
+    return response
 
 
 def as_dict(params: Any) -> dict[str, Any]:

@@ -33,6 +33,10 @@ class JsonText(str):
 class JsonTextDecoder(codec.JsonLinesDecoder):
     """Deliver lines of JSON as they came."""
 
+    def __init__(self, max_record: int = codec.MAX_RECORD_BYTES) -> None:
+        super().__init__(max_record)
+        self.one_by_one = False
+
     def _decode_block(self, block: bytes) -> list[Any]:
         records: list[Any] = []
         try:
@@ -60,6 +64,8 @@ class PackedDecoder(codec.MsgpackDecoder):
     Args:
         max_record: Largest value, in bytes.
     """
+
+    one_by_one = False
 
     def __init__(self, max_record: int = codec.MAX_RECORD_BYTES) -> None:
         super().__init__(max_record)

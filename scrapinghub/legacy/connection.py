@@ -15,7 +15,7 @@ from scrapinghub.client.addresses import STORAGE, find_endpoints
 from scrapinghub.client.credentials import Hidden
 from scrapinghub.exceptions import APIError
 from scrapinghub.hubstorage.retrier import Invocation
-from scrapinghub.hubstorage.streaming import as_pairs
+from scrapinghub.hubstorage.streaming import as_pairs, readable
 from scrapinghub.legacy.calls import RequestProxyMixin, check_status
 from scrapinghub.legacy.projects import Project
 from scrapinghub.legacy.streaming import Answered
@@ -51,8 +51,8 @@ class Connection(RequestProxyMixin):
         RuntimeError: There is no API key.
 
     Example:
-        >>> conn = Connection('APIKEY')
-        >>> conn[123].schedule('spider')
+        >>> conn = Connection(auth)
+        >>> conn[123].schedule('spider1')
         '123/1/4'
     """
 
@@ -192,6 +192,8 @@ class Connection(RequestProxyMixin):
             raise APIError('Not found', APIError.ERR_NOT_FOUND)
         if response.status_code >= 500:
             raise APIError('Internal server error', APIError.ERR_SERVER_ERROR)
+        if raw or format == 'jl':
+            readable(response)
         if raw:
             return response.raw
         if format == 'jl':
