@@ -65,11 +65,14 @@ def strip_credentials(url: str | None) -> str | None:
         url: Any URL, or None.
 
     Returns:
-        The URL up to its path; None for None.
+        The URL up to its path; None for None, and for what is no URL.
     """
     if not url:
         return url
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
     return urlunsplit((parts.scheme, parts.netloc.rpartition('@')[2], parts.path, '', ''))
 
 
@@ -384,11 +387,12 @@ def message_of(error: Exception) -> str:
     if response is not None and not broke_off:
         try:
             body = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         if isinstance(body, dict):
             if body.get('message'):
                 return str(body['message'])
-        elif response.text:
-            return response.text
+        elif response.content:
+            # Without a charset requests would guess one, slowly and often wrongly.
+            return response.text if response.encoding else response.content.decode('utf-8', 'replace')
     return str(error)

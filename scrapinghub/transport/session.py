@@ -368,9 +368,11 @@ class Transport:
         status = response.status_code
         if status >= 300 and status not in call.own_statuses:
             self._keep_error_body(response)
-            response.raise_for_status()
-            # A redirect without a target, or "not modified": neither holds what was asked for.
-            raise requests.HTTPError(f'{call.what} was answered with {status} {response.reason}', response=response)
+            # Below 400: a redirect without a target, or "not modified". Neither holds what was asked for.
+            kind = 'Server Error' if status >= 500 else 'Client Error' if status >= 400 else 'No Answer'
+            # As raise_for_status says it, but the address may hold credentials.
+            where = strip_credentials(response.url)
+            raise requests.HTTPError(f'{status} {kind}: {response.reason} for url: {where}', response=response)
         return response
 
     def _keep_error_body(self, response: requests.Response) -> None:

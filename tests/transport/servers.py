@@ -177,15 +177,11 @@ class Server:
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server(('127.0.0.1', 0), backlog=128)
+        self.port: int = self._listener.getsockname()[1]
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._change = threading.Condition()
         self._stopped = False
-
-    @property
-    def port(self) -> int:
-        port: int = self._listener.getsockname()[1]
-        return port
 
     @property
     def url(self) -> str:

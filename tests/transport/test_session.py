@@ -458,8 +458,9 @@ def test_certificates_come_from_the_environment(monkeypatch: pytest.MonkeyPatch,
 def test_a_server_whose_certificate_is_not_trusted(tls_server: int) -> None:
     clock = ManualClock()
     transport = make_transport(f'https://127.0.0.1:{tls_server}', clock)
-    with pytest.raises(TLSFailed, match='CERTIFICATE_VERIFY_FAILED'):
+    with pytest.raises(TLSFailed) as caught:
         transport.get(('x',))
+    assert 'CERTIFICATE_VERIFY_FAILED' in str(caught.value.__cause__)
     assert clock.waits == []
 
 
