@@ -104,10 +104,7 @@ class Batch:
             auth=UNSET if lane.auth is None else lane.auth,
             timeout=UNSET if timeout is None else timeout,
         )
-        response = transport.complete(call, self.attempts.number)
-        if not response.ok or response.status_code >= 300:
-            raise requests.HTTPError(f'unexpected status {response.status_code}', response=response)
-        return response
+        return transport.complete(call, self.attempts.number)
 
 
 def _gzip(body: bytes) -> bytes:

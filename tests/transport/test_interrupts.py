@@ -17,6 +17,9 @@ from transport.making import make_transport
 from transport.models import KINDS, cut_part, exact, sample_storage, stream_of
 from transport.servers import Server
 
+# An interruption inside a destructor is reported by the interpreter and goes no further.
+pytestmark = pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+
 PACKAGE = str(Path(scrapinghub.__file__).parent)
 
 
@@ -62,6 +65,8 @@ def consume(stream: Iterator[Any], interrupter: Interrupter) -> list[Any]:
     ('name', 'accept'),
     [
         ('items', codec.JSON_LINES),
+        ('items', codec.MSGPACK),
+        ('collection', codec.MSGPACK),
         ('logs', codec.MSGPACK),
         ('collection by keys', codec.MSGPACK),
         ('activity', codec.JSON_LINES),

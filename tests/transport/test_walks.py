@@ -92,7 +92,7 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(
     st.integers(0, 300),
     st.integers(12, 60),
