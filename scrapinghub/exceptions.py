@@ -112,7 +112,19 @@ class ScrapinghubAPIError(Exception):
 
     def __str__(self) -> str:
         text = str(self.message)
-        return f'{text}\n{self.hint}' if self.hint else text
+        if not self.hint:
+            return text
+        # The service ends many of its texts with a line feed.
+        return f'{text}{self.hint}' if text.endswith('\n') else f'{text}\n{self.hint}'
+
+    def add_hint(self, hint: str | None) -> None:
+        """Add a line of help.
+
+        Args:
+            hint: The line; None adds nothing.
+        """
+        if hint:
+            self.hint = f'{self.hint}\n{hint}' if self.hint else hint
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.message), self.__dict__
@@ -225,7 +237,8 @@ class StreamInterrupted(ScrapinghubAPIError):
         error.last_key = last_key
         where = f' (last key: {last_key})' if last_key is not None else ''
         told = f'The stream ended early after {delivered} records{where} and could not be resumed.'
-        error.hint = f'{told}\n{cause.hint}' if cause.hint else told
+        error.hint = told if delivered else 'No record came before.'
+        error.add_hint(cause.hint)
         return error
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -295,7 +308,8 @@ class UploadError(ScrapinghubAPIError):
         error.__dict__.update(cause.__dict__)
         error.records = records
         error.url = url
-        error.hint = f'{hint}\n{cause.hint}' if cause.hint else hint
+        error.hint = hint
+        error.add_hint(cause.hint)
         return error
 
     def __reduce__(self) -> tuple[Any, ...]:

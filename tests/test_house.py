@@ -25,6 +25,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         'scrapinghub.exceptions',
         'scrapinghub.transport.codec',
         'scrapinghub.transport.connections',
+        'scrapinghub.transport.failures',
+        'scrapinghub.transport.logs',
         'scrapinghub.transport.paths',
     ),
     (
@@ -44,6 +46,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         'scrapinghub.client.answers',
         'scrapinghub.client.credentials',
         'scrapinghub.client.exceptions',
+        'scrapinghub.client.expectations',
         'scrapinghub.client.keywords',
         'scrapinghub.client.listing',
         'scrapinghub.client.shapes',
@@ -85,7 +88,7 @@ BRIDGE = 'scrapinghub.sandbox.pytest_plugin'
 
 ON_THE_WIRE = tuple(
     f'scrapinghub.transport.{name}'
-    for name in ('session', 'connections', 'bodies', 'retries', 'dash', 'streams', 'lane', 'engine')
+    for name in ('session', 'connections', 'bodies', 'failures', 'retries', 'dash', 'streams', 'lane', 'engine')
 )
 # Which module may import which library.
 LIBRARIES: dict[str, tuple[str, ...]] = {

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from scrapinghub.client.expectations import Expected
 from scrapinghub.client.keywords import filters, number, pairs, query
 from scrapinghub.client.listing import listed
+from scrapinghub.client.reading import filter_hint, read, uncertain
 from scrapinghub.client.resources import Resource
 from scrapinghub.client.shapes import ActivityEvent
 from scrapinghub.client.utils import parse_job_key, parse_project_id
-from scrapinghub.exceptions import ScrapinghubAPIError
+from scrapinghub.transport import codec
 from scrapinghub.transport.plans import Growing
 from scrapinghub.transport.retries import Repeat
-from scrapinghub.transport.session import Call
-from scrapinghub.transport.streams import RecordStream
 
 if TYPE_CHECKING:
     from scrapinghub.client import ScrapinghubClient
@@ -69,10 +69,15 @@ class Activity(Resource):
             >>> [event['job'] for event in project.activity.iter(count=2, meta='_ts')]
             ['123/1/3', '123/1/3']
         """
-        values = query({'filter': filters(filter), 'meta': meta}, params)
-        transport = self._client.transport
-        call = Call('GET', transport.url(('activity', self.key)))
-        return RecordStream(transport, call, Growing(pairs(values), number('count', count)))
+        conditions = filters(filter)
+        values = query({'filter': conditions, 'meta': meta}, params)
+        return read(
+            self._client.transport,
+            ('activity', self.key),
+            Growing(pairs(values), number('count', count)),
+            accept=codec.JSON_LINES,
+            hint=filter_hint(conditions),
+        )
 
     list = listed(iter)
 
@@ -91,15 +96,12 @@ class Activity(Resource):
         """
         events = self._checked(values)
         params = pairs(query({}, kwargs))
-        try:
+        told = (
+            'The service may have added the events although its answer was lost, so the request was not repeated. Look '
+            'at the first of project.activity.iter() before adding them again.'
+        )
+        with uncertain(told):
             self._client.transport.post(('activity', self.key), lines=events, params=params, repeat=Repeat.UNRECEIVED)
-        except ScrapinghubAPIError as error:
-            if error.maybe_applied:
-                error.hint = (
-                    'The service may have added the events although its answer was lost, so the request was not '
-                    'repeated. Look at the first of project.activity.iter() before adding them again.'
-                )
-            raise
 
     def _checked(self, values: object) -> tuple[Mapping[str, Any], ...]:
         events = (values,) if isinstance(values, Mapping) or not isinstance(values, Iterable) else tuple(values)
@@ -109,6 +111,7 @@ class Activity(Resource):
                 raise ValueError('Please pass events as dictionaries')
             job = event.get('job')
             if job and parse_job_key(job).project_id != self.key:
-                raise ValueError('Please use same project id')
+                told = f'The job {job!r} of an event belongs to another project than {self.key}.'
+                raise ValueError('Please use same project id') from Expected(told)
             checked.append(event)
         return tuple(checked)

@@ -10,6 +10,7 @@ import six
 
 from scrapinghub.client.answers import field
 from scrapinghub.client.collectionwriter import CollectionWriter, with_text_key
+from scrapinghub.client.expectations import Expected
 from scrapinghub.client.keywords import filters, number, pairs, query
 from scrapinghub.client.listing import Deferred, listed
 from scrapinghub.client.reading import filter_hint, hinting, names, read
@@ -78,7 +79,7 @@ class Collections(Resource):
             ValueError: The type or the name is none.
         """
         if type_ not in TYPES:
-            raise ValueError(f'Invalid collection type: {type_}')
+            raise ValueError(f'Invalid collection type: {type_}') from Expected(f'The types are {", ".join(TYPES)}.')
         return Collection(self._client, self, type_, name)
 
     def get_store(self, name: str) -> Collection:

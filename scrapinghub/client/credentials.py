@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from scrapinghub.client.expectations import Expected
 from scrapinghub.transport.session import Credentials
 
 KEY_VARIABLES = ('SH_APIKEY', 'SHUB_APIKEY')
@@ -21,7 +22,7 @@ JOB_VARIABLE = 'SHUB_JOBAUTH'
 
 WRONG = 'Wrong authentication credentials'
 
-Kind = Literal['an API key', 'job credentials', 'a user and a password']
+Kind = Literal['an API key', 'an empty API key', 'job credentials', 'a user and a password']
 
 
 class Hidden:
@@ -104,12 +105,14 @@ def _from_argument(auth: Hidden) -> Found:
     value = auth.value
     is_pair = isinstance(value, tuple) and len(value) == 2 and all(isinstance(part, str) for part in value)
     is_text = isinstance(value, str)
+    kind = f'a tuple of {len(value)}' if isinstance(value, tuple) else type(value).__name__
     # The traceback of the error below must not show it.
     del value
     if is_pair:
         return _described(Credentials(*auth.value), 'the argument auth')
     if not is_text:
-        raise ValueError(WRONG)
+        told = f"auth should be an API key, 'user:password', the value of SHUB_JOBAUTH or a pair of texts; got {kind}."
+        raise ValueError(WRONG) from Expected(told)
     return _from_text(auth, 'the argument auth')
 
 
@@ -123,7 +126,7 @@ def _from_text(text: Hidden, origin: str) -> Found:
 
 def _described(credentials: Credentials, origin: str) -> Found:
     user, password = credentials
-    kind: Kind = 'a user and a password' if password else 'an API key'
+    kind: Kind = 'a user and a password' if password else 'an API key' if user else 'an empty API key'
     if password and is_job_key(user):
         kind = 'job credentials'
     return Found(credentials, kind, origin)

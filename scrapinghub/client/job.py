@@ -10,11 +10,12 @@ from scrapinghub.client.answers import field
 from scrapinghub.client.items import Items
 from scrapinghub.client.logs import Logs
 from scrapinghub.client.mapping import Fields, StoredFields
+from scrapinghub.client.reading import uncertain
 from scrapinghub.client.requests import Requests
 from scrapinghub.client.resources import Resource
 from scrapinghub.client.samples import Samples
 from scrapinghub.client.utils import get_tags_for_update, parse_job_key
-from scrapinghub.exceptions import NotFound, ScrapinghubAPIError
+from scrapinghub.exceptions import NotFound
 from scrapinghub.transport.dash import Dash
 from scrapinghub.transport.retries import Repeat
 
@@ -154,15 +155,12 @@ class Job(Resource):
         """
         path = ('jobq', self.project_id, 'update')
         change = {'state': state, **params, 'key': self.key}
-        try:
+        told = (
+            f'The service may have changed the state of job {self.key} although its answer was lost, so the request '
+            "was not repeated. Look at job.metadata['state'], and send it again if need be."
+        )
+        with uncertain(told):
             answer = self._client.transport.post(path, lines=[change], repeat=Repeat.UNRECEIVED)
-        except ScrapinghubAPIError as error:
-            if error.maybe_applied:
-                error.hint = (
-                    f'The service may have changed the state of job {self.key} although its answer was lost, so the '
-                    "request was not repeated. Look at job.metadata['state'], and send it again if need be."
-                )
-            raise
         if answer.value is None:
             raise NotFound(f"Job {self.key} doesn't exist")
         return field(answer.value, 'prevstate', str, f'the update of job {self.key}')

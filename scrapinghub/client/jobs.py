@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, overload
 
 from scrapinghub.client.answers import field, owed
+from scrapinghub.client.expectations import Expected
 from scrapinghub.client.job import Job, JobMeta
 from scrapinghub.client.keywords import number, pairs, query
 from scrapinghub.client.listing import Deferred, listed
@@ -211,9 +212,9 @@ class Jobs(Resource):
         """
         key = parse_job_key(job_key)
         if key.project_id != self.project_id:
-            raise ValueError('Please use same project id')
+            raise ValueError('Please use same project id') from Expected(f'{key} is not of project {self.project_id}')
         if self.spider is not None and f'{key.project_id}/{key.spider_id}' != self.spider.key:
-            raise ValueError('Please use same spider id')
+            raise ValueError('Please use same spider id') from Expected(f'{key} is not of spider {self.spider.key}')
         return Job(self._client, str(key))
 
     @overload
@@ -473,7 +474,8 @@ class Jobs(Resource):
             return tuple(self.key.split('/'))
         key = f'{self.project_id}/{spider_id(self._client.transport, self.project_id, spider)}'
         if self.spider is not None and key != self.spider.key:
-            raise ValueError('Please use same spider')
+            told = f'These are the jobs of {self.spider.name!r}; those of {spider!r} are asked of project.jobs.'
+            raise ValueError('Please use same spider') from Expected(told)
         return tuple(key.split('/'))
 
     def _own_keys(self, keys: object) -> Iterator[str]:
@@ -481,7 +483,8 @@ class Jobs(Resource):
             raise ValueError('keys should be a list')
         for key in map(parse_job_key, keys):
             if key.project_id != self.project_id:
-                raise ValueError(f'all keys should belong to project: {self.project_id}')
+                told = f'all keys should belong to project: {self.project_id}'
+                raise ValueError(told) from Expected(f'{key} is of another one')
             yield str(key)
 
 

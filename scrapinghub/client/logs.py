@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from scrapinghub.client.expectations import Expected
 from scrapinghub.client.keywords import pairs
 from scrapinghub.client.listing import listed
 from scrapinghub.client.records import Below, Filters, Names, Records, RequestsParams
@@ -18,6 +19,8 @@ __all__ = ['Logs']
 
 # With these alone, the record at a position has a number that is known.
 _PLACING = frozenset({'start', 'startafter', 'meta', 'nodata'})
+
+_LEVELS = f'The levels are {", ".join(LogLevel.__members__)}, or their numbers.'
 
 
 class Logs(Records[LogRecord]):
@@ -205,7 +208,7 @@ def _with_level(conditions: Filters, level: str | None) -> Filters:
     if not isinstance(level, str):
         raise TypeError(f"level should be a name such as 'INFO', got {level!r}")
     if level not in LogLevel.__members__:
-        raise ValueError(f'Unknown log level: {level}')
+        raise ValueError(f'Unknown log level: {level}') from Expected(_LEVELS)
     if conditions is not None and not isinstance(conditions, list):
         raise TypeError(f'filter should be a list when level is given, got {conditions!r}')
     return [*(conditions or []), encode_json(['level', '>=', [int(LogLevel[level])]])]
@@ -216,5 +219,5 @@ def _level_number(level: int | str) -> int:
         return int(LogLevel[level])
     try:
         return int(level)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f'Unknown log level: {level}') from error
+    except (TypeError, ValueError):
+        raise ValueError(f'Unknown log level: {level}') from Expected(_LEVELS)

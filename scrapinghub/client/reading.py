@@ -11,7 +11,7 @@ import six
 from scrapinghub.exceptions import BadRequest, ScrapinghubAPIError
 from scrapinghub.transport.paths import Path
 from scrapinghub.transport.plans import Plan
-from scrapinghub.transport.retries import Attempts
+from scrapinghub.transport.retries import MAYBE_APPLIED_HINT, Attempts
 from scrapinghub.transport.session import Call, Credentials, Transport
 from scrapinghub.transport.streams import RecordStream, Source
 
@@ -137,7 +137,7 @@ class _Hinted(Source):
     def explain(self, error: requests.RequestException, attempts: Attempts, plan: Plan) -> Exception:
         ours = super().explain(error, attempts, plan)
         if isinstance(ours, ScrapinghubAPIError):
-            _add_hint(ours, self._hint)
+            ours.add_hint(self._hint(ours))
         return ours
 
 
@@ -151,14 +151,23 @@ def hinting(hint: Hint) -> Iterator[None]:
     try:
         yield
     except ScrapinghubAPIError as error:
-        _add_hint(error, hint)
+        error.add_hint(hint(error))
         raise
 
 
-def _add_hint(error: ScrapinghubAPIError, hint: Hint) -> None:
-    text = hint(error)
-    if text:
-        error.hint = f'{error.hint}\n{text}' if error.hint else text
+@contextmanager
+def uncertain(told: str) -> Iterator[None]:
+    """Say how to find out whether a request whose answer was lost was carried out.
+
+    Args:
+        told: What to look at, in place of the general advice.
+    """
+    try:
+        yield
+    except ScrapinghubAPIError as error:
+        if error.maybe_applied:
+            error.hint = (error.hint or MAYBE_APPLIED_HINT).replace(MAYBE_APPLIED_HINT, told)
+        raise
 
 
 def filter_hint(filters: Sequence[str]) -> Hint:

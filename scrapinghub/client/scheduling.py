@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from scrapinghub.client.answers import field
 from scrapinghub.client.keywords import form_value
+from scrapinghub.client.reading import uncertain
 from scrapinghub.client.utils import update_kwargs
-from scrapinghub.exceptions import BadRequest, DuplicateJobError, ScrapinghubAPIError
+from scrapinghub.exceptions import BadRequest, DuplicateJobError
 from scrapinghub.transport.dash import Dash
 from scrapinghub.transport.retries import Repeat
 
@@ -61,25 +62,19 @@ def schedule(dash: Dash, form: Mapping[str, Any]) -> str:
         DuplicateJobError: The same spider with the same arguments is waiting or running.
         BadRequest: The dash refuses.
     """
+    spider = str(form['spider'])
+    told = (
+        'The service may have scheduled the job although its answer was lost, so the request was not repeated. Look '
+        f"with project.jobs.iter(spider={spider!r}, state=['pending', 'running', 'finished']) before running it again."
+    )
     try:
-        answer = dash.post(('run.json',), form, repeat=Repeat.UNRECEIVED)
+        with uncertain(told):
+            answer = dash.post(('run.json',), form, repeat=Repeat.UNRECEIVED)
     except BadRequest as error:
         if 'already scheduled' in (error.message or ''):
             raise _duplicate(error) from error
         raise
-    except ScrapinghubAPIError as error:
-        _hint(error, str(form['spider']))
     return field(answer, 'jobid', str, 'POST run.json')
-
-
-def _hint(error: ScrapinghubAPIError, spider: str) -> NoReturn:
-    if error.maybe_applied:
-        error.hint = (
-            f'The service may have scheduled the job although its answer was lost, so the request was not repeated. '
-            f"Look with project.jobs.iter(spider={spider!r}, state=['pending', 'running', 'finished']) before running "
-            'it again.'
-        )
-    raise error
 
 
 def _duplicate(error: BadRequest) -> DuplicateJobError:

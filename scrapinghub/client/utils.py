@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import six
 
 from scrapinghub.client.credentials import Hidden, find_credentials
+from scrapinghub.client.expectations import Expected
 from scrapinghub.transport.codec import encode_json
 
 __all__ = [
@@ -101,9 +102,11 @@ def parse_project_id(project_id: int | str) -> str:
         >>> parse_project_id(123)
         '123'
     """
+    if project_id is None:
+        raise TypeError('Project id should be convertible to integer, got None')
     text = _whole_number(project_id)
     if text is None:
-        raise ValueError('Project id should be convertible to integer')
+        raise ValueError('Project id should be convertible to integer') from Expected(f'got {project_id!r}')
     return text
 
 

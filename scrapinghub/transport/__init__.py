@@ -1,1 +1,5 @@
-"""How a call reaches the wire: one session, one retry loop, one codec, streams and uploads. Knows no endpoint."""
+"""How a call reaches the wire; knows no endpoint."""
+
+from scrapinghub.transport import logs
+
+logs.set_up()

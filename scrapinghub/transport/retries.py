@@ -11,7 +11,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -21,6 +21,8 @@ from typing import Protocol
 import requests
 import retrying
 from urllib3 import exceptions as urllib3_errors
+
+from scrapinghub.transport.failures import causes, describe, in_handshake
 
 logger = logging.getLogger(__name__)
 
@@ -276,7 +278,7 @@ def may_pass(error: BaseException) -> bool:
     if isinstance(error, requests.HTTPError):
         return error.response is not None and error.response.status_code in RETRY_STATUSES
     if isinstance(error, requests.exceptions.SSLError):
-        return 'CERTIFICATE_VERIFY_FAILED' not in repr(list(_causes(error))) and 'certificate' not in str(error).lower()
+        return 'CERTIFICATE_VERIFY_FAILED' not in repr(list(causes(error))) and 'certificate' not in str(error).lower()
     return isinstance(
         error,
         (
@@ -309,24 +311,7 @@ def never_received(error: requests.RequestException) -> bool:
         return 'HANDSHAKE' in str(error).upper() or 'WRONG_VERSION_NUMBER' in str(error)
     # NameResolutionError is a NewConnectionError: the look-up, the refusal and the missing route all end here. A
     # handshake that takes too long is reported as a read time-out.
-    return any(
-        isinstance(cause, urllib3_errors.NewConnectionError)
-        or (isinstance(cause, TimeoutError) and 'handshake' in str(cause))
-        for cause in _causes(error)
-    )
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it was made from, also where ``requests`` keeps it only as an argument."""
-    todo: list[object] = [error]
-    seen: set[int] = set()
-    while todo:
-        item = todo.pop()
-        if not isinstance(item, BaseException) or id(item) in seen:
-            continue
-        seen.add(id(item))
-        yield item
-        todo += [*item.args, getattr(item, 'reason', None), item.__cause__, item.__context__]
+    return any(isinstance(cause, urllib3_errors.NewConnectionError) or in_handshake(cause) for cause in causes(error))
 
 
 def retry_after(response: requests.Response, clock: Clock) -> float | None:
@@ -343,11 +328,3 @@ def retry_after(response: requests.Response, clock: Clock) -> float | None:
     if date.tzinfo is None:
         date = date.replace(tzinfo=timezone.utc)
     return max(0.0, date.timestamp() - clock.time())
-
-
-def describe(error: Exception) -> str:
-    """Return a short text for a failure that is safe to log: no URL, hence no credentials."""
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f'HTTP {error.response.status_code} {error.response.reason or ""}'.rstrip()
-    inner = [type(cause).__name__ for cause in _causes(error)]
-    return ' <- '.join(dict.fromkeys(inner))

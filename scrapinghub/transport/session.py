@@ -16,6 +16,7 @@ import requests
 
 from scrapinghub.exceptions import (
     DecodeError,
+    NetworkError,
     ScrapinghubAPIError,
     Unauthorized,
     UnexpectedRedirect,
@@ -25,6 +26,7 @@ from scrapinghub.exceptions import (
 from scrapinghub.transport import codec
 from scrapinghub.transport.bodies import Body
 from scrapinghub.transport.connections import Adapter
+from scrapinghub.transport.failures import BODY_TIMEOUTS, Prepared, advise, describe
 from scrapinghub.transport.paths import Path, encode_path
 from scrapinghub.transport.retries import Attempts, Clock, Repeat, RetrySettings, SystemClock, retry
 
@@ -37,8 +39,6 @@ VALUE_BYTES = 256 * 1024 * 1024
 MAX_REDIRECTS = 5
 # Many threads may share one client; a smaller pool would throw connections away.
 POOL_SIZE = 256
-# A body that trickles in must not hold a call for ever: this many time-outs for all of it.
-BODY_TIMEOUTS = 5
 _PORTS = {'http': 80, 'https': 443}
 
 Params = Mapping[str, Any] | Iterable[tuple[str, Any]] | None
@@ -160,6 +160,12 @@ class _Session(requests.Session):
         return follow
 
 
+def _checked_timeout(seconds: Any) -> float | None:
+    if seconds is None or (isinstance(seconds, (int, float)) and 0 < seconds < float('inf')):
+        return seconds
+    raise ValueError(f'connection_timeout should be a positive number of seconds, got {seconds!r}')
+
+
 _transports: weakref.WeakSet[Transport] = weakref.WeakSet()
 
 
@@ -186,6 +192,9 @@ class Transport:
         max_record: Largest record to accept, in bytes.
         credentials_hint: What to tell when the service refuses the credentials: their kind and origin.
         clock: Time; replaced in tests.
+
+    Raises:
+        ValueError: ``timeout`` is no positive number.
     """
 
     def __init__(
@@ -205,7 +214,7 @@ class Transport:
         self.credentials = credentials
         self.credentials_hint = credentials_hint
         self.endpoints = endpoints
-        self.timeout = timeout
+        self.timeout = _checked_timeout(timeout)
         self.retries = retries or RetrySettings()
         self.user_agent = user_agent
         self.dash_user_agent = dash_user_agent or user_agent
@@ -277,7 +286,7 @@ class Transport:
         raise UnexpectedRedirect(f'{strip_credentials(call.url)} redirects more than {MAX_REDIRECTS} times')
 
     def _send(self, call: Call, url: str, number: int) -> requests.Response:
-        prepared = requests.PreparedRequest()
+        prepared = Prepared()
         options = dict(call.options)
         session = self.session
         headers = dict(session.headers)
@@ -296,8 +305,9 @@ class Transport:
             cookies=options.pop('cookies', None) or session.cookies,
         )
         settings = {**self._settings_for(url), **options}
-        timeout = self.timeout if isinstance(call.timeout, Unset) else call.timeout
-        settings.update(stream=True, timeout=timeout, allow_redirects=False)
+        prepared.own_timeout = not isinstance(call.timeout, Unset)
+        prepared.timeout = call.timeout if prepared.own_timeout else self.timeout
+        settings.update(stream=True, timeout=prepared.timeout, allow_redirects=False)
         started = self.clock.monotonic()
         response: requests.Response | None = None
         try:
@@ -422,11 +432,17 @@ class Transport:
     def explain(self, error: requests.RequestException, attempts: Attempts | None = None) -> ScrapinghubAPIError:
         """Return the exception of our tree for a failure, with what the retry loop knows of it."""
         ours = from_http_error(error)
+        if isinstance(ours, NetworkError):
+            number = 1 if attempts is None else attempts.number
+            where = f'{ours.method} {ours.url}: ' if ours.url else ''
+            ours.message = f'{where}{describe(error)}' + (f' ({number} attempts)' if number > 1 else '')
+            ours.args = (ours.message,)
+            ours.add_hint(advise(error, self.timeout))
         if attempts is not None:
             ours.maybe_applied = attempts.maybe_applied
-            ours.hint = attempts.hint
+            ours.add_hint(attempts.hint)
         if isinstance(ours, Unauthorized):
-            ours.hint = self.credentials_hint
+            ours.add_hint(self.credentials_hint)
         return ours
 
     def complete(self, call: Call, number: int = 1) -> requests.Response:
