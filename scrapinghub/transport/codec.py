@@ -1,17 +1,18 @@
 """Bytes to records and back: JSON, JSON lines and MessagePack. Pure and incremental, no I/O.
 
-A decoder is fed pieces of a body and gives back the records that they complete. It never raises while records are still
-to be handed on: what it cannot decode is kept in ``error`` and ends it.
+A decoder is fed pieces of a body and gives back the records that they complete, as a list or, where that is faster, one
+at a time. What it cannot decode is kept in ``error`` and ends it; the records before are handed on.
 """
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from functools import cache
-from typing import Any, Protocol
+from operator import length_hint
+from typing import Any
 
 import msgpack
 
@@ -26,21 +27,46 @@ class Malformed(ValueError):
     """A piece of a body is not what its format promises."""
 
 
-class Decoder(Protocol):
-    """Turns the pieces of one body into records."""
+# What an iterator over records may raise where it cannot decode; TypeError: a list or a map stands where a map of
+# MessagePack has a key.
+FAILURES = (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException)
 
-    error: Malformed | None
+
+class Decoder:
+    """Turns the pieces of one body into records.
+
+    Attributes:
+        error: What cannot be decoded, once it has been met.
+        one_by_one: Whether it is worth taking records from :meth:`iterate`, which decodes each when it is asked for;
+            they are plain values then. A list of decoded records costs more the longer it is: what was decoded first
+            has left the caches of the processor before it is used.
+    """
+
+    error: Malformed | None = None
+    one_by_one = False
 
     def feed(self, data: bytes) -> list[Any]:
         """Return the records that ``data`` completes; none once ``error`` is set."""
-        ...
+        raise NotImplementedError
+
+    def iterate(self, data: bytes) -> Iterator[Any]:
+        """Return an iterator over the same records, to be exhausted before the next piece is fed.
+
+        It is one of the interpreter's own, without a function in Python for each record, and so cannot set ``error``:
+        where it cannot decode it raises one of :data:`FAILURES`, and :meth:`recover` says how to go on.
+        """
+        return iter(self.feed(data))
+
+    def recover(self, failure: Exception) -> Iterator[Any]:
+        """Return an iterator over the records that can be had after a failure of :meth:`iterate`; it does not fail."""
+        raise failure
 
     def finish(self) -> list[Any]:
         """Return what the end of the body completes; set ``error`` if it ends inside a record."""
-        ...
+        raise NotImplementedError
 
 
-class JsonLinesDecoder:
+class JsonLinesDecoder(Decoder):
     r"""Decode one JSON value a line; lines end with the byte ``\n`` only, empty ones are skipped.
 
     Args:
@@ -48,29 +74,57 @@ class JsonLinesDecoder:
     """
 
     def __init__(self, max_record: int = MAX_RECORD_BYTES) -> None:
-        self.error: Malformed | None = None
         self._max_record = max_record
-        self._decode = _lines_decoder()
+        self._decode_line = _line_decoder()
+        self.one_by_one = self._decode_line is not None
+        self._lines: list[bytes] = []
+        self._left: Iterator[bytes] = iter(())
         self._parts: list[bytes] = []
         self._held = 0
 
     def feed(self, data: bytes) -> list[Any]:
         """Return the records of all lines that ``data`` completes."""
+        block = self._complete(data)
+        return self._decode_block(block) if block else []
+
+    def iterate(self, data: bytes) -> Iterator[Any]:
+        """Return an iterator over the records of all lines that ``data`` completes."""
+        block = self._complete(data)
+        if not block:
+            return iter(())
+        if self._decode_line is None:
+            return iter(self._decode_block(block))
+        lines = block.split(b'\n')
+        if not lines[-1]:
+            lines.pop()
+        self._lines, self._left = lines, iter(lines)
+        # The decoder's own way to take lines accepts several values on one, and a value that goes over several.
+        return map(self._decode_line, self._left)
+
+    def recover(self, failure: Exception) -> Iterator[Any]:
+        """Return an iterator over the rest of the lines, from the one that failed on.
+
+        The fast decoder refuses some of what the standard library accepts: NaN, lone surrogates, deep nesting.
+        """
+        failed = len(self._lines) - length_hint(self._left) - 1
+        return iter(self._decode_plainly(b'\n'.join(self._lines[failed:])))
+
+    def _complete(self, data: bytes) -> bytes:
+        """Return the lines that ``data`` completes; hold the beginning of the next one."""
         if self.error is not None:
-            return []
+            return b''
         end = data.rfind(b'\n') + 1
         if not end:
             self._hold(data)
-            return []
+            return b''
         block = data[:end]
         if self._parts:
             block = b''.join((*self._parts, block))
             self._parts.clear()
             self._held = 0
-        records = self._decode_block(block)
         if end < len(data):
             self._hold(data[end:])
-        return records
+        return block
 
     def finish(self) -> list[Any]:
         """Return the last record, if the body does not end with a line feed."""
@@ -88,9 +142,22 @@ class JsonLinesDecoder:
             self.error = Malformed(f'a record is larger than {self._max_record} bytes')
 
     def _decode_block(self, block: bytes) -> list[Any]:
+        """Return the records of whole lines."""
+        if self._decode_line is None:
+            return self._decode_plainly(block)
+        lines = block.split(b'\n')
+        if not lines[-1]:
+            lines.pop()
+        try:
+            return list(map(self._decode_line, lines))
+        except FAILURES:
+            return self._decode_plainly(block)
+
+    def _decode_plainly(self, block: bytes) -> list[Any]:
+        """Return the records of whole lines as the standard library reads them."""
         records: list[Any] = []
         try:
-            self._decode(block, records)
+            _decode_block_in_one_scan(block, records)
         except (ValueError, RecursionError) as error:
             # ``records`` holds what came before the bad line.
             self.error = Malformed(f'not a line of JSON: {error}')
@@ -133,30 +200,14 @@ def _decode_line_by_line(block: bytes, records: list[Any]) -> None:
     records.extend(json.loads(line.decode()) for line in block.split(b'\n') if line.strip())
 
 
-
-
 @cache
-def _lines_decoder() -> Callable[[bytes, list[Any]], None]:
-    """Return the fastest decoder of a block of lines that agrees with the standard library."""
+def _line_decoder() -> Callable[[bytes], Any] | None:
+    """Return a decoder of lines that is faster than the standard library and agrees with it, or raises."""
     try:
         import msgspec  # the extra ``fast``, not loaded before the first JSON answer
     except ImportError:
-        return _decode_block_in_one_scan
-
-    decode_line = msgspec.json.Decoder().decode
-
-    def decode(block: bytes, records: list[Any]) -> None:
-        lines = block.split(b'\n')
-        if not lines[-1]:
-            lines.pop()
-        try:
-            # Its own ``decode_lines`` takes several values on a line, and a value that goes over several lines.
-            records.extend(map(decode_line, lines))
-        except (ValueError, RecursionError, msgspec.MsgspecError):
-            # It refuses what the standard library accepts (NaN, lone surrogates, deep nesting); both agree elsewhere.
-            records.clear()
-            _decode_line_by_line(block, records)
-
+        return None
+    decode: Callable[[bytes], Any] = msgspec.json.Decoder().decode
     return decode
 
 
@@ -165,15 +216,16 @@ _PIECE = 1024 * 1024
 _MAX_ELEMENTS = 1024 * 1024
 
 
-class MsgpackDecoder:
+class MsgpackDecoder(Decoder):
     """Decode concatenated MessagePack values.
 
     Args:
         max_record: Largest value, in bytes.
     """
 
+    one_by_one = True
+
     def __init__(self, max_record: int = MAX_RECORD_BYTES) -> None:
-        self.error: Malformed | None = None
         self._max_record = max_record
         # The buffer holds an unfinished record beside the piece that continues it.
         self._unpacker = msgpack.Unpacker(
@@ -195,16 +247,30 @@ class MsgpackDecoder:
                 self._take(data[start:start + _PIECE], records)
         return records
 
-    def _take(self, data: bytes, records: list[Any]) -> None:
+    def iterate(self, data: bytes) -> Iterator[Any]:
+        """Return an iterator over the values that ``data`` completes."""
+        if self.error is not None or len(data) > _PIECE:
+            return iter(self.feed(data))
         try:
             self._unpacker.feed(data)
-            # On an error ``extend`` keeps what came before it.
-            records.extend(self._unpacker)
         except msgpack.exceptions.BufferFull as error:
             self._fail(f'a record is larger than {self._max_record} bytes', error)
-        except (ValueError, TypeError, RecursionError, msgpack.exceptions.UnpackException) as error:
-            # TypeError: a list or a map stands where a map has a key.
-            self._fail(f'not MessagePack: {str(error) or type(error).__name__}', error)
+            return iter(())
+        unpacker: Iterator[Any] = self._unpacker
+        return unpacker
+
+    def recover(self, failure: Exception) -> Iterator[Any]:
+        """Return an empty iterator: nothing can be had after a value that is damaged."""
+        self._fail(f'not MessagePack: {str(failure) or type(failure).__name__}', failure)
+        return iter(())
+
+    def _take(self, data: bytes, records: list[Any]) -> None:
+        source = self.iterate(data)
+        try:
+            # On an error ``extend`` keeps what came before it.
+            records.extend(source)
+        except FAILURES as failure:
+            self.recover(failure)
 
     def finish(self) -> list[Any]:
         """Return nothing: a value is complete with its last byte; set ``error`` if one is not."""
@@ -222,7 +288,7 @@ class MsgpackDecoder:
         self.error.__cause__ = cause
 
 
-class JsonDecoder:
+class JsonDecoder(Decoder):
     """Decode a body that is one JSON value; the elements of an array are its records.
 
     Args:
@@ -231,7 +297,6 @@ class JsonDecoder:
     """
 
     def __init__(self, max_record: int = MAX_RECORD_BYTES, *, spread: bool = False) -> None:
-        self.error: Malformed | None = None
         self._max_record = max_record
         self._spread = spread
         self._parts: list[bytes] = []

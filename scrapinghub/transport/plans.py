@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from operator import length_hint, methodcaller
 from typing import Any
 from urllib.parse import quote_plus
 
-from scrapinghub.transport.codec import Malformed
+from scrapinghub.transport.codec import FAILURES, Decoder, Malformed
 
 Pairs = list[tuple[str, Any]]
 
@@ -43,6 +44,8 @@ class Plan:
         delivered: Number of records delivered.
         last_key: Key of the last of them; None if there is none.
         error: Set if a record is not what this stream can hold.
+        direct: Whether records may be handed out by :meth:`decode_and_hand_out`.
+        unfinished: Whether that was broken off: the rest of the records that it was decoding is lost.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Plan:
         self._before = 0
         self._resumed = False
         self._answers = 0
+        self.unfinished = False
 
     # What the stream calls, in this order
 
@@ -69,6 +73,7 @@ class Plan:
         """Return the parameters of the next request; None if nothing is left to ask for."""
         self.settle()
         self.error = None
+        self.unfinished = False
         self._resumed = self.delivered > 0
         if self._answers or self.full:
             return None
@@ -100,7 +105,7 @@ class Plan:
         except (AttributeError, TypeError):
             self.error = Malformed(f'a record is no object but {type(block[len(keys)]).__name__}')
         if not set(map(type, keys)) <= _KEY_TYPES:
-            place = next(place for place, key in enumerate(keys) if type(key) not in _KEY_TYPES)
+            place = [type(key) in _KEY_TYPES for key in keys].index(False)
             self.error = Malformed(f'the key of a record is no text but {type(keys[place]).__name__}')
             del keys[place:]
         return keys
@@ -111,6 +116,23 @@ class Plan:
         handing = iter(records)
         self._handing = handing
         return handing
+
+    @property
+    def direct(self) -> bool:
+        """See above."""
+        return False
+
+    def decode_and_hand_out(self, decoder: Decoder, piece: bytes) -> Iterator[Any]:
+        """Decode the records that a piece of an answer completes one by one, as they are taken.
+
+        Each is counted in the moment in which it is delivered. Whoever calls this sets ``unfinished`` before, and asks
+        for the rest again if it is still set afterwards.
+
+        Args:
+            decoder: The decoder of the answer.
+            piece: The next piece.
+        """
+        raise NotImplementedError
 
     def settle(self) -> None:
         """Count what was taken from the last iterator as delivered."""
@@ -181,7 +203,41 @@ class AfterKey(Plan):
     ) -> None:
         super().__init__(params, count, field='_key', strip=strip)
         self._order = order
+        self._take_key = dict.pop if strip else dict.get
         self._checked = False
+
+    @property
+    def direct(self) -> bool:
+        """Whether nothing is left to be checked or cut off, as it is for the first records after an error."""
+        return (self._checked or not self._resumed) and not self.full
+
+    def decode_and_hand_out(self, decoder: Decoder, piece: bytes) -> Iterator[dict[str, Any]]:
+        """Decode the records that a piece of an answer completes one by one, as they are taken."""
+        take_key: Callable[[dict[str, Any], str, None], Any] = self._take_key
+        delivered = self.delivered
+        left = None if self.count is None else self.count - delivered
+        records: Iterator[Any] | None = islice(decoder.iterate(piece), left)
+        while records is not None:
+            try:
+                for record in records:
+                    try:
+                        key = take_key(record, '_key', None)
+                    except TypeError:
+                        self.error = Malformed(f'a record is no object but {type(record).__name__}')
+                        break
+                    if type(key) is not str and key is not None:
+                        self.error = Malformed(f'the key of a record is no text but {type(key).__name__}')
+                        break
+                    delivered += 1
+                    # No call from here on: an interruption finds the record counted and delivered, or neither.
+                    self.last_key = key
+                    self.delivered = delivered
+                    yield record
+                records = None
+            except FAILURES as failure:
+                left = None if self.count is None else self.count - delivered
+                records = islice(decoder.recover(failure), left)
+        self.unfinished = False
 
     def _again(self) -> Pairs:
         if self.last_key is None:
@@ -406,9 +462,10 @@ class Growing(ByPosition):
 
     def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
         if not self._anchored:
-            place = next((place for place, record in enumerate(block) if _portrait(record) == self._anchor), None)
-            if place is None:
+            portraits = list(map(_portrait, block))
+            if self._anchor not in portraits:
                 return [], []
+            place = portraits.index(self._anchor)
             self._anchored = True
             block = block[place:]
         return super()._admit(block, keys)
