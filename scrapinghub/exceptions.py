@@ -317,7 +317,7 @@ class UploadError(ScrapinghubAPIError):
 
 
 class APIError(Exception):
-    """Error of the legacy :class:`scrapinghub.legacy.Connection`.
+    """Error of the legacy client, ``scrapinghub.legacy.Connection``.
 
     Args:
         message: What went wrong.

@@ -203,7 +203,7 @@ class FrontierSlot(Resource):
 
     Example:
         >>> slot = frontier.get('example.com')
-        >>> slot.q.add([{'fp': '/'}, {'fp': 'page1.html', 'p': 1, 'qdata': {'depth': 1}}])
+        >>> slot.q.add([{'fp': 'page1.html'}, {'fp': 'page2.html', 'p': 1, 'qdata': {'depth': 1}}])
         >>> slot.flush()
         >>> slot.newcount
         2
@@ -315,7 +315,7 @@ class FrontierSlotFingerprints:
 
         Example:
             >>> list(slot.fingerprints.iter())
-            ['fp1', 'fp2']
+            ['/']
         """
         values = query({}, params)
         count = number('count', values.pop('count', None))

@@ -33,11 +33,8 @@ class Items(Records[Item]):
         key: Key of the job.
 
     Example:
-        >>> job.items.write({'name': 'first'})
-        0
-        >>> job.items.flush()
-        >>> job.items.list()
-        [{'name': 'first'}]
+        >>> [item['name'] for item in job.items.iter()]
+        ['first', 'second']
     """
 
     _family = 'items'
@@ -149,7 +146,7 @@ class Items(Records[Item]):
 
         Example:
             >>> [len(items) for items in job.items.list_iter(chunksize=2)]
-            [1]
+            [2]
         """
         if not number('chunksize', chunksize):
             raise ValueError(f'chunksize should be at least 1, got {chunksize!r}')

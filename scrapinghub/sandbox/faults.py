@@ -134,6 +134,7 @@ class Faults:
     """The faults of a sandbox. Safe to share between threads.
 
     Example:
+        >>> from scrapinghub.sandbox import At, Fault
         >>> rule = cloud.faults.add(method='GET', path='/items/*', times=2, status=503)
         >>> rule = cloud.faults.add(Fault(cut=At(record=3, plus=5)), path='/logs/*', skip=1)
     """

@@ -54,9 +54,9 @@ class Writer:
     is over, on :meth:`flush` and on :meth:`close`.
 
     A writer whose records were refused, or could not be delivered for too long, holds them: :meth:`write`,
-    :meth:`flush` and :meth:`close` then raise :class:`~scrapinghub.UploadError`, which has the records, until
-    :meth:`take_back` is called. Where records go by key, good ones around a refused one are stored; where they go by
-    number, nothing is sent over the gap.
+    :meth:`flush` and :meth:`close` then raise :class:`~scrapinghub.exceptions.UploadError`, which has the records,
+    until :meth:`take_back` is called. Where records go by key, good ones around a refused one are stored; where they go
+    by number, nothing is sent over the gap.
 
     Args:
         sender: The engine.
