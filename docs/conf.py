@@ -18,12 +18,19 @@ exclude_patterns = ['_build']
 # Every reference to something of ours must resolve. Names of Python and of other libraries stay plain text: to link
 # them, a build would need the network.
 nitpicky = True
-nitpick_ignore_regex = [('py:.*', r'(?!scrapinghub\.).*')]
+nitpick_ignore_regex = [
+    ('py:.*', r'(?!scrapinghub\.).*'),
+    # Inside: what these give to a public class is shown with that class.
+    ('py:class', r'scrapinghub\.client\.(mapping|records|resources)\..*'),
+    ('py:class', r'scrapinghub\.transport\.(lane|session|uploads)\..*'),
+]
 
 autoclass_content = 'class'
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'signature'
 autodoc_typehints_format = 'short'
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
 autodoc_default_options = {'members': True, 'show-inheritance': True}
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
