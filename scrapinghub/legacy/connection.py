@@ -182,8 +182,6 @@ class Connection(RequestProxyMixin):
             answer = error.response
             if answer is None or (answer.status_code < 500 and answer.status_code in RETRY_STATUSES):
                 raise
-            if answer.status_code in _BODY_DECIDES:
-                raise _refusal(answer) from error
             return self._decode_response(answer, format, raw)
         return self._decode_response(response, format, raw)
 
@@ -193,6 +191,9 @@ class Connection(RequestProxyMixin):
         if response.status_code >= 500:
             raise APIError('Internal server error', APIError.ERR_SERVER_ERROR)
         if raw or format == 'jl':
+            if response.status_code >= 400:
+                # Lines of an error are no records, although older releases handed them out as such.
+                raise _refusal(response)
             readable(response)
         if raw:
             return response.raw
