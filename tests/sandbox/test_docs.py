@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,6 @@ pytest_plugins = ['pytester']
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / 'docs' / 'sandbox.rst'
 PLUGIN = 'scrapinghub.sandbox.pytest_plugin'
-INSTALLED = any(entry.value == PLUGIN for entry in entry_points(group='pytest11'))
 
 if not PAGE.exists():
     pytest.skip('the documentation is not here', allow_module_level=True)
@@ -39,16 +37,15 @@ def blocks(language: str) -> dict[str, str]:
 
 
 def test_the_session_in_python_runs_as_shown() -> None:
-    space: dict[str, object] = {}
-    page = doctest.DocTestParser().get_doctest(TEXT, space, PAGE.name, str(PAGE), 0)
+    page = doctest.DocTestParser().get_doctest(TEXT, {}, PAGE.name, str(PAGE), 0)
     assert len(page.examples) > 20
     said: list[str] = []
     try:
         doctest.DocTestRunner().run(page, out=said.append, clear_globs=False)
     finally:
         for name in ('client', 'cloud'):
-            if name in space:
-                space[name].close()  # type: ignore[attr-defined]
+            if name in page.globs:
+                page.globs[name].close()
     assert not said, ''.join(said)
 
 
@@ -62,13 +59,13 @@ def pipeline(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pyte
         (pytester.path / name).write_text(code, encoding='utf-8')
     home = str(Path(scrapinghub.__file__).parent.parent)
     monkeypatch.setenv('PYTHONPATH', os.pathsep.join([home, str(pytester.path)]))
-    if not INSTALLED:
-        monkeypatch.setenv('PYTEST_PLUGINS', PLUGIN)
+    monkeypatch.setenv('PYTEST_DISABLE_PLUGIN_AUTOLOAD', '1')
+    monkeypatch.setenv('PYTEST_PLUGINS', PLUGIN)
     return pytester
 
 
 def test_the_tests_of_the_pipeline_run_as_shown(pipeline: pytest.Pytester) -> None:
-    result = pipeline.runpytest_inprocess('-p', 'no:cacheprovider')
+    result = pipeline.runpytest_subprocess('-p', 'no:cacheprovider', timeout=60)
     result.assert_outcomes(passed=2)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,9 @@ import scrapinghub
 pytest_plugins = ['pytester']
 
 PLUGIN = 'scrapinghub.sandbox.pytest_plugin'
-INSTALLED = any(entry.value == PLUGIN for entry in entry_points(group='pytest11'))
 
 #: Two tests that would see each other's traces.
 TWO_TESTS = """
-import threading
-
 def one(scrapinghub_sandbox, scrapinghub_client):
     job = scrapinghub_client.get_project(7).jobs.run('spider')
     assert job.key == '7/1/1'
@@ -40,98 +36,87 @@ def test_three(scrapinghub_sandbox):
 
 @pytest.fixture
 def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A pytest that has the plugin, installed or not, and no other settings than its own."""
+    """A pytest that has this plugin, installed or not, and no other."""
     home = str(Path(scrapinghub.__file__).parent.parent)
     monkeypatch.setenv('PYTHONPATH', os.pathsep.join([home, *filter(None, [os.environ.get('PYTHONPATH')])]))
-    if not INSTALLED:
-        monkeypatch.setenv('PYTEST_PLUGINS', PLUGIN)
+    monkeypatch.setenv('PYTEST_DISABLE_PLUGIN_AUTOLOAD', '1')
+    monkeypatch.setenv('PYTEST_PLUGINS', PLUGIN)
     return pytester
 
 
 def run(inner: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return inner.runpytest_inprocess('-p', 'no:cacheprovider', '-W', 'error', *arguments)
+    # In a process of its own: pytest would take the modules away again that an inner run in this one has loaded.
+    return inner.runpytest_subprocess('-p', 'no:cacheprovider', '-W', 'error', *arguments, timeout=60)
 
 
 def servers(inner: pytest.Pytester) -> int:
     return len(set((inner.path / 'servers').read_text(encoding='utf-8').split()))
 
 
-def test_each_test_has_a_server_of_its_own(inner: pytest.Pytester) -> None:
-    inner.makepyfile(TWO_TESTS)
-    run(inner).assert_outcomes(passed=3)
+#: What a program under test finds, and what it leaves behind.
+PROGRAMS = """
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = '''
+from scrapinghub import ScrapinghubClient
+with ScrapinghubClient() as client:
+    client.get_project(1).collections.get_store('things').set({'_key': 'a', 'value': 1})
+'''
+
+def test_another_process(scrapinghub_sandbox, scrapinghub_client):
+    assert os.environ['SH_APIKEY'] == scrapinghub_sandbox.apikey
+    assert 'SHUB_JOBAUTH' not in os.environ
+    assert os.environ['NO_PROXY'] == 'internal.example,127.0.0.1'
+    subprocess.run([sys.executable, '-c', PROGRAM], check=True, timeout=30)
+    things = scrapinghub_client.get_project(1).collections.get_store('things')
+    assert things.get('a') == {'value': 1}
+
+def test_the_environment_is_as_before():
+    assert os.environ['SH_APIKEY'] == os.environ['SHUB_JOBAUTH'] == 'real'
+    assert os.environ['NO_PROXY'] == 'internal.example'
+
+@pytest.fixture
+def written(scrapinghub_sandbox):
+    yield
+    (entry,) = scrapinghub_sandbox.requests.matching('POST', '/items/1/1/1')
+    assert entry.query == [('start', '0')]
+
+def test_what_was_written_is_sent_when_the_test_ends(written, scrapinghub_client):
+    job = scrapinghub_client.get_project(1).jobs.run('spider', meta={'state': 'running'})
+    job.items.write({'a': 1})
+"""
 
 
-@pytest.mark.parametrize('by', ['option', 'setting'])
-def test_a_session_shares_a_server_and_begins_each_test_empty(inner: pytest.Pytester, by: str) -> None:
-    inner.makepyfile(TWO_TESTS)
-    if by == 'setting':
-        inner.makeini('[pytest]\nscrapinghub_sandbox = session\n')
-    run(inner, *(['--scrapinghub-sandbox=session'] if by == 'option' else [])).assert_outcomes(passed=3)
-    assert servers(inner) == 1
-
-
-def test_the_option_is_stronger_than_the_setting(inner: pytest.Pytester) -> None:
-    inner.makepyfile("""
-        def test_names(scrapinghub_sandbox, request):
-            assert request.config.getoption('--scrapinghub-sandbox') == 'test'
-    """)
-    inner.makeini('[pytest]\nscrapinghub_sandbox = nonsense\n')
-    run(inner, '--scrapinghub-sandbox=test').assert_outcomes(passed=1)
-    result = run(inner)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(['ERROR: scrapinghub_sandbox must be "test" or "session", not \'nonsense\'*'])
-
-
-def test_a_program_finds_the_sandbox_in_its_environment(
+def test_each_test_has_a_sandbox_that_its_programs_find(
     inner: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv('SH_APIKEY', 'real')
     monkeypatch.setenv('SHUB_JOBAUTH', 'real')
     monkeypatch.setenv('HTTP_PROXY', 'http://127.0.0.1:9')
     monkeypatch.setenv('NO_PROXY', 'internal.example')
-    inner.makepyfile("""
-        import os
-        import subprocess
-        import sys
-
-        PROGRAM = '''
-        from scrapinghub import ScrapinghubClient
-        with ScrapinghubClient() as client:
-            store = client.get_project(1).collections.get_store('things')
-            store.set({'_key': 'a', 'value': 1})
-        '''
-
-        def test_another_process(scrapinghub_sandbox, scrapinghub_client):
-            assert os.environ['SH_APIKEY'] == scrapinghub_sandbox.apikey
-            assert 'SHUB_JOBAUTH' not in os.environ
-            assert os.environ['NO_PROXY'] == 'internal.example,127.0.0.1'
-            subprocess.run([sys.executable, '-c', PROGRAM.replace('        ', '')], check=True, timeout=30)
-            things = scrapinghub_client.get_project(1).collections.get_store('things')
-            assert things.get('a') == {'value': 1}
-
-        def test_the_environment_is_as_before():
-            assert os.environ['SH_APIKEY'] == os.environ['SHUB_JOBAUTH'] == 'real'
-            assert os.environ['NO_PROXY'] == 'internal.example'
-    """)
-    run(inner).assert_outcomes(passed=2)
+    inner.makepyfile(test_isolation=TWO_TESTS, test_programs=PROGRAMS)
+    run(inner).assert_outcomes(passed=6)
 
 
-def test_what_was_written_is_sent_when_the_test_ends(inner: pytest.Pytester) -> None:
-    inner.makepyfile("""
-        import pytest
+def test_a_session_shares_a_server_and_begins_each_test_empty(inner: pytest.Pytester) -> None:
+    inner.makepyfile(TWO_TESTS)
+    inner.makeini('[pytest]\nscrapinghub_sandbox = session\n')
+    run(inner).assert_outcomes(passed=3)
+    assert servers(inner) == 1
 
-        @pytest.fixture
-        def written(scrapinghub_sandbox):
-            yield
-            import msgpack, requests
-            answer = requests.get(scrapinghub_sandbox.url + 'items/1/1/1', auth=(scrapinghub_sandbox.apikey, ''))
-            assert answer.json() == {'a': 1}
 
-        def test_write(written, scrapinghub_client):
-            job = scrapinghub_client.get_project(1).jobs.run('spider', meta={'state': 'running'})
-            job.items.write({'a': 1})
-    """)
-    run(inner).assert_outcomes(passed=1)
+def test_the_option_is_stronger_than_the_setting(inner: pytest.Pytester) -> None:
+    inner.makepyfile(TWO_TESTS)
+    inner.makeini('[pytest]\nscrapinghub_sandbox = nonsense\n')
+    run(inner, '--scrapinghub-sandbox=session').assert_outcomes(passed=3)
+    assert servers(inner) == 1
+    result = run(inner)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(['ERROR: scrapinghub_sandbox must be "test" or "session", not \'nonsense\'*'])
 
 
 def test_the_plugin_imports_nothing_until_a_fixture_is_used() -> None:
