@@ -65,6 +65,7 @@ class Asking(_Lines):
         self._limits = limits
         self._first = first
         self._told: Exception | None = None
+        self._failure: requests.RequestException | None = None
 
     def open(self, call: Call, number: int) -> requests.Response:
         """Return an answer of good status, its body not read."""
@@ -73,15 +74,15 @@ class Asking(_Lines):
             return response
         try:
             with one_loop():
-                opened: requests.Response = self._ask(as_dict(call.params))
+                return self._ask(as_dict(call.params))
         except Exception as error:
             failure = _http_failure(error)
             if failure is None or failure is error:
                 raise
-            # The loop of the stream knows the errors of requests; who gives up tells the other one.
-            self._told = error
-            raise failure from None
-        return opened
+            self._told, self._failure = error, failure
+        # The loop of the stream knows the errors of requests; who gives up tells the other one. Not raised above: that
+        # would cut the chain between the two.
+        raise failure
 
     def attempts(self, call: Call, delivered: int) -> Attempts:
         """Return the retry loop."""
@@ -90,8 +91,7 @@ class Asking(_Lines):
 
     def explain(self, error: requests.RequestException, attempts: Attempts, plan: Plan) -> Exception:
         """Return what the chain made of the failure, or the failure itself."""
-        told = self._told
-        return told if told is not None and _http_failure(told) is error else error
+        return self._told if self._told is not None and error is self._failure else error
 
 
 def _http_failure(error: BaseException | None) -> requests.RequestException | None:

@@ -24,13 +24,13 @@ def cloud(shared_cloud: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
 
 @pytest.fixture
 def client(cloud: Sandbox) -> Iterator[ScrapinghubClient]:
-    with ScrapinghubClient(max_retry_time=0.01) as client:
+    with ScrapinghubClient(max_retry_time=1) as client:
         yield client
 
 
 @pytest.fixture
 def hubstorage(cloud: Sandbox) -> Iterator[HubstorageClient]:
-    hubstorage = HubstorageClient(cloud.apikey, cloud.url, max_retry_time=0.01)
+    hubstorage = HubstorageClient(cloud.apikey, cloud.url, max_retry_time=1)
     yield hubstorage
     hubstorage.close()
 

@@ -149,7 +149,7 @@ def test_the_queue(hubstorage: HubstorageClient) -> None:
     assert project.jobq.summary('finished')['count'] == 1
     assert [part['name'] for part in project.jobq.summary(spiderid=1)] == ['pending', 'running', 'finished']
     assert [row['key'] for row in project.jobq.jobsummary((job.key,), ['spider'])] == [job.key]
-    assert list(project.jobq.update('123/1', note='all of the spider'))[0]['key'] == job.key
+    assert next(project.jobq.update('123/1', note='all of the spider'))['key'] == job.key
     project.jobq.request_cancel(job)
     job.request_cancel()
     job.purged()
@@ -382,7 +382,7 @@ def test_activity(hubstorage: HubstorageClient) -> None:
 def test_raw_errors_of_requests(cloud: Sandbox) -> None:
     hubstorage = HubstorageClient('0' * 32, cloud.url)
     for call in (
-        lambda: hubstorage.get_job('123/1/1').items.list(),
+        hubstorage.get_job('123/1/1').items.list,
         lambda: list(hubstorage.get_job('123/1/1').items.iter_values()),
         lambda: hubstorage.push_job(123, 'spider'),
     ):
