@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import json
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -18,13 +17,11 @@ from urllib.parse import quote
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Request
 
+from scrapinghub.sandbox.decoding import EncodingError, decode_json, gunzip
 from scrapinghub.sandbox.projects import Projects
 from scrapinghub.sandbox.store import Store
 
 MAX_BODY = 64 * 1024 * 1024
-#: What is accepted must be writable in every format, so the limit lies well below that of Python's own recursion.
-MAX_DEPTH = 200
-TOO_DEEP = f'nested deeper than {MAX_DEPTH} levels'
 JSON_STORAGE = 'application/json; charset=UTF-8'
 TEXT_STORAGE = 'text/plain; charset=UTF-8'
 JSON_QUEUE = 'application/json'
@@ -128,11 +125,6 @@ class Identity:
 
     user: str
     job: str | None = None
-
-    @property
-    def is_job(self) -> bool:
-        """Whether the caller used a job token."""
-        return self.job is not None
 
 
 @dataclass
@@ -270,77 +262,6 @@ class Call:
     def url(self, path: str) -> str:
         """Return the absolute URL of a path of this sandbox."""
         return self.base_url + quote(path.lstrip('/'), safe="/:@!$&'()*+,;=~")
-
-
-class EncodingError(ValueError):
-    """A compressed body is not what it says."""
-
-
-def gunzip(data: bytes, limit: int) -> bytes:
-    """Unpack one or several gzip members.
-
-    Raises:
-        EncodingError: The data are broken, truncated, or followed by something else.
-        OverflowError: More than ``limit`` bytes come out.
-    """
-    parts: list[bytes] = []
-    room = limit
-    while True:
-        decoder = zlib.decompressobj(31)
-        try:
-            part = decoder.decompress(data, room + 1)
-        except zlib.error as error:
-            raise EncodingError(f'broken gzip data ({error})') from error
-        if len(part) > room:
-            raise OverflowError(f'more than {limit} bytes')
-        if not decoder.eof:
-            raise EncodingError('truncated gzip data')
-        parts.append(part)
-        room -= len(part)
-        data = decoder.unused_data
-        if not data:
-            return b''.join(parts)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f'{name} is not a JSON number')
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if value in (float('inf'), float('-inf')):
-        raise ValueError(f'number out of range: {text[:32]}')
-    return value
-
-
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
-
-
-def decode_json(text: bytes | str) -> Any:
-    """Decode one strict JSON value.
-
-    Raises:
-        ValueError: It is not JSON (NaN and infinities are not), not UTF-8, or nested too deeply.
-    """
-    if isinstance(text, bytes):
-        text = text.decode('utf-8')
-    try:
-        value = _decoder.decode(text)
-    except RecursionError as error:
-        raise ValueError(TOO_DEEP) from error
-    if text.count('[') + text.count('{') > MAX_DEPTH and _is_too_deep(value):
-        raise ValueError(TOO_DEEP)
-    return value
-
-
-def _is_too_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        containers = [inner for inner in level if isinstance(inner, (list, dict))]
-        if not containers:
-            return False
-        level = [inner for outer in containers for inner in (outer.values() if isinstance(outer, dict) else outer)]
-    return True
 
 
 _compact = json.JSONEncoder(separators=(',', ':'), ensure_ascii=False).encode
