@@ -49,6 +49,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         'scrapinghub.client.expectations',
         'scrapinghub.client.keywords',
         'scrapinghub.client.listing',
+        'scrapinghub.client.notebook',
         'scrapinghub.client.shapes',
     ),
     (

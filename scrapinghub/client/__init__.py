@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterable
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from scrapinghub.client import exceptions as exceptions
 from scrapinghub.client.addresses import find_endpoints
 from scrapinghub.client.credentials import Found, Hidden, find_credentials, user_level
 from scrapinghub.client.jobs import Job
+from scrapinghub.client.notebook import card
 from scrapinghub.client.projects import Project, Projects
 from scrapinghub.client.utils import parse_auth as parse_auth
 from scrapinghub.client.utils import parse_job_key, parse_project_id
@@ -71,6 +73,8 @@ class ScrapinghubClient:
 
     Attributes:
         connection_timeout: Seconds, as above.
+        transport: The way to the wire; for the library's own classes.
+        uploader: The maker of batch writers; for the library's own classes.
 
     Raises:
         ValueError: The credentials are malformed, an endpoint is no URL, or a number is negative.
@@ -109,7 +113,7 @@ class ScrapinghubClient:
         self.connection_timeout: float = connection_timeout or DEFAULT_CONNECTION_TIMEOUT
         endpoints = find_endpoints(addresses)
         self._address = strip_credentials(endpoints.storage)
-        self._transport = Transport(
+        self.transport = Transport(
             found.credentials,
             endpoints,
             timeout=self.connection_timeout,
@@ -120,11 +124,20 @@ class ScrapinghubClient:
             credentials_hint=found.hint,
         )
         # It starts no thread before it has something to send: what an earlier process left in the spool, for instance.
-        self._uploader = Uploader(self._transport, spool=spool or None, max_outage=max_outage)
+        self.uploader = Uploader(self.transport, spool=spool or None, max_outage=max_outage)
         _warn_of_password(found)
 
     def __repr__(self) -> str:
         return f'<scrapinghub.client.ScrapinghubClient {self._address}>'
+
+    def __dir__(self) -> Iterable[str]:
+        # They are no properties: tools that complete names look at the class as well.
+        return (name for name in super().__dir__() if name not in ('transport', 'uploader'))
+
+    def _repr_html_(self) -> str:
+        endpoints = self.transport.endpoints
+        addresses = {'storage': endpoints.storage, 'job queue': endpoints.jobq, 'dash': endpoints.dash}
+        return card('ScrapinghubClient', [(name, strip_credentials(url) or '') for name, url in addresses.items()])
 
     def __enter__(self) -> ScrapinghubClient:
         return self
@@ -133,16 +146,6 @@ class ScrapinghubClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    @property
-    def transport(self) -> Transport:
-        """The way to the wire; for the library's own classes."""
-        return self._transport
-
-    @property
-    def uploader(self) -> Uploader:
-        """The maker of batch writers; for the library's own classes."""
-        return self._uploader
 
     @cached_property
     def _hsclient(self) -> HubstorageClient:
@@ -211,9 +214,9 @@ class ScrapinghubClient:
             UploadError: The service refuses records; the error holds them.
         """
         try:
-            return self._uploader.close(timeout)
+            return self.uploader.close(timeout)
         finally:
-            self._transport.close()
+            self.transport.close()
 
 
 def _warn_of_password(found: Found) -> None:

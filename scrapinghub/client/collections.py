@@ -31,6 +31,8 @@ __all__ = ['Collection', 'Collections']
 
 STORE, CACHED_STORE, VERSIONED_STORE, VERSIONED_CACHED_STORE = TYPES = ('s', 'cs', 'vs', 'vcs')
 
+_TYPE_NAMES = dict(zip(TYPES, ('store', 'cached store', 'versioned store', 'versioned cached store'), strict=True))
+
 Record = dict[str, Any]
 Keys = str | bytes | Iterable[str | bytes]
 
@@ -140,6 +142,10 @@ class Collection(Resource):
         self._project = collections.key
         self._name = name
         self._path = ('collections', collections.key, type_, name)
+
+    def _card(self) -> Iterable[tuple[str, str]]:
+        _, project, type_, name = self._path
+        return [('key', self.key), ('name', name), ('type', _TYPE_NAMES.get(type_, type_)), ('project', project)]
 
     # One record
 

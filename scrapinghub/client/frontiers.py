@@ -47,6 +47,8 @@ class Frontiers(Resource):
         1
     """
 
+    _internal = frozenset({'writers'})
+
     def __init__(self, cls: Any, client: ScrapinghubClient, key: str) -> None:
         super().__init__(client, str(key))
         self.writers = FrontierWriters(client, self.key)
@@ -104,7 +106,37 @@ class Frontiers(Resource):
         self.writers.close()
 
 
-class Frontier(Resource):
+class _Addressed(Resource):
+    """A part of the frontiers of a project, known by the names that lead to it.
+
+    Args:
+        client: The client.
+        key: The last of the names.
+        address: Id of the project, name of the frontier, and that of the slot if it is in one.
+    """
+
+    _internal = frozenset({'address'})
+
+    def __init__(self, client: ScrapinghubClient, key: str, address: tuple[str, ...]) -> None:
+        super().__init__(client, key)
+        self.address = address
+
+    def __repr__(self) -> str:
+        return f'<{type(self).__module__}.{type(self).__qualname__} {"/".join(self.address)}>'
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self) or not isinstance(other, _Addressed):
+            return NotImplemented
+        return self.address == other.address
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.address))
+
+    def _card(self) -> Iterable[tuple[str, str]]:
+        return zip(('project', 'frontier', 'slot'), self.address, strict=False)
+
+
+class Frontier(_Addressed):
     """A frontier: ``project.frontiers.get('test')``.
 
     Safe to share between threads.
@@ -124,21 +156,14 @@ class Frontier(Resource):
         ['example.com']
     """
 
+    _internal = frozenset({'address', 'writers'})
+
     def __init__(self, client: ScrapinghubClient, frontiers: Frontiers, name: str) -> None:
-        super().__init__(client, six.ensure_text(name))
-        self.address = (frontiers.key, self.key)
+        name = six.ensure_text(name)
+        super().__init__(client, name, (frontiers.key, name))
         self.writers = frontiers.writers
         self._path = ('hcf', *self.address, 'list')
         client.transport.url(self._path)
-
-    def __repr__(self) -> str:
-        return _shown(self, self.address)
-
-    def __eq__(self, other: object) -> bool:
-        return self.address == other.address if isinstance(other, Frontier) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.address))
 
     def get(self, slot: str) -> FrontierSlot:
         """Return a slot; no request is made.
@@ -182,7 +207,7 @@ class Frontier(Resource):
         self.writers.flush(self.key)
 
 
-class FrontierSlot(Resource):
+class FrontierSlot(_Addressed):
     """A slot of a frontier: ``frontier.get('example.com')``.
 
     Safe to share between threads.
@@ -209,24 +234,17 @@ class FrontierSlot(Resource):
         2
     """
 
+    _internal = frozenset({'address', 'client', 'path'})
+
     def __init__(self, client: ScrapinghubClient, frontier: Frontier, slot: str) -> None:
-        super().__init__(client, six.ensure_text(slot))
+        slot = six.ensure_text(slot)
+        super().__init__(client, slot, (*frontier.address, slot))
         self.client = client
-        self.address = (*frontier.address, self.key)
         self.path = ('hcf', *frontier.address, 's', self.key)
         client.transport.url(self.path)
         self.writer: SlotWriter = frontier.writers.of_slot(frontier.key, self.key)
         self.queue = FrontierSlotQueue(self)
         self.fingerprints = FrontierSlotFingerprints(self)
-
-    def __repr__(self) -> str:
-        return _shown(self, self.address)
-
-    def __eq__(self, other: object) -> bool:
-        return self.address == other.address if isinstance(other, FrontierSlot) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.address))
 
     @property
     def f(self) -> FrontierSlotFingerprints:
@@ -264,7 +282,7 @@ class FrontierSlot(Resource):
         self.writer.forget()
 
 
-class FrontierSlotFingerprints:
+class FrontierSlotFingerprints(_Addressed):
     """The fingerprints that a slot has ever seen: ``slot.fingerprints`` or ``slot.f``.
 
     Safe to share between threads; an iterator is not.
@@ -277,14 +295,9 @@ class FrontierSlotFingerprints:
     """
 
     def __init__(self, slot: FrontierSlot) -> None:
-        self.key = slot.key
-        self._client = slot.client
+        super().__init__(slot.client, slot.key, slot.address)
         self._path = (*slot.path, 'f')
         self._writer = slot.writer
-        self._address = slot.address
-
-    def __repr__(self) -> str:
-        return _shown(self, self._address)
 
     def add(self, fps: str | bytes | Iterable[str | bytes]) -> None:
         """Add fingerprints as requests without data; they are sent within a minute, or with ``flush()``.
@@ -328,7 +341,7 @@ class FrontierSlotFingerprints:
     list = listed(iter)
 
 
-class FrontierSlotQueue:
+class FrontierSlotQueue(_Addressed):
     """The requests of a slot that wait: ``slot.queue`` or ``slot.q``.
 
     Safe to share between threads; an iterator is not.
@@ -341,14 +354,9 @@ class FrontierSlotQueue:
     """
 
     def __init__(self, slot: FrontierSlot) -> None:
-        self.key = slot.key
-        self._client = slot.client
+        super().__init__(slot.client, slot.key, slot.address)
         self._path = (*slot.path, 'q')
         self._writer = slot.writer
-        self._address = slot.address
-
-    def __repr__(self) -> str:
-        return _shown(self, self._address)
 
     def add(self, fps: FrontierRequest | Mapping[str, Any] | Iterable[FrontierRequest | Mapping[str, Any]]) -> None:
         """Add requests; they are sent within a minute, or with ``flush()``.
@@ -423,10 +431,6 @@ class FrontierSlotQueue:
 def _names(client: ScrapinghubClient, path: tuple[str, ...]) -> Iterator[str]:
     what = f'GET {"/".join(path)}'
     return Deferred(lambda: owed(client.transport.get(path, accept=codec.JSON).value or [], list, what))
-
-
-def _shown(thing: object, address: tuple[str, ...]) -> str:
-    return f'<{type(thing).__module__}.{type(thing).__qualname__} {"/".join(address)}>'
 
 
 def _size(batch: Any) -> int:

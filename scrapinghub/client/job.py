@@ -134,6 +134,10 @@ class Job(Resource):
         """The metadata of the job."""
         return JobMeta(None, self._client, self.key)
 
+    def _card(self) -> list[tuple[str, str]]:
+        project, spider, number = self.key.split('/')
+        return [('key', self.key), ('project', project), ('spider', spider), ('job', number)]
+
     # Its life
 
     def update(self, state: str, **params: Any) -> str:

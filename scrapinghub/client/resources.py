@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from scrapinghub.client.notebook import card
 
 if TYPE_CHECKING:
     from scrapinghub.client import ScrapinghubClient
@@ -24,6 +27,9 @@ class Resource:
 
     key: str
 
+    # Public for the library's own classes, and not worth a line of tab completion.
+    _internal: ClassVar[frozenset[str]] = frozenset()
+
     def __init__(self, client: ScrapinghubClient, key: str) -> None:
         self._client = client
         self.key = key
@@ -38,3 +44,13 @@ class Resource:
 
     def __hash__(self) -> int:
         return hash((type(self), self.key))
+
+    def __dir__(self) -> Iterable[str]:
+        return (name for name in super().__dir__() if name not in self._internal)
+
+    def _repr_html_(self) -> str:
+        return card(type(self).__qualname__, self._card())
+
+    def _card(self) -> Iterable[tuple[str, str]]:
+        """Return names and values to show in a notebook; no request is made for them."""
+        return [('key', self.key)]

@@ -118,6 +118,9 @@ class Spider(Resource):
         # Made anew: each would hold the other, and dropping the client would no longer flush its writers.
         return Jobs(self._client, self.project_id, self)
 
+    def _card(self) -> list[tuple[str, str]]:
+        return [('key', self.key), ('name', self.name), ('project', self.project_id)]
+
     def list_tags(self) -> Tags:
         """Return the tags of the spider.
 

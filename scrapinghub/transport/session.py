@@ -73,13 +73,17 @@ class Credentials(tuple[str, str]):
     __str__ = __repr__
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Endpoints:
     """Base URLs of the three services, without trailing slashes."""
 
     storage: str
     jobq: str
     dash: str
+
+    def __repr__(self) -> str:
+        shown = ', '.join(f'{name}={strip_credentials(url)!r}' for name, url in vars(self).items())
+        return f'Endpoints({shown})'
 
     def url(self, path: Path, *, dash: bool = False) -> str:
         """Return the address of a path; ``/jobq/`` has a host of its own."""
