@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 
 import requests
 import urllib3
@@ -12,8 +13,9 @@ from urllib3 import exceptions as urllib3_errors
 
 from scrapinghub.transport.connections import HeadedResponse
 
-READ_SIZE = 64 * 1024
-UNPACKED_SIZE = 256 * 1024
+# Larger pieces leave the caches of the processor before their last record is decoded.
+READ_SIZE = 128 * 1024
+UNPACKED_SIZE = 64 * 1024
 
 
 class Inflater:
@@ -78,12 +80,18 @@ class Body:
         received: Bytes read from the connection.
         ambiguous: After the end: True if nothing tells a complete body from one that was cut (no length, no chunks, no
             compression: the server just closed the connection).
+        compressed: Whether the pieces are unpacked: damage may show only after some of them were used.
+        used: Of a compressed body, how many bytes the pieces hold that were used.
+        checksum: CRC-32 of those bytes.
     """
 
     def __init__(self, response: requests.Response) -> None:
         self._response = response
         self.received = 0
         self.ambiguous = False
+        self.compressed = False
+        self.used = 0
+        self.checksum = 0
         # Stand-ins (recorded or mocked answers) keep headers that no longer fit their bodies: only what came over a
         # connection is held to its framing.
         original = getattr(response.raw, '_original_response', None)
@@ -114,10 +122,13 @@ class Body:
             yield from pieces
             return
         inflater = Inflater(self._encoding)
+        self.compressed = True
         try:
-            yield from inflater.feed(first)
-            for piece in pieces:
-                yield from inflater.feed(piece)
+            for packed in chain((first,), pieces):
+                for piece in inflater.feed(packed):
+                    yield piece
+                    self.used += len(piece)
+                    self.checksum = zlib.crc32(piece, self.checksum)
                 yield b''
         except zlib.error as error:
             raise requests.exceptions.ContentDecodingError(
@@ -125,6 +136,21 @@ class Body:
             ) from error
         if not inflater.finished and (self.received or (self._real and not self._framed())):
             raise self._broken('the compressed answer ended before its end mark')
+
+    def begins_like(self, other: Body) -> bool:
+        """Return whether this body begins with the bytes that were used of another one.
+
+        Raises:
+            requests.RequestException: As in iteration.
+        """
+        size = checksum = 0
+        for piece in self:
+            same = piece[:other.used - size]
+            checksum = zlib.crc32(same, checksum)
+            size += len(same)
+            if size == other.used:
+                break
+        return (size, checksum) == (other.used, other.checksum)
 
     def read(self, limit: int) -> bytes:
         """Return the whole body, or its first ``limit`` bytes if it is longer.

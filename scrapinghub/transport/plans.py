@@ -363,7 +363,11 @@ def _unless_none(identity: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _portrait(record: Any) -> str:
     """Return what tells records without keys apart; made before the consumer can change the record."""
-    return json.dumps(record, sort_keys=True, default=str)
+    try:
+        return json.dumps(record, sort_keys=True, default=str)
+    except (TypeError, ValueError):
+        # MessagePack has maps whose keys cannot be sorted.
+        return repr(record)
 
 
 class ByPosition(Plan):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain, repeat, takewhile
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import requests
 
@@ -19,7 +19,7 @@ from scrapinghub.transport.plans import NotTheSame, Pairs, Plan
 from scrapinghub.transport.retries import Attempts, may_pass
 from scrapinghub.transport.session import Call, Transport
 
-T_co = TypeVar('T_co', covariant=True)
+T = TypeVar('T')
 
 
 class Ending:
@@ -42,35 +42,31 @@ class Ending:
             self.open = False
 
 
-class Resumable(Generic[T_co]):
+class Resumable(chain[T]):
     """An iterator over a generator that may fail and is then started again; it never ends in silence.
 
     After a generator that ended in any other way than through its :class:`Ending` comes a new one, which goes on where
-    that one stopped. All between them is done by iterators of the standard library: Ctrl-C can arrive inside any
-    function written in Python, even before its first statement, and a record costs what the generator costs.
+    that one stopped. All between them is done by iterators of the standard library, of which this is one: Ctrl-C can
+    arrive inside any function written in Python, even before its first statement, and a record costs what the generator
+    costs.
 
     Args:
         generate: A generator function. It goes on where its last generator stopped, with the object that it is given in
             a ``with`` statement around all of it.
     """
 
-    __slots__ = ('__next__', '__weakref__')
+    __slots__ = ('__weakref__',)
 
-    def __init__(self, generate: Callable[[Ending], Iterator[T_co]]) -> None:
-        generators = map(generate, takewhile(attrgetter('open'), repeat(Ending())))
-        object.__setattr__(self, '__next__', chain.from_iterable(generators).__next__)
-
-    if TYPE_CHECKING:
-
-        def __next__(self) -> T_co:
-            """Return the next record."""
-            ...
-
-    def __iter__(self) -> Resumable[T_co]:
-        return self
+    def __new__(cls, generate: Callable[[Ending], Iterator[T]]) -> Resumable[T]:
+        """Make the iterator."""
+        return super().__new__(cls, chain.from_iterable(_generators(generate)))
 
 
-class RecordStream(Resumable[T_co]):
+def _generators(generate: Callable[[Ending], Iterator[T]]) -> Iterator[Iterator[T]]:
+    return map(generate, takewhile(attrgetter('open'), repeat(Ending())))
+
+
+class RecordStream(chain[T]):
     """An iterator over the records of one call; the first request goes out at the first ``next()``.
 
     Iterating again after an error goes on after the last record delivered. Not to be shared between threads.
@@ -82,11 +78,14 @@ class RecordStream(Resumable[T_co]):
         source: How to ask; the transport itself if None.
     """
 
-    __slots__ = ()
+    __slots__ = ('__weakref__',)
 
-    def __init__(self, transport: Transport, call: Call, plan: Plan, source: Source | None = None) -> None:
-        source = source or Source(transport)
-        super().__init__(partial(_deliver, transport, call, plan, source))
+    def __new__(cls, transport: Transport, call: Call, plan: Plan, source: Source | None = None) -> RecordStream[T]:
+        """Make the iterator."""
+        # The generators yield iterators over the records of a piece of an answer: a generator of records would cost
+        # each of them as much again.
+        deliver = partial(_deliver, transport, call, plan, source or Source(transport))
+        return super().__new__(cls, chain.from_iterable(map(chain.from_iterable, _generators(deliver))))
 
 
 class Source:
@@ -131,7 +130,23 @@ class _BadRecord(requests.exceptions.ContentDecodingError):
     """A record cannot be decoded: transmission may have damaged it, so it is asked for once more."""
 
 
-def _deliver(transport: Transport, call: Call, plan: Plan, source: Source, ending: Ending) -> Iterator[Any]:
+class _Damaged(_BadRecord):
+    """The same in a compressed answer, none of whose last piece was handed on."""
+
+
+class _CutRecord(requests.exceptions.ChunkedEncodingError):
+    """A body ends inside a record, although its framing says that it is complete."""
+
+
+# So often a body may end inside the same record before that record is taken for the reason.
+_CUTS_AT_ONE_PLACE = 4
+
+
+class _Interrupted(Exception):
+    """Ctrl-C broke the delivery of a piece off; the program has seen it, and goes on."""
+
+
+def _deliver(transport: Transport, call: Call, plan: Plan, source: Source, ending: Ending) -> Iterator[Iterator[Any]]:
     with ending:
         plan.settle()
         recovery = _Recovery(transport, call, plan, source)
@@ -141,18 +156,16 @@ def _deliver(transport: Transport, call: Call, plan: Plan, source: Source, endin
                 asked = replace(call, params=params)
                 response = source.open(asked, recovery.attempt)
                 body = Body(response)
-                for block in _blocks(transport, source, asked, response, body):
-                    records = plan.take(block)
-                    # Not ``yield from``: nothing may come between taking a record and handing it out.
-                    for record in plan.hand_out(records):  # noqa: UP028
-                        yield record
-                    plan.settle()
-                    if plan.error is not None:
-                        raise _BadRecord(str(plan.error), response=response)
-                    if plan.full and not records:
-                        # More than was asked for: not worth waiting for the end.
-                        break
+                if recovery.verifying:
+                    recovery.verify(body)
+                    continue
+                recovery.began(params, body)
+                decoder = _LateDecoder(transport, source, asked, response)
+                yield from _hand_out_pieces(transport, recovery, body, decoder)
                 recovery.answered(body)
+            except _Interrupted:
+                # Ask for the rest.
+                continue
             except NotTheSame as error:
                 recovery.moved(error)
             except requests.RequestException as error:
@@ -174,7 +187,15 @@ class _Recovery:
         self._progress = plan.delivered
         self._before = plan.delivered
         self._bad_place = -1
+        self._cuts = 0
         self._asked_again = False
+        self._answer: tuple[Pairs, Body] | None = None
+        self.verifying = False
+
+    @property
+    def plan(self) -> Plan:
+        """What the stream asks for."""
+        return self._plan
 
     @property
     def attempt(self) -> int:
@@ -184,10 +205,37 @@ class _Recovery:
     def ask(self) -> Pairs | None:
         """Return the parameters of the next request, None at the end."""
         self._before = self._plan.delivered
+        if self.verifying and self._answer is not None:
+            return self._answer[0]
         try:
             return self._plan.ask()
         except NotTheSame as error:
             raise self._lost(error) from error
+
+    def began(self, params: Pairs, body: Body) -> None:
+        """Remember an answer, and what was asked."""
+        self._answer = params, body
+
+    def withholds(self, body: Body) -> bool:
+        """Return whether a piece with a bad record is to be dropped whole, since its compression may be damaged.
+
+        The second time, at the same place, the record itself is bad.
+        """
+        return body.compressed and self._bad_place != self._plan.delivered
+
+    def verify(self, body: Body) -> None:
+        """Compare an answer that was asked for again with the damaged one: what was delivered must be the same.
+
+        Raises:
+            StreamInterrupted: It is not: records that were delivered may be damaged.
+        """
+        assert self._answer is not None
+        if not body.begins_like(self._answer[1]):
+            raise self._lost(NotTheSame(
+                'a compressed answer was damaged on its way, and not all of what was delivered of it is the same when '
+                'it is asked for again'
+            ))
+        self.verifying = False
 
     def answered(self, body: Body) -> None:
         """Decide whether an answer that ended was complete."""
@@ -206,12 +254,13 @@ class _Recovery:
     def broke(self, error: requests.RequestException) -> None:
         """Wait until the next attempt is due, or raise."""
         plan = self._plan
-        if plan.full:
+        if isinstance(error, requests.exceptions.ContentDecodingError) and self._answer is not None:
+            # Whatever was used of a damaged stream must be verified, even if nothing more is wanted of it.
+            self.verifying = self.verifying or self._answer[1].used > 0
+        if plan.full and not self.verifying:
             return
-        if isinstance(error, _BadRecord):
-            if self._bad_place == plan.delivered:
-                raise self._undecodable(error) from error
-            self._bad_place = plan.delivered
+        if isinstance(error, (_BadRecord, _CutRecord)):
+            self._count_bad(error)
         if plan.delivered > self._progress:
             self._progress = plan.delivered
             self._attempts = self._source.attempts(self._call, plan.delivered)
@@ -224,6 +273,14 @@ class _Recovery:
             raise told from error
         self._transport.clock.wait(seconds)
 
+    def _count_bad(self, error: _BadRecord | _CutRecord) -> None:
+        """Raise if a record is bad, and not only this copy of it."""
+        again = self._bad_place == self._plan.delivered
+        self._bad_place = self._plan.delivered
+        self._cuts = self._cuts + 1 if again and isinstance(error, _CutRecord) else 1
+        if self._cuts >= _CUTS_AT_ONE_PLACE or (again and type(error) is _BadRecord):
+            raise self._undecodable(error) from error
+
     def _lost(self, error: NotTheSame) -> StreamInterrupted:
         cause = DecodeError(f'{self._call.what}: {error}')
         return StreamInterrupted.caused_by(cause, delivered=self._plan.delivered, last_key=self._plan.last_key)
@@ -233,44 +290,95 @@ class _Recovery:
         where = f'record number {plan.delivered + 1}'
         if plan.last_key is not None:
             where += f' (the one after key {plan.last_key})'
-        return DecodeError(f'{self._call.what}: {where} cannot be decoded, twice in a row: {error}')
+        return DecodeError(f'{self._call.what}: {where} cannot be decoded, again and again: {error}')
 
 
-def _blocks(
-    transport: Transport, source: Source, call: Call, response: requests.Response, body: Body
-) -> Iterator[list[Any]]:
-    """Yield the records of an answer as they arrive, a list for each piece of it."""
-    decoder: codec.Decoder | None = None
+class _LateDecoder:
+    """The decoder of an answer, chosen when its body begins: an empty body may be of any type.
+
+    Args:
+        transport: The way to the wire.
+        source: Chooses the decoder.
+        call: What was asked.
+        response: The answer.
+    """
+
+    def __init__(self, transport: Transport, source: Source, call: Call, response: requests.Response) -> None:
+        self.response = response
+        self._transport = transport
+        self._source = source
+        self._call = call
+        self._chosen: codec.Decoder | None = None
+
+    def for_piece(self, piece: bytes) -> codec.Decoder:
+        """Return the decoder for the next piece of the body."""
+        if self._chosen is None:
+            try:
+                self._chosen = self._source.decoder(self._call, self.response)
+            except codec.Malformed as error:
+                raise self._transport.undecodable(self._call, self.response, piece, error) from error
+        return self._chosen
+
+    def finish(self) -> list[Any]:
+        """Return the records that the end of the body completes."""
+        return [] if self._chosen is None else self._chosen.finish()
+
+    def check(self, plan: Plan, kind: type[_BadRecord] = _BadRecord) -> None:
+        """Raise if a record cannot be decoded, or is not what the stream can hold."""
+        error = plan.error or self._error
+        if error is not None:
+            raise kind(str(error), response=self.response) from error
+
+    def check_end(self, plan: Plan) -> None:
+        """Raise if the body ends inside a record, or its last record is not what the stream can hold."""
+        if self._error is not None:
+            text = f'the body ends inside a record: {self._error}'
+            raise _CutRecord(text, response=self.response) from self._error
+        self.check(plan)
+
+    @property
+    def _error(self) -> codec.Malformed | None:
+        return None if self._chosen is None else self._chosen.error
+
+
+def _hand_out_pieces(
+    transport: Transport, recovery: _Recovery, body: Body, decoders: _LateDecoder
+) -> Iterator[Iterator[Any]]:
+    """Yield an iterator over the records of each piece of an answer as it arrives."""
+    plan = recovery.plan
     clock = transport.clock
     process = os.getpid()
     patience = transport.patience
     waiting_since = clock.monotonic()
     for piece in body:
-        if decoder is None:
-            decoder = _decoder(transport, source, call, response, piece)
-        records = decoder.feed(piece)
-        if records:
-            yield records
+        decoder = decoders.for_piece(piece)
+        before = plan.delivered
+        if plan.direct and decoder.one_by_one and not body.compressed:
+            plan.unfinished = True
+            yield plan.decode_and_hand_out(decoder, piece)
+            if plan.unfinished:
+                raise _Interrupted
+            arrived = plan.delivered > before
+        else:
+            records = decoder.feed(piece)
+            arrived = bool(records)
+            taken = plan.take(records)
+            if recovery.withholds(body):
+                decoders.check(plan, _Damaged)
+            yield plan.hand_out(taken)
+            plan.settle()
+        decoders.check(plan)
+        if plan.full and arrived and plan.delivered == before:
+            # More than was asked for: not worth waiting for the end.
+            return
+        if arrived:
             # The consumer may take its time; only the wait for the server counts.
             waiting_since = clock.monotonic()
         elif clock.monotonic() - waiting_since > patience:
-            raise requests.ReadTimeout(f'no complete record within {patience:.0f} seconds', response=response)
-        if decoder.error is not None:
-            raise _BadRecord(str(decoder.error), response=response) from decoder.error
+            raise requests.ReadTimeout(f'no complete record within {patience:.0f} seconds', response=decoders.response)
         if os.getpid() != process:
             raise requests.ConnectionError('the process was forked; the connection belongs to its parent')
-    if decoder is not None:
-        records = decoder.finish()
-        if records:
-            yield records
-        if decoder.error is not None:
-            raise _BadRecord(str(decoder.error), response=response) from decoder.error
-
-
-def _decoder(
-    transport: Transport, source: Source, call: Call, response: requests.Response, piece: bytes
-) -> codec.Decoder:
-    try:
-        return source.decoder(call, response)
-    except codec.Malformed as error:
-        raise transport.undecodable(call, response, piece, error) from error
+    if not plan.full:
+        yield plan.hand_out(plan.take(decoders.finish()))
+        plan.settle()
+        decoders.check_end(plan)

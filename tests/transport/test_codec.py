@@ -181,7 +181,7 @@ def lines_of_bytes(draw: st.DrawFn) -> bytes:
     return b''.join(draw(st.lists(part, max_size=8)))
 
 
-@settings(max_examples=100)
+@settings(max_examples=200)
 @given(lines_of_bytes())
 def test_the_fast_decoders_agree_with_the_plain_one(body: bytes) -> None:
     pytest.importorskip('msgspec')

@@ -355,7 +355,7 @@ def one_answer(body: bytes, **options: Any) -> Server:
 @pytest.mark.parametrize(
     ('body', 'words'),
     [
-        (b'{"_key": "1/2/3/0"}\n{"_key": ', 'record number 2 .the one after key 1/2/3/0. cannot be decoded'),
+        (b'{"_key": "1/2/3/0"}\n{"_key": \n', 'record number 2 .the one after key 1/2/3/0. cannot be decoded'),
         (b'{"_key": "1/2/3/0"}\n[1]\n', 'no object but list'),
         (b'{"_key": "1/2/3/0"}\n5\n', 'no object but int'),
         (b'{"_key": "1/2/3/0"}\n"x"\n', 'no object but str'),
@@ -375,6 +375,13 @@ def test_a_bad_record_is_asked_for_once_more_and_then_raised(body: bytes, words:
         assert len(server.requests) == 2
     assert not isinstance(caught.value, StreamInterrupted)
     assert isinstance(caught.value, ValueError)
+
+
+def test_a_body_that_always_ends_inside_the_same_record_is_asked_for_four_times() -> None:
+    with Server(lambda request: reply(b'{"_key": "1/2/3/0", ')) as server:
+        with pytest.raises(DecodeError, match='record number 1 cannot be decoded, again and again'):
+            next(stream_of(make_transport(server), 'items'))
+        assert len(server.requests) == 4
 
 
 @pytest.mark.parametrize('field', ['key', '_key', 'id'])
