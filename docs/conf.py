@@ -36,6 +36,8 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
 html_theme = 'furo'
+html_static_path = ['_static']
+html_css_files = ['custom.css']
 html_title = f'scrapinghub {release}'
 pygments_style = 'friendly'
 pygments_dark_style = 'monokai'
