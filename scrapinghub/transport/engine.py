@@ -20,7 +20,7 @@ import threading
 import weakref
 from collections.abc import Iterable
 from threading import get_ident
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 
@@ -29,7 +29,9 @@ from scrapinghub.transport import lifetimes
 from scrapinghub.transport.lane import Batch, Callback, Lane, WriterOptions
 from scrapinghub.transport.retries import Attempts, RetrySettings
 from scrapinghub.transport.session import Transport
-from scrapinghub.transport.spool import Journaled, Spool
+
+if TYPE_CHECKING:
+    from scrapinghub.transport.spool import Journaled, Spool
 
 logger = logging.getLogger(__name__)
 

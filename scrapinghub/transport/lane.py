@@ -11,7 +11,7 @@ import threading
 import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 
@@ -19,7 +19,9 @@ from scrapinghub.exceptions import ScrapinghubAPIError, UploadError, strip_crede
 from scrapinghub.transport.buffer import Buffer
 from scrapinghub.transport.retries import Attempts
 from scrapinghub.transport.session import UNSET, Call, Credentials, Transport
-from scrapinghub.transport.spool import Journaled, Spool
+
+if TYPE_CHECKING:
+    from scrapinghub.transport.spool import Journaled, Spool
 
 MAX_ITEM_BYTES = 1024 * 1024
 # Levels above it cost several times the time of the JSON text itself, for a tenth of its size.

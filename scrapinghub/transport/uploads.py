@@ -12,7 +12,7 @@ import logging
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from scrapinghub.exceptions import UploadError
@@ -20,8 +20,10 @@ from scrapinghub.transport.engine import Engine
 from scrapinghub.transport.lane import Callback, WriterOptions
 from scrapinghub.transport.paths import Path
 from scrapinghub.transport.session import UNSET, Credentials, Transport, Unset
-from scrapinghub.transport.spool import Spool
 from scrapinghub.transport.writer import Writer
+
+if TYPE_CHECKING:
+    from scrapinghub.transport.spool import Spool
 
 __all__ = ['Uploader', 'Writer', 'WriterOptions']
 
@@ -52,7 +54,7 @@ class Uploader:
         self.closed = False
         self._transport = transport
         self._told = False
-        self._engine = Engine(transport, spool=None if spool is None else Spool(spool), max_outage=max_outage)
+        self._engine = Engine(transport, spool=None if spool is None else _open_spool(spool), max_outage=max_outage)
         self._shared: dict[str, Writer] = {}
         # What each URL was asked to begin at, for writers that follow a closed one.
         self._starts: dict[str, int] = {}
@@ -244,6 +246,13 @@ class Uploader:
             for url, count in undelivered.items():
                 logger.error('%d records for %s were not stored within %s seconds', count, url, timeout)
         return not undelivered
+
+
+def _open_spool(path: str | os.PathLike[str]) -> Spool:
+    # It loads SQLite, which few programs need.
+    from scrapinghub.transport.spool import Spool
+
+    return Spool(path)
 
 
 def split_credentials(url: str) -> tuple[str, Credentials | None]:
