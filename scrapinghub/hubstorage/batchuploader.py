@@ -1,4 +1,4 @@
-"""Batch writers by the names of older releases; the work is done in :mod:`scrapinghub.transport.uploads`."""
+"""Batch writers by the names of older releases; the work is done in the transport."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ class HubstorageClient:
             The job.
 
         Raises:
-            DuplicateJobError: A job with the same ``unique`` is waiting or running.
+            scrapinghub.hubstorage.jobq.DuplicateJobError: A job with the same ``unique`` is waiting or running.
         """
         return self.get_project(projectid, auth=auth).push_job(spidername, **jobparams)
 

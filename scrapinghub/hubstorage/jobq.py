@@ -43,7 +43,7 @@ class JobQ(ResourceType):
             A dict with ``key`` and ``auth``; None if the service answers with nothing.
 
         Raises:
-            DuplicateJobError: A job with the same ``unique`` is waiting or running.
+            scrapinghub.hubstorage.jobq.DuplicateJobError: A job with the same ``unique`` is waiting or running.
             requests.HTTPError: The service refuses the job.
         """
         try:

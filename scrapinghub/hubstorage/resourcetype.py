@@ -223,7 +223,7 @@ class ItemsResourceType(ResourceType):
             Its number.
 
         Raises:
-            ValueTooLarge: Its JSON text is larger than 1 MiB.
+            scrapinghub.exceptions.ValueTooLarge: Its JSON text is larger than 1 MiB.
             UploadError: Earlier records could not be stored; the error holds them.
             AssertionError: The writer was closed.
         """
