@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from faults.conftest import World
-from faults.reading import PROJECT
+from faults.reading import OTHER_PROJECT
 from scrapinghub.client.exceptions import StreamInterrupted
 from scrapinghub.client.jobs import Job
 from scrapinghub.sandbox.effects import Fault
@@ -22,7 +22,7 @@ def large(world: World) -> Iterator[Job]:
     """A job whose answers are much longer than a piece."""
     random = Random(7)
     with world.client(clock=FastClock, max_retries=6) as client:
-        job = client.get_project(PROJECT).jobs.run('large')
+        job = client.get_project(OTHER_PROJECT).jobs.run('large')
         for number in range(NUMBER):
             words = [f'{random.randrange(10 ** 6)}' for _ in range(12)]
             job.items.write({'number': number, 'text': ' '.join(words)})
