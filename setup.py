@@ -41,6 +41,8 @@ setup(
     ],
     extras_require={
         'dotenv': ['python-dotenv>=1.0.0'],
+        # Decodes JSON lines in less than half of the time, with the same result.
+        'fast': ['msgspec>=0.19.0'],
         'msgpack': [],
         'sandbox': ['msgpack>=1.0.3', 'werkzeug>=3.0.0'],
     },

@@ -1,6 +1,6 @@
 """A server that replays prepared bytes, so that the client is measured and not the server.
 
-Runs in a process of its own: ``python replay.py`` prints its port and serves until its standard input is closed.
+Runs in a process of its own: ``python replay.py SIZES`` prints its port and serves until its standard input is closed.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import json
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import msgpack
+from sizes import SIZES, Sizes
 
-ITEMS = 200_000
-LISTED = 20_000
-LARGE = 100
-MILLION = 1_000_000
+PAGE = 1000
+MSGPACK = 'application/x-msgpack; charset=UTF-8'
+JSON_LINES = 'application/x-jsonlines; charset=UTF-8'
+JSON = 'application/json'
 
 
 def item(number: int) -> dict[str, Any]:
@@ -39,15 +41,16 @@ def item(number: int) -> dict[str, Any]:
 def request(number: int) -> dict[str, Any]:
     """Return a request record."""
     return {
-        '_key': f'1/2/3/{number}', 'time': 1476803148640 + number, 'parent': number // 2, 'duration': 120, 'status': 200,
-        'method': 'GET', 'rs': 51234, 'url': f'https://shop.example/catalogue/products/{number}', 'fp': f'{number:040x}',
+        '_key': f'1/2/3/{number}', 'time': 1476803148640 + number, 'parent': number // 2, 'duration': 120,
+        'status': 200, 'method': 'GET', 'rs': 51234, 'url': f'https://shop.example/catalogue/products/{number}',
+        'fp': f'{number:040x}',
     }
 
 
 def job(number: int) -> dict[str, Any]:
     """Return a job summary."""
     return {
-        'key': f'1/2/{LISTED - number}', 'spider': 'products', 'state': 'finished', 'close_reason': 'finished',
+        'key': f'1/2/{1_000_000 - number}', 'spider': 'products', 'state': 'finished', 'close_reason': 'finished',
         'elapsed': 201815620, 'finished_time': 1492843577852, 'items': 2000, 'logs': 21, 'pages': 2200,
         'pending_time': 1492843520319, 'running_time': 1492843526622, 'ts': 1492843563720, 'version': '792458b-master',
         'tags': ['nightly'],
@@ -56,7 +59,7 @@ def job(number: int) -> dict[str, Any]:
 
 def event(number: int) -> dict[str, Any]:
     """Return an activity event."""
-    return {'event': 'job:completed', 'job': f'1/2/{LISTED - number}', 'user': 'jobrunner'}
+    return {'event': 'job:completed', 'job': f'1/2/{1_000_000 - number}', 'user': 'jobrunner'}
 
 
 def batch(number: int) -> dict[str, Any]:
@@ -70,42 +73,77 @@ def large(number: int) -> dict[str, Any]:
     return {'html': 'x' * (1024 * 1024 - 60), '_key': f'1/2/3/{number}'}
 
 
-BODIES = {
-    '/items/1/2/3': (item, ITEMS),
-    '/requests/1/2/3': (request, ITEMS),
-    '/collections/1/s/store': (item, ITEMS),
-    '/items/1/2/4': (large, LARGE),
-    '/jobq/1/list': (job, LISTED),
-    '/activity/1': (event, LISTED),
-    '/hcf/1/front/s/slot/q': (batch, LISTED),
-}
+class Prepared:
+    """The bodies of all answers.
+
+    Args:
+        sizes: How many records they hold.
+    """
+
+    def __init__(self, sizes: Sizes) -> None:
+        self._bodies: dict[str, tuple[Callable[[int], dict[str, Any]], int]] = {
+            '/items/1/2/3': (item, sizes.items),
+            '/requests/1/2/3': (request, sizes.items),
+            '/collections/1/s/store': (item, sizes.items),
+            '/items/1/2/4': (large, sizes.large),
+            '/jobq/1/list': (job, sizes.listed),
+            '/activity/1': (event, sizes.listed),
+            '/hcf/1/front/s/slot/q': (batch, sizes.listed),
+        }
+        self._body = cache(self._make)
+
+    def body(self, path: str, *, packed: bool, compressed: bool, start: int | None = None) -> bytes | None:
+        """Return a whole body, or one page of a listing that begins at ``start``; None if there is no such path."""
+        return self._body(path, packed, compressed, start) if path in self._bodies else None
+
+    def _make(self, path: str, packed: bool, compressed: bool, start: int | None) -> bytes:
+        make, count = self._bodies[path]
+        numbers = range(count) if start is None else range(min(start, count), min(start + PAGE, count))
+        records = map(make, numbers)
+        if packed:
+            data = b''.join(map(msgpack.packb, records))
+        else:
+            data = b''.join(json.dumps(record).encode() + b'\n' for record in records)
+        return gzip.compress(data, 6) if compressed else data
 
 
-@cache
-def body(path: str, packed: bool, compressed: bool) -> bytes:
-    """Return the whole body of an answer."""
-    make, count = BODIES[path]
-    records = map(make, range(count))
-    if packed:
-        data = b''.join(map(msgpack.packb, records))
-    else:
-        data = b''.join(json.dumps(record).encode() + b'\n' for record in records)
-    return gzip.compress(data, 6) if compressed else data
+def many_items(count: int) -> Iterator[bytes]:
+    """Yield the MessagePack of many items, without holding it."""
+    block = b''.join(msgpack.packb(item(number)) for number in range(min(count, PAGE)))
+    for _ in range(count // PAGE):
+        yield block
 
 
-def million_items() -> Iterator[bytes]:
-    """Yield the MessagePack of a million items, without holding it."""
-    for start in range(0, MILLION, 1000):
-        yield b''.join(msgpack.packb(item(number)) for number in range(start, start + 1000))
+class Counters:
+    """What the server has seen.
+
+    Attributes:
+        connections: How many connections were opened.
+        go_on: Set by ``/go``: the slow stream sends its rest then.
+        rest_sent: Whether it has begun to.
+    """
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.go_on = threading.Event()
+        self.rest_sent = False
 
 
 class Connection(threading.Thread):
-    """Serves one connection, keeping it alive."""
+    """Serves one connection, keeping it alive.
 
-    def __init__(self, sock: socket.socket) -> None:
+    Args:
+        sock: The connection.
+        prepared: The bodies of the answers.
+        counters: What is counted.
+    """
+
+    def __init__(self, sock: socket.socket, prepared: Prepared, counters: Counters) -> None:
         super().__init__(daemon=True)
         self.sock = sock
         self.file = sock.makefile('rb')
+        self.prepared = prepared
+        self.counters = counters
 
     def run(self) -> None:
         """Answer requests until the client goes."""
@@ -113,7 +151,7 @@ class Connection(threading.Thread):
             while line := self.file.readline():
                 method, target, _ = line.decode().split(' ')
                 headers: dict[str, str] = {}
-                while (header := self.file.readline().decode().strip()):
+                while header := self.file.readline().decode().strip():
                     name, _, value = header.partition(':')
                     headers[name.lower()] = value.strip()
                 self.file.read(int(headers.get('content-length', 0)))
@@ -125,22 +163,41 @@ class Connection(threading.Thread):
 
     def answer(self, method: str, target: str, headers: dict[str, str]) -> None:
         """Send one answer."""
-        path = target.partition('?')[0]
+        parts = urlsplit(target)
+        query = parse_qs(parts.query)
+        family, *rest = parts.path.strip('/').split('/')
+        packed = 'msgpack' in headers.get('accept', '') and family in ('items', 'collections')
+        compressed = 'encoding' in query
+        # A listing of jobs comes in pages, however many are asked for.
+        start = int(query.get('start', ['0'])[0]) if family == 'jobq' else None
+        body = self.prepared.body(parts.path, packed=packed, compressed=compressed, start=start)
         if method == 'POST':
-            kind, data = ('application/json', b'{"newcount":0}') if '/hcf/' in path else ('text/plain', b'')
+            kind, data = (JSON, b'{"newcount":0}') if family == 'hcf' else ('text/plain', b'')
             self.send(kind, data)
-        elif path == '/items/1/2/5':
-            self.send_chunks('application/x-msgpack; charset=UTF-8', million_items())
-        elif path in BODIES:
-            family = path.split('/')[1]
-            packed = 'msgpack' in headers.get('accept', '') and family in ('items', 'collections')
-            compressed = 'gzip' in target.partition('?')[2]
-            kind = 'application/x-msgpack; charset=UTF-8' if packed else 'application/x-jsonlines; charset=UTF-8'
-            self.send(kind, body(path, packed, compressed), 'gzip' if compressed else None)
-        elif path.startswith('/jobs/'):
-            self.send('application/json', b'"finished"')
+        elif body is not None:
+            self.send(MSGPACK if packed else JSON_LINES, body, 'gzip' if compressed else None)
+        elif rest[:2] == ['9', '9']:
+            # items/9/9/COUNT
+            self.send_chunks(MSGPACK, many_items(int(rest[2])))
+        elif family == 'items':
+            self.send_chunks(MSGPACK, self.slowly())
+        elif family == 'go':
+            self.send(JSON, json.dumps(self.counters.rest_sent).encode())
+            self.counters.go_on.set()
+        elif family == 'connections':
+            self.send(JSON, json.dumps(self.counters.connections).encode())
         else:
-            self.send('application/json', b'null')
+            self.send(JSON, b'"finished"' if family == 'jobs' else b'null')
+
+    def slowly(self) -> Iterator[bytes]:
+        """Yield one item, and the others only when somebody asks for ``/go``."""
+        self.counters.go_on.clear()
+        self.counters.rest_sent = False
+        yield msgpack.packb(item(0))
+        self.counters.go_on.wait(60)
+        self.counters.rest_sent = True
+        for number in range(1, 10):
+            yield msgpack.packb(item(number))
 
     def send(self, kind: str, data: bytes, encoding: str | None = None) -> None:
         """Send an answer of known length."""
@@ -164,6 +221,7 @@ class Connection(threading.Thread):
 
 def main() -> None:
     """Serve until standard input is closed."""
+    prepared, counters = Prepared(SIZES[sys.argv[1]]), Counters()
     server = socket.create_server(('127.0.0.1', 0), backlog=256)
     print(server.getsockname()[1], flush=True)
 
@@ -171,7 +229,8 @@ def main() -> None:
         while True:
             sock, _ = server.accept()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            Connection(sock).start()
+            counters.connections += 1
+            Connection(sock, prepared, counters).start()
 
     threading.Thread(target=accept, daemon=True).start()
     sys.stdin.read()

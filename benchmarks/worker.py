@@ -1,7 +1,7 @@
 """Run one case with one implementation and print what it cost, as one line of JSON.
 
-Runs in the environment of the implementation: ``python worker.py CASE IMPLEMENTATION URL``. The cases of the two packages
-are the same program; only the bare loop is written by hand.
+Runs in the environment of the implementation: ``python worker.py CASE IMPLEMENTATION URL SIZES``. The cases of the two
+packages are the same program; only the bare loop is written by hand.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-KEY = '0123456789abcdef0123456789abcdef'
-WRITES = 50_000
-CALLS = 500
+from bare import FAST_LOOPS, KEY, LOOPS, PAGE
+from sizes import SIZES, Sizes
 
 
 def client(url: str, **options: Any) -> Any:
@@ -28,211 +28,202 @@ def client(url: str, **options: Any) -> Any:
 def consume(records: Any) -> int:
     """Iterate as a program does."""
     number = 0
-    for record in records:  # noqa: B007
+    for _ in records:
         number += 1
     return number
 
 
-# Both packages
-
-def items_msgpack(url: str) -> int:
+def items_msgpack(url: str, sizes: Sizes) -> int:
+    """Iterate over items in MessagePack."""
     return consume(client(url).get_job('1/2/3').items.iter())
 
 
-def items_msgpack_gzip(url: str) -> int:
+def items_msgpack_gzip(url: str, sizes: Sizes) -> int:
+    """Iterate over items in MessagePack that come compressed."""
     return consume(client(url).get_job('1/2/3').items.iter(encoding='gzip'))
 
 
-def items_json(url: str) -> int:
+def items_json(url: str, sizes: Sizes) -> int:
+    """Iterate over items in JSON lines."""
     return consume(client(url, use_msgpack=False).get_job('1/2/3').items.iter())
 
 
-def requests_json(url: str) -> int:
-    return consume(client(url).get_job('1/2/3').requests.iter())
+def requests_json(url: str, sizes: Sizes) -> int:
+    """Iterate over requests in JSON lines."""
+    return consume(client(url, use_msgpack=False).get_job('1/2/3').requests.iter())
 
 
-def collection_scan(url: str) -> int:
+def collection_scan(url: str, sizes: Sizes) -> int:
+    """Iterate over the records of a collection."""
     return consume(client(url).get_project(1).collections.get_store('store').iter())
 
 
-def large_records(url: str) -> int:
+def large_records(url: str, sizes: Sizes) -> int:
+    """Iterate over large items in JSON lines."""
     return consume(client(url, use_msgpack=False).get_job('1/2/4').items.iter())
 
 
-def job_summaries(url: str) -> int:
-    return consume(client(url).get_project(1).jobs.iter())
+def job_summaries(url: str, sizes: Sizes) -> int:
+    """Iterate over summaries of jobs, page after page."""
+    jobs = client(url).get_project(1).jobs
+    return sum(consume(jobs.iter(count=PAGE, start=start)) for start in range(0, sizes.listed, PAGE))
 
 
-def activity_events(url: str) -> int:
+def activity_events(url: str, sizes: Sizes) -> int:
+    """Iterate over events."""
     return consume(client(url).get_project(1).activity.iter())
 
 
-def frontier_batches(url: str) -> int:
+def frontier_batches(url: str, sizes: Sizes) -> int:
+    """Iterate over batches of a frontier."""
     return consume(client(url).get_project(1).frontiers.get('front').get('slot').q.iter())
 
 
-def item_writes(url: str) -> int:
+def item_writes(url: str, sizes: Sizes) -> int:
+    """Write items, and wait until they are stored."""
     sh = client(url)
     items = sh.get_job('1/2/3').items
-    for number in range(WRITES):
-        items.write(an_item(number))
+    for number in range(sizes.writes):
+        items.write({
+            'name': f'A product with number {number}', 'url': f'https://shop.example/catalogue/products/{number}',
+            'price': 19.99, 'stock': number % 97, 'breadcrumbs': ['Home', 'Books', 'Fiction'],
+            'description': 'A plain description, as long as they are. ' * 6,
+        })
     items.flush()
     sh.close()
-    return WRITES
+    return sizes.writes
 
 
-def frontier_adds(url: str) -> int:
+def frontier_adds(url: str, sizes: Sizes) -> int:
+    """Add requests to a frontier one by one, and wait until they are stored."""
     sh = client(url)
     slot = sh.get_project(1).frontiers.get('front').get('slot')
-    for number in range(WRITES):
+    for number in range(sizes.writes):
         slot.q.add([{'fp': f'/catalogue/products/{number}', 'qdata': {'depth': 1}}])
     slot.flush()
     sh.close()
-    return WRITES
+    return sizes.writes
 
 
-def metadata_calls(url: str) -> int:
+def metadata_calls(url: str, sizes: Sizes) -> int:
+    """Read a field of the metadata of a job again and again."""
     metadata = client(url).get_job('1/2/3').metadata
-    for _ in range(CALLS):
+    for _ in range(sizes.calls):
         metadata.get('state')
-    return CALLS
+    return sizes.calls
 
 
-def million_items(url: str) -> int:
-    return consume(client(url).get_job('1/2/5').items.iter())
+CASES: dict[str, Callable[[str, Sizes], int]] = {
+    case.__name__: case
+    for case in (
+        items_msgpack, items_msgpack_gzip, items_json, requests_json, collection_scan, large_records, job_summaries,
+        activity_events, frontier_batches, item_writes, frontier_adds, metadata_calls,
+    )
+}  # fmt: skip
 
 
-def an_item(number: int) -> dict[str, Any]:
-    """Return an item to write."""
-    return {
-        'name': f'A product with number {number}', 'url': f'https://shop.example/catalogue/products/{number}',
-        'price': 19.99, 'stock': number % 97, 'breadcrumbs': ['Home', 'Books', 'Fiction'],
-        'description': 'A plain description, as long as they are. ' * 6,
-    }
+def warm_up(url: str) -> None:
+    """Load whatever is loaded at the first use: it is no part of a case."""
+    consume(client(url).get_job('9/9/1000').items.iter())
 
 
-# The bare loops
-
-def _stream(url: str, path: str, **headers: str) -> Any:
-    import requests
-
-    session = requests.Session()
-    response = session.get(url + path, auth=(KEY, ''), stream=True, headers=headers)
-    return response.iter_content(65536)
+def peak() -> int:
+    """Return the peak memory of this process, in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _bare_msgpack(url: str, path: str) -> int:
-    import msgpack
-
-    unpacker = msgpack.Unpacker(raw=False)
-    number = 0
-    for chunk in _stream(url, path, Accept='application/x-msgpack'):
-        unpacker.feed(chunk)
-        for record in unpacker:
-            record.pop('_key')
-            number += 1
-    return number
+def cost(run: Callable[[str, Sizes], int], url: str, sizes: Sizes) -> dict[str, float]:
+    """Return the seconds of a case, and how many records or calls it had."""
+    started, cpu = time.perf_counter(), time.process_time()
+    number = run(url, sizes)
+    return {'wall': time.perf_counter() - started, 'cpu': time.process_time() - cpu, 'number': number}
 
 
-def _bare_lines(url: str, path: str, decode: Callable[[bytes], Any], key: str | None) -> int:
-    number = 0
-    rest = b''
-    for chunk in _stream(url, path):
-        lines = chunk.split(b'\n')
-        lines[0] = rest + lines[0]
-        rest = lines.pop()
-        for line in lines:
-            record = decode(line)
-            if key:
-                record.pop(key)
-            number += 1
-    return number
+# What is looked at beside the speed
 
 
-def _bare_calls(url: str) -> int:
-    import requests
-
-    session = requests.Session()
-    session.trust_env = False
-    session.auth = (KEY, '')
-    for _ in range(CALLS):
-        response = session.get(f'{url}/jobs/1/2/3/state', timeout=60)
-        response.raise_for_status()
-        response.json()
-    return CALLS
+def flat_memory(url: str, sizes: Sizes) -> dict[str, float]:
+    """Iterate over very many items, while another stream of the same client waits for its consumer."""
+    sh = client(url)
+    slow = sh.get_job(f'9/9/{sizes.flat}').items.iter()
+    next(slow)
+    before = peak()
+    number = consume(sh.get_job(f'9/9/{sizes.flat}').items.iter())
+    return {'growth': (peak() - before) / 1024, 'number': number + 1 + consume(slow)}
 
 
-BARE: dict[str, Callable[[str], int]] = {
-    'items_msgpack': lambda url: _bare_msgpack(url, '/items/1/2/3'),
-    'items_msgpack_gzip': lambda url: _bare_msgpack(url, '/items/1/2/3?encoding=gzip'),
-    'items_json': lambda url: _bare_lines(url, '/items/1/2/3', json.loads, '_key'),
-    'requests_json': lambda url: _bare_lines(url, '/requests/1/2/3', json.loads, '_key'),
-    'collection_scan': lambda url: _bare_msgpack(url, '/collections/1/s/store'),
-    'large_records': lambda url: _bare_large(url),
-    'job_summaries': lambda url: _bare_lines(url, '/jobq/1/list', json.loads, None),
-    'activity_events': lambda url: _bare_lines(url, '/activity/1', json.loads, None),
-    'frontier_batches': lambda url: _bare_lines(url, '/hcf/1/front/s/slot/q', json.loads, None),
-    'metadata_calls': _bare_calls,
+def linear_cost(url: str, sizes: Sizes) -> dict[str, float]:
+    """Return the microseconds of one item, for each number of items."""
+    sh = client(url)
+    costs: dict[str, float] = {}
+    for count in sizes.linear:
+        started = time.process_time()
+        number = consume(sh.get_job(f'9/9/{count}').items.iter())
+        costs[str(number)] = (time.process_time() - started) * 1e6 / number
+    return costs
+
+
+def first_record(url: str, sizes: Sizes) -> dict[str, float]:
+    """Take the first record of a stream whose rest is sent when that has been seen."""
+    sh = client(url)
+    items = sh.get_job('1/2/6').items.iter()
+    next(items)
+    rest_sent = sh.transport.get('go').value
+    return {'early': not rest_sent, 'number': 1 + consume(items)}
+
+
+def connections(url: str, sizes: Sizes) -> dict[str, float]:
+    """Call from many threads with one client; return how many connections they opened."""
+    sh = client(url)
+    before = client(url).transport.get('connections').value
+    start = threading.Barrier(sizes.threads)
+
+    def call() -> None:
+        start.wait()
+        for _ in range(20):
+            sh.get_job('1/2/3').metadata.get('state')
+
+    threads = [threading.Thread(target=call) for _ in range(sizes.threads)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {'opened': sh.transport.get('connections').value - before, 'threads': sizes.threads}
+
+
+LOOKS: dict[str, Callable[[str, Sizes], dict[str, float]]] = {
+    look.__name__: look for look in (flat_memory, linear_cost, first_record, connections)
 }
 
 
-def _bare_large(url: str) -> int:
-    number = 0
-    parts: list[bytes] = []
-    for chunk in _stream(url, '/items/1/2/4'):
-        head, separator, tail = chunk.partition(b'\n')
-        parts.append(head)
-        if separator:
-            json.loads(b''.join(parts)).pop('_key')
-            number += 1
-            parts = [tail]
-    return number
+def import_cost(implementation: str) -> dict[str, float]:
+    """Return what an import costs that makes the client ready."""
+    started, cpu = time.perf_counter(), time.process_time()
+    if implementation == 'bare':
+        __import__('requests')
+    else:
+        from scrapinghub import ScrapinghubClient  # noqa: F401
+    return {'wall': time.perf_counter() - started, 'cpu': time.process_time() - cpu, 'number': 1}
 
 
-def _fast(decode_case: str) -> Callable[[str], int]:
-    def run(url: str) -> int:
-        import msgspec
-
-        path = '/items/1/2/3' if decode_case == 'items_json' else '/requests/1/2/3'
-        return _bare_lines(url, path, msgspec.json.decode, '_key')
-
-    return run
-
-
-BARE_FAST = {'items_json': _fast('items_json'), 'requests_json': _fast('requests_json')}
+def figures(case: str, implementation: str, url: str, sizes: Sizes) -> dict[str, float]:
+    """Return what the named case costs."""
+    if implementation == 'ours-plain':
+        # The extra ``fast`` may be installed beside; this run is without it.
+        sys.modules['msgspec'] = None  # type: ignore[assignment]
+    if case == 'import':
+        return import_cost(implementation)
+    if implementation in ('bare', 'bare-fast'):
+        __import__('requests')
+        return cost((LOOPS if implementation == 'bare' else FAST_LOOPS)[case], url, sizes)
+    warm_up(url)
+    return LOOKS[case](url, sizes) if case in LOOKS else cost(CASES[case], url, sizes)
 
 
 def main() -> None:
     """Run what the command line names."""
-    case, implementation, url = sys.argv[1:4]
-    if implementation == 'ours-plain':
-        # The extra ``fast`` is installed beside; this run is without it.
-        sys.modules['msgspec'] = None  # type: ignore[assignment]
-    if case == 'import':
-        started, cpu = time.perf_counter(), time.process_time()
-        __import__('requests' if implementation == 'bare' else 'scrapinghub')
-        print(json.dumps({'wall': time.perf_counter() - started, 'cpu': time.process_time() - cpu, 'number': 1}))
-        return
-    bare = {'bare': BARE, 'bare-fast': BARE_FAST}.get(implementation)
-    run = bare[case] if bare is not None else globals()[case]
-    if bare is None and case != 'million_items':
-        # Whatever is loaded at the first use is no part of the case.
-        import requests  # noqa: F401
-
-        client(url).get_job('1/2/3').metadata.get('state')
-    elif bare is None:
-        client(url).get_job('1/2/3').metadata.get('state')
-        consume(client(url).get_job('1/2/3').items.iter(count=1))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started, cpu = time.perf_counter(), time.process_time()
-    number = run(url)
-    figures = {
-        'wall': time.perf_counter() - started,
-        'cpu': time.process_time() - cpu,
-        'number': number,
-        'growth': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before,
-    }
-    print(json.dumps(figures))
+    case, implementation, url, sizes = sys.argv[1:5]
+    print(json.dumps(figures(case, implementation, url, SIZES[sizes])))
 
 
 if __name__ == '__main__':

@@ -1,0 +1,37 @@
+"""How much each case of the benchmark moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of records and calls.
+
+    Attributes:
+        items: Items and requests of a job, records of a collection.
+        listed: Job summaries, activity events, frontier batches.
+        large: Records of one MiB.
+        writes: Items written, requests added to a frontier.
+        calls: Metadata calls.
+        flat: Items that are iterated to see whether memory grows.
+        linear: Numbers of items among which the cost of one should not change.
+        threads: Threads that share one client.
+    """
+
+    items: int
+    listed: int
+    large: int
+    writes: int
+    calls: int
+    flat: int
+    linear: tuple[int, ...]
+    threads: int
+
+
+SIZES = {
+    'full': Sizes(200_000, 20_000, 100, 50_000, 500, 1_000_000, (1_000, 10_000, 100_000, 1_000_000, 10_000_000), 32),
+    # A smoke test: whether everything runs, not how fast.
+    'quick': Sizes(2_000, 2_000, 2, 2_000, 20, 100_000, (1_000, 10_000), 32),
+}
