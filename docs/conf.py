@@ -22,7 +22,9 @@ nitpick_ignore_regex = [
     ('py:.*', r'(?!scrapinghub\.).*'),
     # Inside: what these give to a public class is shown with that class.
     ('py:class', r'scrapinghub\.client\.(mapping|records|resources)\..*'),
-    ('py:class', r'scrapinghub\.transport\.(lane|session|uploads)\..*'),
+    ('py:class', r'scrapinghub\.transport\.(lane|retries|session|uploads)\..*'),
+    # Of the older clients only the two that programs begin with are shown.
+    ('py:.*', r'scrapinghub\.(hubstorage|legacy)\..*'),
 ]
 
 autoclass_content = 'class'
