@@ -245,6 +245,9 @@ class _Recovery:
             plan.may_hold_more()
         else:
             plan.complete()
+        # A walk asks several times: each answer that ended well is progress, new records or not.
+        self._bad_place = -1
+        self._attempts = self._source.attempts(self._call, plan.delivered)
 
     def moved(self, error: NotTheSame) -> None:
         """Choose another way to go on, or raise."""
