@@ -375,7 +375,7 @@ class FrontierSlotQueue(_Addressed):
         Example:
             >>> slot.queue.add([{'fp': '/'}, {'fp': 'page1.html', 'p': 1, 'qdata': {'depth': 1}}])
         """
-        several: Iterable[Any] = [fps] if isinstance(fps, Mapping) else fps
+        several: Iterable[Any] = [fps] if type(fps) is not list and isinstance(fps, Mapping) else fps
         self._writer.add([_request(request) for request in several])
 
     def iter(self, mincount: int | None = None, *, count: int | None = None, **params: Any) -> Iterator[FrontierBatch]:
@@ -451,6 +451,9 @@ def _fingerprint(value: Any) -> str:
 
 
 def _request(value: Any) -> dict[str, Any]:
+    if type(value) is dict and type(value.get('fp')) is str:
+        # The plain case, kept short: a crawler comes here for every link.
+        return value
     if not isinstance(value, Mapping):
         raise TypeError(f"a request should be a dict with a fingerprint 'fp', got {value!r}")
     if 'fp' not in value:

@@ -95,13 +95,16 @@ class SlotWriter:
 
     def add(self, requests: list[dict[str, Any]]) -> None:
         """Queue requests, all or none; wait while the queue is full."""
+        (self._writer or self._make_writer()).write(requests)
+
+    def _make_writer(self) -> Writer:
         with self._lock:
             if self._writer is None:
                 # A writer of its own, not shared with other objects for the same slot: each counts what it added.
                 self._writer = self._client.uploader.writer(
                     self._path, _OPTIONS, callback=self._tally.add, shared=False
                 )
-        self._writer.write(requests)
+            return self._writer
 
     def flush(self) -> None:
         """Wait until everything added is stored."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import quote
 
@@ -29,6 +30,7 @@ def encode_path(path: Path) -> str:
     return '/'.join(map(encode_segment, path))
 
 
+@lru_cache(maxsize=1024, typed=True)
 def encode_segment(segment: str | int) -> str:
     """Return one segment of a path, percent-encoded.
 

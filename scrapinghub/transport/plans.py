@@ -323,14 +323,14 @@ class ByKeys(Plan):
         """Return those records of a block that are to be delivered."""
         block = super().take(block)
         self._weighed_before = self._weighed
-        if self._weight is not None:
+        if self._weight is not None and self._enough is not None:
             self._weights = []
             try:
                 self._weights.extend(map(self._weight, block))
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 self.error = Malformed(f'a record is not of the shape that was asked for: {error!r}')
                 block = block[:len(self._weights)]
-            if self._resumed and self._enough is not None:
+            if self._resumed:
                 block = block[:self._fitting(self._enough - self._weighed)]
         return block
 
@@ -342,7 +342,8 @@ class ByKeys(Plan):
         return len(self._weights)
 
     def _settle(self, number: int) -> None:
-        self._seen.update(map(self._identity, self._keys[:number]))
+        keys = self._keys[:number]
+        self._seen.update(keys if self._identity is _itself else map(self._identity, keys))
         self._weighed = self._weighed_before + sum(self._weights[:number])
         super()._settle(number)
 

@@ -103,7 +103,9 @@ class Writer:
         """
         lane = self._lane
         if lane.lists and isinstance(record, list):
-            return self._write_list(record)
+            if len(record) != 1:
+                return self._write_list(record)
+            [record] = record
         text = encode_json(record)
         if len(text) > lane.maxitemsize or not text.isascii():
             self._check_size(text)
