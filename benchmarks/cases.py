@@ -98,7 +98,8 @@ def all_cases() -> list[Case]:
         Case('item_writes', 'item writes, CPU time', 2.5, bare=None),
         Case('frontier_adds', 'frontier adds', 2, bare=None, figure='wall'),
         Case('metadata_calls', 'metadata calls', 1.7, 1.0, rounds=2),
-        Case('import', 'import of the client', 1 / 0.9, bare='bare', rounds=5),
+        Case('import', 'import scrapinghub', 1 / 0.9, rounds=5),
+        Case('import_client', 'import of the client', 1.0, rounds=5),
     ]
 
 

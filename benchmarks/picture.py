@@ -11,18 +11,19 @@ ROW, LEFT, WIDTH, RIGHT = 26, 250, 760, 90
 MOST = 12.0
 
 STYLE = """\
-text { font: 13px sans-serif; fill: #24292f }
+text { font: 13px sans-serif; fill: #24292f } .page { fill: #f6f8fa }
 .bar { fill: #3b78c4 } .one { stroke: #b3261e; stroke-width: 1.5 } .quiet { fill: #57606a }
 @media (prefers-color-scheme: dark) {
-  text { fill: #e6edf3 } .bar { fill: #6ea8fe } .one { stroke: #ff8a80 } .quiet { fill: #9aa4af }
+  text { fill: #e6edf3 } .page { fill: #1c2128 }
+  .bar { fill: #4d8ce0 } .one { stroke: #ff8a80 } .quiet { fill: #9aa4af }
 }"""
 
 
 def draw(cases: list[Case]) -> str:
     """Return the picture: how many times as fast as the released package each case is.
 
-    It follows the colour scheme that the reader has chosen, has no background of its own, and says in words what it
-    shows.
+    It follows the colour scheme of the reader, and brings its background, since a page may have chosen another one. It
+    says in words what it shows.
     """
     shown = [(case, case.ratio) for case in cases if case.ratio is not None]
     height = 40 + ROW * len(shown)
@@ -33,6 +34,7 @@ def draw(cases: list[Case]) -> str:
         '<title id="title">How many times as fast as the released package</title>',
         f'<desc id="desc">{escape(told)}</desc>',
         f'<style>{STYLE}</style>',
+        '<rect class="page" width="100%" height="100%" rx="6"/>',
         f'<text class="quiet" x="{LEFT}" y="18">times the speed of the released package; the line is 1</text>',
     ]
     for number, (case, ratio) in enumerate(shown):

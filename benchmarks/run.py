@@ -2,7 +2,8 @@
 
 The three take turns, each time in a process of its own, so that whatever else the machine does meets all of them.
 ``--released-in FOLDER`` installs the released package there, ``--released PYTHON`` names one that is installed already;
-with neither only the bare loop is compared with. ``--picture FILE`` draws the ratios, ``--store`` keeps them, and
+with neither only the bare loop is compared with. ``--into FOLDER`` writes the table and a picture of the ratios there,
+``--store`` keeps the ratios, and
 ``--check`` compares with the ones that were kept, with room for noise. ``--quick`` is a smoke test of small sizes.
 """
 
@@ -90,11 +91,11 @@ class Bench:
             if implementation != 'released' or self.released is not None:
                 case.results.setdefault(implementation, []).append(self.measure(case.name, implementation))
 
-    def look(self) -> tuple[str, list[str]]:
+    def look(self) -> tuple[list[str], list[str]]:
         """Look at what is wanted beside the speed.
 
         Returns:
-            What was found, as text, and what is not as wanted.
+            What was found, in sentences, and what is not as wanted.
         """
         memory = self.measure('flat_memory', 'ours')
         first = self.measure('first_record', 'ours')
@@ -102,8 +103,8 @@ class Bench:
         linear = self.measure('linear_cost', 'ours')
         costs = [f'{cost:.2f} ({int(count):,} items)' for count, cost in linear.items()]
         lines = [
-            f'Peak memory grows by {memory["growth"]:.1f} MiB while {memory["number"]:,.0f} items are iterated,',
-            'half of them by a stream that waits for its consumer.',
+            (f'Peak memory grows by {memory["growth"]:.1f} MiB while {memory["number"]:,.0f} items are iterated with '
+             'one client, half of them in a stream that had to wait for its consumer.'),
             f'The first record of a slow stream comes before the second is sent: {"yes" if first["early"] else "no"}.',
             f'{opened["threads"]:.0f} threads with one client open {opened["opened"]:.0f} connections, 20 calls each.',
             f'CPU microseconds of an item: {", ".join(costs)}.',
@@ -117,13 +118,13 @@ class Bench:
             missed.append('connections are thrown away')
         if self._sizes == 'full' and list(linear.values())[-1] > LINEAR * min(linear.values()):
             missed.append('the cost of a record grows with their number')
-        return '\n'.join(lines), missed
+        return lines, missed
 
 
 def extra_import(cases: list[Case]) -> float | None:
     """Return by how many milliseconds our import is longer than that of ``requests``, each at its best."""
     for case in cases:
-        if case.name == 'import':
+        if case.name == 'import_client':
             ours, bare = (min(result['wall'] for result in case.results[name]) for name in ('ours', 'bare'))
             return 1000 * (ours - bare)
     return None
@@ -171,7 +172,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument('--repeats', type=int, default=5, help='rounds of each case')
     parser.add_argument('--only', nargs='+', metavar='NAME', help='names of cases')
     parser.add_argument('--quick', action='store_true', help='small sizes, one round: whether everything runs')
-    parser.add_argument('--picture', type=Path, metavar='FILE', help='draw the ratios')
+    parser.add_argument('--into', type=Path, metavar='FOLDER', help='where to write the table and the picture')
     parser.add_argument('--store', action='store_true', help=f'keep the ratios in {STORED.name}')
     parser.add_argument('--check', action='store_true', help='fail if a ratio is far below the kept one')
     return parser.parse_args()
@@ -186,15 +187,18 @@ def main() -> None:
     with replay(sizes) as url:
         bench = Bench(released_python(arguments), sizes, url)
         bench.compare(cases, 1 if arguments.quick else arguments.repeats)
-        print(table(cases))
+        found = [table(cases), '']
         if not arguments.only:
-            text, missed = bench.look()
-            print(f'\n{text}')
+            lines, missed = bench.look()
+            found += [f'* {line}' for line in lines]
     longer = extra_import(cases)
     if longer is not None:
-        print(f'Importing the client takes {longer:.0f} ms more than importing requests.')
-    if arguments.picture and bench.released is not None:
-        arguments.picture.write_text(draw(cases), encoding='utf-8')
+        found.append(f'* Importing the client takes {longer:.0f} ms more than importing ``requests``.')
+    text = '\n'.join([*found, ''])
+    print(text)
+    if arguments.into:
+        (arguments.into / 'performance.txt').write_text(text, encoding='utf-8')
+        (arguments.into / 'performance.svg').write_text(draw(cases), encoding='utf-8')
     if arguments.store:
         STORED.write_text(json.dumps(kept(cases), indent=2) + '\n', encoding='utf-8')
     if not arguments.quick:
