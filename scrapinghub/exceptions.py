@@ -252,13 +252,17 @@ _combined_classes: dict[tuple[type[ScrapinghubAPIError], type[ScrapinghubAPIErro
 
 def _combine(ours: type[Combined], cause: type[ScrapinghubAPIError], message: str | None) -> Combined:
     """Make the shell of an error that is an ``ours`` and of the class of its cause."""
-    cls: type[Combined] | None = ours if issubclass(ours, cause) else _combined_classes.get((ours, cause))
-    if cls is None:
-        cls = type(ours.__name__, (ours, cause), {'__module__': __name__, '__doc__': ours.__doc__})
-        _combined_classes[ours, cause] = cls
+    cls = ours if issubclass(ours, cause) else _combined_class(ours, cause)
     error = cls.__new__(cls, message)
     error.args = (message,)
     return error
+
+
+def _combined_class(ours: type[Combined], cause: type[ScrapinghubAPIError]) -> type[Combined]:
+    if (ours, cause) not in _combined_classes:
+        made = type(ours.__name__, (ours, cause), {'__module__': __name__, '__doc__': ours.__doc__})
+        _combined_classes[ours, cause] = made
+    return _combined_classes[ours, cause]
 
 
 def _reduce_combined(error: ScrapinghubAPIError, ours: type[ScrapinghubAPIError]) -> tuple[Any, ...]:

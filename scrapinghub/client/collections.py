@@ -31,7 +31,12 @@ __all__ = ['Collection', 'Collections']
 
 STORE, CACHED_STORE, VERSIONED_STORE, VERSIONED_CACHED_STORE = TYPES = ('s', 'cs', 'vs', 'vcs')
 
-_TYPE_NAMES = dict(zip(TYPES, ('store', 'cached store', 'versioned store', 'versioned cached store'), strict=True))
+_TYPE_NAMES: Mapping[str, str] = {
+    STORE: 'store',
+    CACHED_STORE: 'cached store',
+    VERSIONED_STORE: 'versioned store',
+    VERSIONED_CACHED_STORE: 'versioned cached store',
+}
 
 Record = dict[str, Any]
 Keys = str | bytes | Iterable[str | bytes]
@@ -145,7 +150,7 @@ class Collection(Resource):
 
     def _card(self) -> Iterable[tuple[str, str]]:
         _, project, type_, name = self._path
-        return [('key', self.key), ('name', name), ('type', _TYPE_NAMES.get(type_, type_)), ('project', project)]
+        return [('key', self.key), ('name', name), ('type', _TYPE_NAMES[type_]), ('project', project)]
 
     # One record
 

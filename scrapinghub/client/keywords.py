@@ -171,12 +171,15 @@ def number(name: str, value: Any) -> int | None:
     """
     if value is None:
         return None
-    if isinstance(value, str) and value.isdecimal():
+    wrong = f'{name} should be an integer, got {value!r}'
+    if isinstance(value, str):
+        if not value.isdecimal():
+            raise ValueError(wrong)
         return int(value)
     try:
         whole = operator.index(value)
     except TypeError:
-        raise ValueError(f'{name} should be an integer, got {value!r}') from None
+        raise ValueError(wrong) from None
     if whole < 0 or isinstance(value, bool):
         raise ValueError(f'{name} should be a number of at least 0, got {value!r}')
     return whole

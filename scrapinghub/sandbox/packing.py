@@ -18,11 +18,13 @@ def pack(value: Any) -> bytes:
         ValueError: It holds an integer beyond 64 bits, or text without a UTF-8 form.
     """
     try:
-        packed: bytes = msgpack.packb(value)
+        packed = msgpack.packb(value)
     except OverflowError as error:
         raise ValueError('an integer must lie between -2**63 and 2**64 - 1') from error
     except UnicodeEncodeError as error:
         raise ValueError('text holds a lone surrogate') from error
+    # Without a stream to write to, packb returns what it made.
+    assert isinstance(packed, bytes)
     return packed
 
 

@@ -145,11 +145,12 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     disable_nagle_algorithm = True
     rbufsize = 64 * 1024
-    server: _Listener
 
     def setup(self) -> None:
         super().setup()
-        self.connection_number = self.server.number()
+        assert isinstance(self.server, _Listener)
+        self.listener = self.server
+        self.connection_number = self.listener.number()
 
     def handle(self) -> None:
         try:
@@ -177,20 +178,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(error.status, str(error))
             return
         request = build_request(
-            self.command, self.path, self.request_version, self.headers.items(), body, self.server.server_port
+            self.command, self.path, self.request_version, self.headers.items(), body, self.listener.server_port
         )
         exchange = Exchange(request, self.connection_number, time.monotonic())
         self._tell(exchange)
         try:
             self._exchange(exchange)
         finally:
-            self.server.owner.after_request()
+            self.listener.owner.after_request()
             exchange.duration = time.monotonic() - exchange.started
             exchange.over = True
             self._tell(exchange)
 
     def _tell(self, exchange: Exchange) -> None:
-        observer = self.server.owner.observer
+        observer = self.listener.owner.observer
         if observer is not None:
             observer(exchange)
 
@@ -205,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
         logger.debug(format, *args)
 
     def _exchange(self, exchange: Exchange) -> None:
-        owner = self.server.owner
+        owner = self.listener.owner
         exchange.met = owner.interceptor(exchange.request) if owner.interceptor is not None else None
         keep_alive = not self.close_connection and not owner.closing.is_set()
         chunks_allowed = self.request_version != 'HTTP/1.0'

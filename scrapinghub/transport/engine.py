@@ -237,6 +237,7 @@ class Engine:
 
     def _step(self, worker: _Worker) -> bool:
         """Send one batch, or wait; return False when the worker is not needed any more."""
+        batch: Batch | None = None
         with self.lock:
             worker.since = worker.lane = None
             worker.wake.clear()
@@ -252,7 +253,7 @@ class Engine:
                     batch = self._begin(worker, lane, now)
             if pause > 0 and not self._sendable() and self._lingered(worker, now):
                 return False
-        if pause > 0:
+        if batch is None:
             self._clock.wait(pause, worker.wake)
         else:
             self._send(batch)

@@ -316,10 +316,10 @@ class Transport:
         response: requests.Response | None = None
         try:
             response = session.send(prepared, **settings)
+            return response
         finally:
             if logger.isEnabledFor(logging.DEBUG):
                 self._log(call, response, started, number)
-        return response
 
     def _settings_for(self, url: str) -> dict[str, Any]:
         """Return proxies and certificates from the environment, looked up once for each host."""
