@@ -9,6 +9,8 @@ from scrapinghub.transport.plans import NotTheSame, Pairs, Plan
 PAGE = 1000
 # Rows of a page that come once more with the next one, so that rows which moved up are noticed.
 OVERLAP = 10
+# So often in a row a page may begin with the first job: it may be that just so many jobs are new.
+STARTS_IGNORED = 3
 
 
 def _is_job_key(key: str | None) -> bool:
@@ -116,8 +118,8 @@ class JobWalk(Plan):
         elif not self._rows:
             if keys[0] not in self._seen:
                 raise NotTheSame('the listing has moved under the walk')
-            if keys[0] == self._top:
-                self._starts_ignored += 1
+            self._starts_ignored = self._starts_ignored + 1 if keys[0] == self._top else 0
+            if self._starts_ignored:
                 raise NotTheSame(f'asked to skip {self._page_start} jobs, the server began with the first one again')
         places = [place for place, key in enumerate(keys) if key not in self._seen]
         self._reach = [*places, len(keys)]
@@ -157,7 +159,7 @@ class JobWalk(Plan):
 
     def fall_back(self) -> bool:
         """Step back, further each time."""
-        if self._page_start <= self._base or self._starts_ignored > 1:
+        if self._page_start <= self._base or self._starts_ignored >= STARTS_IGNORED:
             return False
         if self._starts_ignored:
             # Perhaps just so many jobs are new that the first one stands here now: the whole page tells.
