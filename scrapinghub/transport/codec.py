@@ -37,12 +37,14 @@ class Decoder:
 
     Attributes:
         error: What cannot be decoded, once it has been met.
+        failures: What the iterator of :meth:`iterate` may raise.
         one_by_one: Whether it is worth taking records from :meth:`iterate`, which decodes each when it is asked for;
             they are plain values then. A list of decoded records costs more the longer it is: what was decoded first
             has left the caches of the processor before it is used.
     """
 
     error: Malformed | None = None
+    failures: tuple[type[Exception], ...] = FAILURES
     one_by_one = False
 
     def feed(self, data: bytes) -> list[Any]:
@@ -53,7 +55,7 @@ class Decoder:
         """Return an iterator over the same records, to be exhausted before the next piece is fed.
 
         It is one of the interpreter's own, without a function in Python for each record, and so cannot set ``error``:
-        where it cannot decode it raises one of :data:`FAILURES`, and :meth:`recover` says how to go on.
+        where it cannot decode it raises one of ``failures``, and :meth:`recover` says how to go on.
         """
         return iter(self.feed(data))
 
@@ -75,7 +77,8 @@ class JsonLinesDecoder(Decoder):
 
     def __init__(self, max_record: int = MAX_RECORD_BYTES) -> None:
         self._max_record = max_record
-        self._decode_line = _line_decoder()
+        self._decode_line, failure = _line_decoder()
+        self.failures = (*FAILURES, failure)
         self.one_by_one = self._decode_line is not None
         self._lines: list[bytes] = []
         self._left: Iterator[bytes] = iter(())
@@ -150,7 +153,7 @@ class JsonLinesDecoder(Decoder):
             lines.pop()
         try:
             return list(map(self._decode_line, lines))
-        except FAILURES:
+        except self.failures:
             return self._decode_plainly(block)
 
     def _decode_plainly(self, block: bytes) -> list[Any]:
@@ -201,14 +204,13 @@ def _decode_line_by_line(block: bytes, records: list[Any]) -> None:
 
 
 @cache
-def _line_decoder() -> Callable[[bytes], Any] | None:
-    """Return a decoder of lines that is faster than the standard library and agrees with it, or raises."""
+def _line_decoder() -> tuple[Callable[[bytes], Any] | None, type[Exception]]:
+    """Return a decoder of lines that is faster than the standard library and agrees with it, or raises; and what."""
     try:
         import msgspec  # the extra ``fast``, not loaded before the first JSON answer
     except ImportError:
-        return None
-    decode: Callable[[bytes], Any] = msgspec.json.Decoder().decode
-    return decode
+        return None, ValueError
+    return msgspec.json.Decoder().decode, msgspec.MsgspecError
 
 
 _PIECE = 1024 * 1024
@@ -269,7 +271,7 @@ class MsgpackDecoder(Decoder):
         try:
             # On an error ``extend`` keeps what came before it.
             records.extend(source)
-        except FAILURES as failure:
+        except self.failures as failure:
             self.recover(failure)
 
     def finish(self) -> list[Any]:

@@ -13,7 +13,7 @@ from operator import length_hint, methodcaller
 from typing import Any
 from urllib.parse import quote_plus
 
-from scrapinghub.transport.codec import FAILURES, Decoder, Malformed
+from scrapinghub.transport.codec import Decoder, Malformed
 
 Pairs = list[tuple[str, Any]]
 
@@ -234,7 +234,7 @@ class AfterKey(Plan):
                     self.delivered = delivered
                     yield record
                 records = None
-            except FAILURES as failure:
+            except decoder.failures as failure:
                 left = None if self.count is None else self.count - delivered
                 records = islice(decoder.recover(failure), left)
         self.unfinished = False

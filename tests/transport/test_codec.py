@@ -66,7 +66,7 @@ def take_one_by_one(decoder: codec.Decoder, *parts: bytes) -> list[Any]:
     for part in parts:
         try:
             records.extend(decoder.iterate(part))
-        except codec.FAILURES as failure:
+        except decoder.failures as failure:
             records.extend(decoder.recover(failure))
     return records + decoder.finish()
 
