@@ -71,6 +71,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ('scrapinghub.client.job',),
     ('scrapinghub.client.scheduling', 'scrapinghub.client.spiderids'),
+    ('scrapinghub.client.joblisting',),
     ('scrapinghub.client.jobs',),
     ('scrapinghub.client.spiders',),
     ('scrapinghub.client.projects',),

@@ -11,7 +11,7 @@ import six
 from scrapinghub.client.answers import field
 from scrapinghub.client.collectionwriter import CollectionWriter, with_text_key
 from scrapinghub.client.expectations import Expected
-from scrapinghub.client.keywords import filters, number, pairs, query
+from scrapinghub.client.keywords import Time, filters, number, pairs, query
 from scrapinghub.client.listing import Deferred, listed
 from scrapinghub.client.reading import filter_hint, hinting, names, read
 from scrapinghub.client.resources import Resource
@@ -250,13 +250,34 @@ class Collection(Resource):
         path = ('collections', self._project, 'delete')
         self._client.transport.post(path, params={'name': self._name}, repeat=Repeat.ALWAYS)
 
-    def count(self, *, progress: Callable[[int, str], object] | None = None, **params: Any) -> int:
+    def count(
+        self,
+        *,
+        progress: Callable[[int, str], object] | None = None,
+        key: Keys | None = None,
+        prefix: Keys | None = None,
+        prefixcount: int | None = None,
+        startts: Time = None,
+        endts: Time = None,
+        start: str | None = None,
+        startafter: str | None = None,
+        filter: str | tuple[Any, ...] | list[Any] | None = None,
+        **params: Any,
+    ) -> int:
         """Return how many records there are; a large collection is counted in several requests.
 
         Args:
             progress: Called after each of these requests but the last one, with the number so far and the key at which
                 the next one starts.
-            **params: Restrictions as for :meth:`iter`: ``prefix``, ``key``, ``filter``, ``startts``, ``endts``.
+            key: As for :meth:`iter`, like all that follow.
+            prefix: Only records whose keys begin with this.
+            prefixcount: At most this many records for each prefix.
+            startts: Only records stored since then.
+            endts: Only records stored before then.
+            start: Begin at this key.
+            startafter: Begin after this key.
+            filter: Only matching records.
+            **params: Further parameters of the service.
 
         Returns:
             The number.
@@ -268,7 +289,17 @@ class Collection(Resource):
             >>> foo_store.count()
             2
         """
-        values = self._values({}, params)
+        named = {
+            'key': key,
+            'prefix': prefix,
+            'prefixcount': prefixcount,
+            'startts': startts,
+            'endts': endts,
+            'start': start,
+            'startafter': startafter,
+            'filter': filter,
+        }
+        values = self._values(named, params)
         if values.get('key') == []:
             return 0
         path = (*self._path, 'count')
@@ -292,8 +323,8 @@ class Collection(Resource):
         key: Keys | None = None,
         prefix: Keys | None = None,
         prefixcount: int | None = None,
-        startts: int | None = None,
-        endts: int | None = None,
+        startts: Time = None,
+        endts: Time = None,
         requests_params: Mapping[str, Any] | None = None,
         *,
         count: int | None = None,

@@ -314,11 +314,13 @@ class FrontierSlotFingerprints(_Addressed):
         several = [fps] if isinstance(fps, (str, bytes)) else fps
         self._writer.add([{'fp': _fingerprint(fp)} for fp in several])
 
-    def iter(self, **params: Any) -> Iterator[str]:
+    def iter(self, *, count: int | None = None, start: str | None = None, **params: Any) -> Iterator[str]:
         """Iterate over the fingerprints, sorted.
 
         Args:
-            **params: Parameters of the service: ``count``, ``start``.
+            count: Stop after this many fingerprints.
+            start: Begin at this fingerprint.
+            **params: Further parameters of the service.
 
         Yields:
             A fingerprint.
@@ -330,9 +332,8 @@ class FrontierSlotFingerprints(_Addressed):
             >>> list(slot.fingerprints.iter())
             ['/']
         """
-        values = query({}, params)
-        count = number('count', values.pop('count', None))
-        plan = ByOrder(pairs(values), count, field='fp')
+        values = query({'start': start}, params)
+        plan = ByOrder(pairs(values), number('count', count), field='fp')
         what = f'GET {"/".join(self._path)}'
         records = read(self._client.transport, self._path, plan, accept=codec.JSON_LINES)
         # Not a generator: that would end in silence after an error.

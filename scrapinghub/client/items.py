@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from scrapinghub.client.keywords import number, pairs
+from scrapinghub.client.keywords import Time, number, pairs
 from scrapinghub.client.listing import listed
 from scrapinghub.client.reading import below
 from scrapinghub.client.records import Below, Filters, Names, Records, RequestsParams, number_in
@@ -51,8 +51,8 @@ class Items(Records[Item]):
         index: int | Iterable[int] | None = None,
         filter: Filters = None,
         meta: Names = None,
-        startts: int | None = None,
-        endts: int | None = None,
+        startts: Time = None,
+        endts: Time = None,
         nodata: bool | None = None,
         **params: Any,
     ) -> Iterator[Item]:
@@ -117,8 +117,8 @@ class Items(Records[Item]):
         requests_params: RequestsParams = None,
         filter: Filters = None,
         meta: Names = None,
-        startts: int | None = None,
-        endts: int | None = None,
+        startts: Time = None,
+        endts: Time = None,
         nodata: bool | None = None,
         **params: Any,
     ) -> Iterator[ItemList]:

@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Iterator, Mapping
+from typing import Any, overload
 
-from scrapinghub.client.answers import field, owed
+from scrapinghub.client.answers import field
 from scrapinghub.client.expectations import Expected
 from scrapinghub.client.job import Job, JobMeta
-from scrapinghub.client.keywords import number, pairs, query
-from scrapinghub.client.listing import Deferred, listed
-from scrapinghub.client.resources import Resource
+from scrapinghub.client.joblisting import JobListing, OneOrMore
+from scrapinghub.client.keywords import pairs, query
 from scrapinghub.client.scheduling import run_form, schedule
-from scrapinghub.client.shapes import CancelResult, JobSummary, StateSummary
-from scrapinghub.client.spiderids import spider_id
-from scrapinghub.client.utils import get_tags_for_update, parse_job_key, parse_project_id
-from scrapinghub.transport import codec
+from scrapinghub.client.shapes import CancelResult
+from scrapinghub.client.utils import get_tags_for_update, parse_job_key
 from scrapinghub.transport.dash import Dash
-from scrapinghub.transport.plans import ByKeys
 from scrapinghub.transport.retries import Repeat
-from scrapinghub.transport.session import Call
-from scrapinghub.transport.streams import RecordStream
-from scrapinghub.transport.walks import JobWalk
-
-if TYPE_CHECKING:
-    from scrapinghub.client import ScrapinghubClient
-    from scrapinghub.client.spiders import Spider
 
 __all__ = ['Job', 'JobMeta', 'Jobs']
 
-# The service's name of the fields to show in a listing of jobs.
-_FIELDS = {'meta': 'jobmeta'}
 
-OneOrMore = str | Iterable[str] | None
-Time = int | datetime | None
-
-
-class Jobs(Resource):
+class Jobs(JobListing):
     """The jobs of a project, or those of one spider.
 
     Got as :attr:`Project.jobs <scrapinghub.client.projects.Project.jobs>` or :attr:`Spider.jobs
@@ -58,141 +40,6 @@ class Jobs(Resource):
         >>> [job['key'] for job in spider.jobs.iter()]
         ['123/1/3', '123/1/2', '123/1/1']
     """
-
-    def __init__(self, client: ScrapinghubClient, project_id: int | str, spider: Spider | None = None) -> None:
-        self.project_id = parse_project_id(project_id)
-        super().__init__(client, self.project_id if spider is None else spider.key)
-        self.spider = spider
-
-    # Looking
-
-    def count(
-        self,
-        spider: str | None = None,
-        state: OneOrMore = None,
-        has_tag: OneOrMore = None,
-        lacks_tag: OneOrMore = None,
-        startts: Time = None,
-        endts: Time = None,
-        **params: Any,
-    ) -> int:
-        """Count jobs.
-
-        Args:
-            spider: Only jobs of the spider of this name.
-            state: Only jobs in this state, or these; finished ones by default.
-            has_tag: Only jobs with this tag, or with any of these.
-            lacks_tag: Only jobs without this tag, or without all of these.
-            startts: Only jobs that entered their state at or after this time, in milliseconds since the epoch.
-            endts: Only jobs that entered their state before this time.
-            **params: What the service may add.
-
-        Returns:
-            How many there are.
-
-        Example:
-            >>> spider.jobs.count()
-            3
-        """
-        values = query(
-            {
-                'spider': self._bound(spider),
-                'state': state,
-                'has_tag': has_tag,
-                'lacks_tag': lacks_tag,
-                'startts': startts,
-                'endts': endts,
-            },
-            params,
-        )
-        answer = self._client.transport.get(('jobq', self.project_id, 'count'), pairs(values), accept=codec.JSON)
-        return owed(answer.value, int, f'GET jobq/{self.project_id}/count')
-
-    def iter(
-        self,
-        count: int | None = None,
-        start: int | None = None,
-        spider: str | None = None,
-        state: OneOrMore = None,
-        has_tag: OneOrMore = None,
-        lacks_tag: OneOrMore = None,
-        startts: Time = None,
-        endts: Time = None,
-        meta: OneOrMore = None,
-        **params: Any,
-    ) -> Iterator[JobSummary]:
-        """Iterate over summaries of jobs, the one that entered its state last first.
-
-        At most 1000 come unless ``count`` asks for more, which then takes several requests; :meth:`iter_all` gives all.
-
-        Args:
-            count: Stop after this many.
-            start: Skip this many.
-            spider: Only jobs of the spider of this name.
-            state: Only jobs in this state, or these: ``'pending'``, ``'running'``, ``'finished'``, ``'deleted'``;
-                finished ones by default.
-            has_tag: Only jobs with this tag, or with any of these.
-            lacks_tag: Only jobs without this tag, or without all of these.
-            startts: Only jobs that entered their state at or after this time, in milliseconds since the epoch.
-            endts: Only jobs that entered their state before this time.
-            meta: Fields of the metadata to show instead of the usual ones; also spelt ``jobmeta``.
-            **params: What the service may add.
-
-        Yields:
-            A summary; :class:`Job(client, summary['key']) <Job>` is the job.
-
-        Raises:
-            TypeError: A keyword looks misspelt, or is given in both spellings.
-            StreamInterrupted: The connection broke and could not be resumed.
-
-        Example:
-            >>> [job['state'] for job in project.jobs.iter(spider='spider1', count=2)]
-            ['finished', 'finished']
-        """
-        named = self._filters(spider, state, has_tag, lacks_tag, startts, endts, meta)
-        return self._walk(query(named, params, _FIELDS), number('count', count), number('start', start))
-
-    list = listed(iter)
-
-    def iter_all(
-        self,
-        spider: str | None = None,
-        state: OneOrMore = None,
-        has_tag: OneOrMore = None,
-        lacks_tag: OneOrMore = None,
-        startts: Time = None,
-        endts: Time = None,
-        meta: OneOrMore = None,
-        **params: Any,
-    ) -> Iterator[JobSummary]:
-        """Iterate over summaries of all jobs, however many there are and whatever happens to them meanwhile.
-
-        A job that matches during the whole walk comes exactly once; one that starts or stops to match meanwhile, at
-        most once.
-
-        Args:
-            spider: As of :meth:`iter`, like all the others.
-            state: In which state.
-            has_tag: With which tag.
-            lacks_tag: Without which tag.
-            startts: Since when in it.
-            endts: Before when in it.
-            meta: Which fields to show.
-            **params: What the service may add.
-
-        Yields:
-            A summary.
-
-        Raises:
-            TypeError: A keyword looks misspelt, or is given in both spellings.
-            StreamInterrupted: The connection broke and could not be resumed.
-
-        Example:
-            >>> len({job['key'] for job in project.jobs.iter_all(state=['finished', 'pending'])})
-            4
-        """
-        named = self._filters(spider, state, has_tag, lacks_tag, startts, endts, meta)
-        return self._walk(query(named, params, _FIELDS), None, None, everything=True)
 
     def get(self, job_key: str | tuple[int | str, int | str, int | str]) -> Job:
         """Return one of these jobs; no request is made.
@@ -216,92 +63,6 @@ class Jobs(Resource):
         if self.spider is not None and f'{key.project_id}/{key.spider_id}' != self.spider.key:
             raise ValueError('Please use same spider id') from Expected(f'{key} is not of spider {self.spider.key}')
         return Job(self._client, str(key))
-
-    @overload
-    def summary(self, state: None = None, spider: str | None = None, **params: Any) -> builtins.list[StateSummary]: ...
-
-    @overload
-    def summary(self, state: str, spider: str | None = None, **params: Any) -> StateSummary | None: ...
-
-    def summary(
-        self,
-        state: str | None = None,
-        spider: str | None = None,
-        *,
-        count: int | None = None,
-        start: int | None = None,
-        meta: OneOrMore = None,
-        **params: Any,
-    ) -> builtins.list[StateSummary] | StateSummary | None:
-        """Tell how many jobs are in each state, with the newest of them.
-
-        Args:
-            state: Only this state: ``'pending'``, ``'running'`` or ``'finished'``.
-            spider: Only jobs of the spider of this name.
-            count: How many summaries of jobs to show in each state, 5 by default.
-            start: Skip this many of them.
-            meta: Fields of the metadata to show instead of the usual ones; also spelt ``jobmeta``.
-            **params: What the service may add.
-
-        Returns:
-            One object for ``state``, None if the service has nothing to say; else a list of three.
-
-        Raises:
-            NotFound: There is no such spider.
-            ValueError: These are the jobs of another spider.
-
-        Example:
-            >>> spider.jobs.summary('finished')['count']
-            3
-        """
-        named = {'count': number('count', count), 'start': number('start', start), 'meta': meta}
-        values = query(named, params, _FIELDS)
-        path = ('jobq', *self._path_of(spider), 'summary', *(() if state is None else (state,)))
-        found = self._client.transport.get(path, pairs(values)).values
-        if state is None:
-            return found
-        return found[0] if found else None
-
-    def iter_last(
-        self,
-        start: int | None = None,
-        start_after: int | None = None,
-        count: int | None = None,
-        spider: str | None = None,
-        **params: Any,
-    ) -> Iterator[JobSummary]:
-        """Iterate over the last finished job of each spider.
-
-        Args:
-            start: Where in the list of spiders to begin.
-            start_after: After what in the list of spiders to begin; also spelt ``startafter``.
-            count: Stop after this many.
-            spider: Only the spider of this name.
-            **params: What the service may add.
-
-        Yields:
-            A summary of a job.
-
-        Raises:
-            NotFound: There is no such spider.
-            ValueError: These are the jobs of another spider.
-            StreamInterrupted: The connection broke and could not be resumed.
-
-        Example:
-            >>> [job['spider'] for job in project.jobs.iter_last()]
-            ['spider1']
-        """
-        values = query({'start': start, 'start_after': start_after}, params)
-        limit = number('count', count)
-
-        def fetch() -> Iterator[JobSummary]:
-            transport = self._client.transport
-            call = Call('GET', transport.url(('spiders', *self._path_of(spider), 'lastjobsummary')))
-            return RecordStream(transport, call, ByKeys(pairs(values), limit, field='key', identity=_spider_of))
-
-        return Deferred(fetch)
-
-    # Doing
 
     def run(
         self,
@@ -436,48 +197,6 @@ class Jobs(Resource):
         answer = Dash(self._client.transport).post(('jobs', 'update.json'), form, repeat=Repeat.ALWAYS)
         return field(answer, 'count', int, 'POST jobs/update.json')
 
-    # Shared by them
-
-    def _bound(self, spider: str | None) -> str | None:
-        return spider if self.spider is None else self.spider.name
-
-    def _filters(
-        self,
-        spider: str | None,
-        state: OneOrMore,
-        has_tag: OneOrMore,
-        lacks_tag: OneOrMore,
-        startts: Time,
-        endts: Time,
-        meta: OneOrMore,
-    ) -> dict[str, Any]:
-        return {
-            'spider': self._bound(spider),
-            'state': state,
-            'has_tag': has_tag,
-            'lacks_tag': lacks_tag,
-            'startts': startts,
-            'endts': endts,
-            'meta': meta,
-        }
-
-    def _walk(
-        self, values: Mapping[str, Any], count: int | None, start: int | None, *, everything: bool = False
-    ) -> Iterator[JobSummary]:
-        transport = self._client.transport
-        call = Call('GET', transport.url(('jobq', self.project_id, 'list')))
-        return RecordStream(transport, call, JobWalk(pairs(values), count, start=start, everything=everything))
-
-    def _path_of(self, spider: str | None) -> tuple[str, ...]:
-        """Return the part of a path that names the project, or the spider, whose id is asked for."""
-        if spider is None:
-            return tuple(self.key.split('/'))
-        key = f'{self.project_id}/{spider_id(self._client.transport, self.project_id, spider)}'
-        if self.spider is not None and key != self.spider.key:
-            told = f'These are the jobs of {self.spider.name!r}; those of {spider!r} are asked of project.jobs.'
-            raise ValueError('Please use same spider') from Expected(told)
-        return tuple(key.split('/'))
-
     def _own_keys(self, keys: object) -> Iterator[str]:
         if not isinstance(keys, builtins.list):
             raise ValueError('keys should be a list')
@@ -486,7 +205,3 @@ class Jobs(Resource):
                 told = f'all keys should belong to project: {self.project_id}'
                 raise ValueError(told) from Expected(f'{key} is of another one')
             yield str(key)
-
-
-def _spider_of(key: str) -> str:
-    return key.rpartition('/')[0]

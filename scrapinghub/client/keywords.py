@@ -14,6 +14,9 @@ from scrapinghub.transport.codec import encode_json
 
 Pairs = list[tuple[str, Any]]
 
+# Milliseconds since the epoch, or the time itself; one without a zone is taken to be in UTC.
+Time = int | datetime | None
+
 # How Python would spell the names of the service that are two words.
 ALIASES: Mapping[str, str] = {
     'end_ts': 'endts',

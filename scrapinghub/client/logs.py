@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from scrapinghub.client.expectations import Expected
-from scrapinghub.client.keywords import pairs
+from scrapinghub.client.keywords import Time, pairs
 from scrapinghub.client.listing import listed
 from scrapinghub.client.records import Below, Filters, Names, Records, RequestsParams
 from scrapinghub.client.shapes import LogRecord
@@ -58,8 +58,8 @@ class Logs(Records[LogRecord]):
         index: int | Iterable[int] | None = None,
         filter: Filters = None,
         meta: Names = None,
-        startts: int | None = None,
-        endts: int | None = None,
+        startts: Time = None,
+        endts: Time = None,
         nodata: bool | None = None,
         **params: Any,
     ) -> Iterator[LogRecord]:

@@ -154,11 +154,12 @@ class Records(Resource, Generic[R]):
         ).value
         return record
 
-    def stats(self, **params: Any) -> Stats:
+    def stats(self, *, all: bool | int | None = None, **params: Any) -> Stats:
         """Return how many records there are, and how often each field occurs in them.
 
         Args:
-            **params: Further parameters of the service, such as ``all=1`` to count fields whose names begin with ``_``.
+            all: Count also the fields whose names begin with ``_``.
+            **params: Further parameters of the service.
 
         Returns:
             ``counts`` by field, and ``totals`` with ``input_values``, the number of records, and ``input_bytes``.
@@ -168,7 +169,7 @@ class Records(Resource, Generic[R]):
             2
         """
         path = (*self._path, 'stats')
-        answer = self._client.transport.get(path, pairs(query({}, params)), accept=codec.JSON).value
+        answer = self._client.transport.get(path, pairs(query({'all': all}, params)), accept=codec.JSON).value
         owed(answer, dict, f'GET {"/".join(path)}')
         stats: Stats = answer
         return stats

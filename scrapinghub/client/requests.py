@@ -7,6 +7,7 @@ from typing import Any
 
 import six
 
+from scrapinghub.client.keywords import Time
 from scrapinghub.client.listing import listed
 from scrapinghub.client.records import Below, Filters, Names, Records, RequestsParams
 from scrapinghub.client.shapes import RequestRecord
@@ -48,8 +49,8 @@ class Requests(Records[RequestRecord]):
         index: int | Iterable[int] | None = None,
         filter: Filters = None,
         meta: Names = None,
-        startts: int | None = None,
-        endts: int | None = None,
+        startts: Time = None,
+        endts: Time = None,
         nodata: bool | None = None,
         **params: Any,
     ) -> Iterator[RequestRecord]:

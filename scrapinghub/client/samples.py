@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from scrapinghub.client.keywords import pairs
+from scrapinghub.client.keywords import Time, pairs
 from scrapinghub.client.listing import listed
 from scrapinghub.client.records import Below, Filters, Names, Records, RequestsParams
 from scrapinghub.transport.plans import ByPosition, Plan
@@ -49,8 +49,8 @@ class Samples(Records[Sample]):
         startafter: str | None = None,
         filter: Filters = None,
         meta: Names = None,
-        startts: int | None = None,
-        endts: int | None = None,
+        startts: Time = None,
+        endts: Time = None,
         **params: Any,
     ) -> Iterator[Sample]:
         """Iterate over the samples of this job, in the order in which they were written.

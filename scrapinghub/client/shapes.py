@@ -12,7 +12,7 @@ JobState = Literal['pending', 'running', 'finished', 'deleted']
 
 class _JobSummaryAlways(TypedDict):
     key: str
-    state: str
+    state: JobState
     ts: int
     elapsed: int
 
@@ -40,7 +40,7 @@ class JobSummary(_JobSummaryAlways, total=False):
 class StateSummary(TypedDict):
     """The jobs of a project or spider that are in one state."""
 
-    name: str
+    name: JobState
     count: int
     summary: list[JobSummary]
 

@@ -75,7 +75,7 @@ ASKED: list[tuple[Callable[[Jobs], Any], list[str]]] = [
         lambda jobs: jobs.list(3, 0, 'a', 'x', 't', 'u', 1, 2, ['f', 'g']),
         ['/jobq/1/list?spider=a&state=x&has_tag=t&lacks_tag=u&startts=1&endts=2&jobmeta=f&jobmeta=g&start=0&count=3'],
     ),
-    (lambda jobs: jobs.list(jobmeta='f', stop='1/2/1'), ['/jobq/1/list?jobmeta=f&stop=1%2F2%2F1']),
+    (lambda jobs: jobs.list(jobmeta='f', stop='1/2/1'), ['/jobq/1/list?stop=1%2F2%2F1&jobmeta=f']),
     (lambda jobs: jobs.list(start_ts=FIVE_SECONDS), ['/jobq/1/list?startts=5000']),
     (lambda jobs: jobs.summary(), ['/jobq/1/summary']),
     (lambda jobs: jobs.summary('pending', count=2, meta=['f']), ['/jobq/1/summary/pending?count=2&jobmeta=f']),
