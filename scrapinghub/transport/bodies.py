@@ -13,9 +13,9 @@ from urllib3 import exceptions as urllib3_errors
 
 from scrapinghub.transport.connections import HeadedResponse
 
-# Larger pieces leave the caches of the processor before their last record is decoded.
 READ_SIZE = 128 * 1024
-UNPACKED_SIZE = 64 * 1024
+# Unpacked pieces are decoded as a whole, see PART_SIZE in streams.py.
+UNPACKED_SIZE = 32 * 1024
 
 
 class Inflater:

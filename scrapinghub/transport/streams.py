@@ -21,6 +21,10 @@ from scrapinghub.transport.session import Call, Transport
 
 T = TypeVar('T')
 
+# How much is decoded into one list. Of more than that, the first record has left the caches of the processor before the
+# last one is decoded, and so many objects are alive at once that the garbage collector goes through them each time.
+PART_SIZE = 16 * 1024
+
 
 class Ending:
     """Context manager inside the generator of a :class:`Resumable`: only who leaves it without an error ends it.
@@ -344,6 +348,20 @@ class _LateDecoder:
         return None if self._chosen is None else self._chosen.error
 
 
+def _parts(plan: Plan, body: Body, decoders: _LateDecoder) -> Iterator[tuple[bytes, codec.Decoder, bool]]:
+    """Yield what to decode next, the decoder, and whether records may be handed out as they are decoded."""
+    for piece in body:
+        decoder = decoders.for_piece(piece)
+        if body.compressed:
+            # A piece with a bad record is dropped whole.
+            yield piece, decoder, False
+        elif plan.direct and decoder.one_by_one:
+            yield piece, decoder, True
+        else:
+            for start in range(0, len(piece) or 1, PART_SIZE):
+                yield piece[start:start + PART_SIZE], decoder, False
+
+
 def _hand_out_pieces(
     transport: Transport, recovery: _Recovery, body: Body, decoders: _LateDecoder
 ) -> Iterator[Iterator[Any]]:
@@ -353,10 +371,9 @@ def _hand_out_pieces(
     process = os.getpid()
     patience = transport.patience
     waiting_since = clock.monotonic()
-    for piece in body:
-        decoder = decoders.for_piece(piece)
+    for piece, decoder, direct in _parts(plan, body, decoders):
         before = plan.delivered
-        if plan.direct and decoder.one_by_one and not body.compressed:
+        if direct:
             plan.unfinished = True
             yield plan.decode_and_hand_out(decoder, piece)
             if plan.unfinished:
@@ -365,11 +382,12 @@ def _hand_out_pieces(
         else:
             records = decoder.feed(piece)
             arrived = bool(records)
-            taken = plan.take(records)
+            taken = plan.take(records) if records else records
             if recovery.withholds(body):
                 decoders.check(plan, _Damaged)
-            yield plan.hand_out(taken)
-            plan.settle()
+            if taken:
+                yield plan.hand_out(taken)
+                plan.settle()
         decoders.check(plan)
         if plan.full and arrived and plan.delivered == before:
             # More than was asked for: not worth waiting for the end.
