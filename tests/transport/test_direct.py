@@ -1,0 +1,87 @@
+"""Records that are decoded as they are taken are those of a list, and each is counted before it is handed out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scrapinghub.transport import codec
+from scrapinghub.transport.plans import AfterKey
+
+RECORDS = st.lists(
+    st.dictionaries(st.sampled_from(['_key', 'a', 'b']), st.none() | st.integers() | st.text(max_size=4), max_size=3)
+    | st.sampled_from([{'_key': '1/2/3/4', 'a': float('nan')}, [], 5, 'text', None, {'_key': 5}]),
+    max_size=8,
+)
+
+
+def lines(records: list[Any]) -> bytes:
+    return b''.join(json.dumps(record).encode() + b'\n' for record in records)
+
+
+def packed(records: list[Any]) -> bytes:
+    return b''.join(map(msgpack.packb, records))
+
+
+def taken_directly(plan: AfterKey, decoder: codec.Decoder, piece: bytes) -> list[Any]:
+    plan.unfinished = True
+    got = []
+    for record in plan.decode_and_hand_out(decoder, piece):
+        got.append(record)
+        assert plan.delivered == len(got)
+    assert not plan.unfinished
+    return got
+
+
+def taken_as_a_list(plan: AfterKey, decoder: codec.Decoder, piece: bytes) -> list[Any]:
+    got = list(plan.hand_out(plan.take(decoder.feed(piece))))
+    plan.settle()
+    return got
+
+
+@given(RECORDS, st.none() | st.integers(1, 5), st.booleans(), st.booleans(), st.binary(max_size=4))
+def test_the_same_comes_either_way(
+    records: list[Any], count: int | None, strip: bool, as_lines: bool, damage: bytes
+) -> None:
+    piece = (lines if as_lines else packed)(records) + damage
+    kind = codec.JsonLinesDecoder if as_lines else codec.MsgpackDecoder
+    found = []
+    for take in (taken_directly, taken_as_a_list):
+        plan, decoder = AfterKey([], count, strip=strip), kind()
+        got = take(plan, decoder, piece)
+        complete = plan.full or plan.error is not None
+        found.append((repr(got), plan.delivered, plan.last_key, None if complete else str(decoder.error)))
+    assert found[0] == found[1]
+
+
+def test_nothing_is_taken_beyond_the_count() -> None:
+    plan = AfterKey([], 2)
+    piece = packed([{'_key': f'1/2/3/{number}'} for number in range(5)])
+    assert taken_directly(plan, codec.MsgpackDecoder(), piece) == [{}, {}]
+    assert (plan.delivered, plan.last_key, plan.full, plan.direct) == (2, '1/2/3/1', True, False)
+
+
+@pytest.mark.parametrize('bad', [5, [], 'text', {'_key': 5}])
+def test_what_is_no_record_ends_it(bad: Any) -> None:
+    plan = AfterKey([])
+    assert taken_directly(plan, codec.MsgpackDecoder(), packed([{'_key': '1/2/3/0', 'a': 1}, bad, {}])) == [{'a': 1}]
+    assert plan.error is not None
+    assert (plan.delivered, plan.last_key) == (1, '1/2/3/0')
+
+
+def test_what_is_broken_off_is_known() -> None:
+    plan = AfterKey([])
+    plan.unfinished = True
+    records = plan.decode_and_hand_out(codec.MsgpackDecoder(), packed([{'_key': '1/2/3/0'}, {'_key': '1/2/3/1'}]))
+    next(records)
+    del records
+    assert plan.unfinished
+    assert plan.delivered == 1
+    assert plan.ask() == [('startafter', '1/2/3/0')]
+    assert not plan.unfinished
+    assert not plan.direct, 'the first record after it is to be checked'
