@@ -124,7 +124,7 @@ class App:
             call.caller = auth.identify(self.store.read(), request, self.apikey)
             if call.caller is None:
                 call.fail(401)
-            if not auth.permitted(call.caller, segments):
+            if not auth.permitted(call.caller, request.method, segments):
                 call.fail(403)
         routes = self._own_map if call.personality is Personality.OTHER else service_map()
         adapter = routes.bind('sandbox')

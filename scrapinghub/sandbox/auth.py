@@ -47,16 +47,20 @@ def identify(connection: sqlite3.Connection, request: Request, apikey: str) -> I
     return None
 
 
-def permitted(identity: Identity, segments: list[str]) -> bool:
-    """Tell whether the caller may use a path: a job token opens that job's data and its project's shared data only.
+def permitted(identity: Identity, method: str, segments: list[str]) -> bool:
+    """Tell whether the caller may do this: a job token opens that job's data and its project's shared data only.
 
     Args:
         identity: Who calls.
+        method: The method of the request.
         segments: The path, split at its slashes and decoded.
     """
     if identity.job is None:
         return True
     own = identity.job.split('/')
+    if method == 'DELETE' and segments == ['jobs', *own]:
+        # Removing a whole job for good is administration.
+        return False
     if segments[0] in JOB_DATA:
         return segments[1:4] == own
     return segments[0] in PROJECT_DATA and segments[1:2] == own[:1]

@@ -99,6 +99,8 @@ def test_a_job_token_opens_nothing_else(cloud: Sandbox, caller: Caller, token: s
         for path in ('jobq/1/push', 'jobq/1/startjob', 'jobq/1/update', 'jobq/1/1/1/cancel', 'items/1/1/2'):
             assert job.call('POST', path, '{}').status_code == 403, path
         assert job.call('POST', 'api/run.json', {'project': 1, 'spider': 'a'}).status_code == 403
+        for path in ('jobs/1/1/1', 'jobs/1/1/1/', 'jobs/1/1/2'):
+            assert job.call('DELETE', path).status_code == 403, path
     assert caller.read('items/1') == []
 
 
