@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from scrapinghub.sandbox import jobs, records, spiders
-from scrapinghub.sandbox.formats import Style, records_reply
+from scrapinghub.sandbox.formats import Page, Row, Style, records_reply
 from scrapinghub.sandbox.http import Call, Reply, storage_empty, storage_value
 from scrapinghub.sandbox.packing import pack, unpack
 from scrapinghub.sandbox.posting import posted
@@ -96,26 +96,26 @@ def _place(call: Call, project: int) -> records.Place:
 
 
 def read_one(kind: Kind, call: Call, project: int, spider: int, job: int, number: int) -> Reply:
-    """Answer one record."""
-    ts, data = _one(kind, call, project, spider, job, number)
-    key = f'{project}/{spider}/{job}/{number}'.encode()
-    return records_reply(call, [[(key, ts, data)]], kind.style, project=project)
+    """Answer one record; nothing, like a read past the end, where there is none."""
+    row = _one(kind, call, project, spider, job, number)
+    return records_reply(call, [[row]] if row else [], kind.style, project=project)
 
 
 def read_field(kind: Kind, call: Call, project: int, spider: int, job: int, number: int, field: str) -> Reply:
-    """Answer one field of one record, as text unless another format is asked for."""
-    ts, data = _one(kind, call, project, spider, job, number)
-    record = unpack(data)
-    if not isinstance(record, dict) or field not in record:
-        call.fail(404)
-    return records_reply(call, [[(b'', ts, pack(record[field]))]], FIELD_STYLE, project=project, default='text')
+    """Answer one field of one record, as text unless another format is asked for; nothing where there is none."""
+    values: list[Page] = []
+    row = _one(kind, call, project, spider, job, number)
+    if row is not None:
+        record = unpack(row[2])
+        if isinstance(record, dict) and field in record:
+            values = [[(b'', row[1], pack(record[field]))]]
+    return records_reply(call, values, FIELD_STYLE, project=project, default='text')
 
 
-def _one(kind: Kind, call: Call, project: int, spider: int, job: int, number: int) -> tuple[int, bytes]:
+def _one(kind: Kind, call: Call, project: int, spider: int, job: int, number: int) -> Row | None:
+    _require(call, project, spider, job)
     found = records.get(call.store.read(), kind, (project, spider, job), number)
-    if found is None:
-        call.fail(404)
-    return found
+    return None if found is None else (f'{project}/{spider}/{job}/{number}'.encode(), *found)
 
 
 def read_stats(kind: Kind, call: Call, project: int, spider: int, job: int) -> Reply:
