@@ -92,16 +92,17 @@ def check_contents(archive: Path, expected: set[str]) -> None:
         raise SystemExit('\n'.join([f'{archive.name}:', *problems]))
 
 
-def check_installed(archive: Path, scratch: Path, expected: set[str], version: str, extras: str = '') -> None:
+def check_installed(archive: Path, scratch: Path, expected: set[str], version: str, *extras: str) -> None:
     """Install the archive into a new environment and import every module that must work there."""
-    environment = scratch / f'{archive.name}{"-with-extras" if extras else ""}'
+    environment = scratch / '-'.join([archive.name, *extras])
     venv.create(environment, with_pip=True)
     python = environment / ('Scripts' if sys.platform == 'win32' else 'bin') / 'python'
     probe = environment / 'probe.py'
     probe.write_text(PROBE, encoding='utf-8')
-    run(python, '-m', 'pip', 'install', '-q', f'{archive}{extras}', cwd=scratch)
+    wanted = f'[{",".join(extras)}]' if extras else ''
+    run(python, '-m', 'pip', 'install', '-q', f'{archive}{wanted}', cwd=scratch)
     run(python, '-m', 'pip', 'check', cwd=scratch)
-    run(python, '-I', probe, version, *modules(expected, optional=bool(extras)), cwd=scratch)
+    run(python, '-I', probe, version, *modules(expected, optional='sandbox' in extras), cwd=scratch)
 
 
 def main() -> None:
@@ -122,7 +123,9 @@ def main() -> None:
     for archive in (wheel, sdist):
         check_contents(archive, expected)
         check_installed(archive, scratch, expected, version)
-    check_installed(wheel, scratch, expected, version, extras=f'[{",".join(declared_extras(wheel))}]')
+    extras = declared_extras(wheel)
+    for chosen in (*([extra] for extra in extras), extras):
+        check_installed(wheel, scratch, expected, version, *chosen)
     print(f'{wheel.name} and {sdist.name}: {len(expected)} files each, installed and imported')
 
 
