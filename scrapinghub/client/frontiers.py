@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import six
@@ -16,7 +16,7 @@ from scrapinghub.client.reading import read
 from scrapinghub.client.resources import Resource
 from scrapinghub.client.shapes import FrontierBatch, FrontierRequest
 from scrapinghub.transport import codec
-from scrapinghub.transport.plans import ByKeys, ByOrder
+from scrapinghub.transport.plans import ByKeys, ByOrder, Pairs
 from scrapinghub.transport.retries import Repeat
 
 if TYPE_CHECKING:
@@ -333,13 +333,33 @@ class FrontierSlotFingerprints(_Addressed):
             ['/']
         """
         values = query({'start': start}, params)
-        plan = ByOrder(pairs(values), number('count', count), field='fp')
-        what = f'GET {"/".join(self._path)}'
+        plan = _FingerprintPlan(pairs(values), number('count', count), f'GET {"/".join(self._path)}')
         records = read(self._client.transport, self._path, plan, accept=codec.JSON_LINES)
-        # Not a generator: that would end in silence after an error.
-        return map(partial(_fingerprint_of, what), records)
+        # Not a generator, which would end in silence after an error, nor any other function written in Python, inside
+        # which Ctrl-C would lose a fingerprint.
+        return map(itemgetter('fp'), records)
 
     list = listed(iter)
+
+
+class _FingerprintPlan(ByOrder):
+    """Records that are sure to have a fingerprint.
+
+    Args:
+        params: Query parameters, without ``count``.
+        count: Deliver at most this many.
+        what: Name of the call, for errors.
+    """
+
+    def __init__(self, params: Pairs, count: int | None, what: str) -> None:
+        super().__init__(params, count, field='fp')
+        self._what = what
+
+    def take(self, block: list[Any]) -> list[Any]:
+        """Return those records of a block that are to be delivered."""
+        for record in block:
+            field(record, 'fp', str, self._what)
+        return super().take(block)
 
 
 class FrontierSlotQueue(_Addressed):
@@ -436,10 +456,6 @@ def _names(client: ScrapinghubClient, path: tuple[str, ...]) -> Iterator[str]:
 
 def _size(batch: Any) -> int:
     return len(batch.get('requests') or ())
-
-
-def _fingerprint_of(what: str, record: Any) -> str:
-    return field(record, 'fp', str, what)
 
 
 def _fingerprint(value: Any) -> str:

@@ -7,35 +7,53 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, ParamSpec, TypeVar
 
+from scrapinghub.transport.streams import Ending, Pieces
+
 P = ParamSpec('P')
 T = TypeVar('T')
 
 
-class Deferred(Generic[T]):
+class Deferred(Pieces[T]):
     """An iterator over one answer, which is asked for at the first ``next()``.
 
-    After an error, iterating again asks again: it never ends in silence.
+    After an error, iterating again asks again: it never ends in silence. After Ctrl-C it goes on: no record passes
+    through a function written in Python, where an interruption would lose it.
 
     Args:
         fetch: Asks, and returns the records of the answer.
     """
 
-    __slots__ = ('__weakref__', '_fetch', '_records')
+    __slots__ = ('_answer',)
+    _answer: _Answer[T]
+
+    def __new__(cls, fetch: Callable[[], Iterable[T]]) -> Deferred[T]:
+        """Make the iterator."""
+        answer = _Answer(fetch)
+        deferred = super().__new__(cls, answer.deliver)
+        deferred._answer = answer
+        return deferred
+
+    def offer(self, records: Iterable[T]) -> None:
+        """Use records that have just been fetched for something else, if nothing was asked for yet."""
+        self._answer.offer(records)
+
+
+class _Answer(Generic[T]):
+    """The records of an answer, once it was asked for."""
 
     def __init__(self, fetch: Callable[[], Iterable[T]]) -> None:
         self._fetch = fetch
         self._records: Iterator[T] | None = None
 
-    def __iter__(self) -> Iterator[T]:
-        return self
-
-    def __next__(self) -> T:
-        if self._records is None:
-            self._records = iter(self._fetch())
-        return next(self._records)
+    def deliver(self, ending: Ending) -> Iterator[Iterator[T]]:
+        """Yield the iterator over the records that have not been delivered."""
+        with ending:
+            if self._records is None:
+                self._records = iter(self._fetch())
+            yield self._records
 
     def offer(self, records: Iterable[T]) -> None:
-        """Use records that have just been fetched for something else, if nothing was asked for yet."""
+        """Use these records, if nothing was asked for yet."""
         if self._records is None:
             self._records = iter(records)
 

@@ -20,6 +20,7 @@ from scrapinghub.transport.retries import Attempts, may_pass
 from scrapinghub.transport.session import Call, Transport
 
 T = TypeVar('T')
+P = TypeVar('P', bound='Pieces[Any]')
 
 # How much is decoded into one list. Of more than that, the first record has left the caches of the processor before the
 # last one is decoded, and so many objects are alive at once that the garbage collector goes through them each time.
@@ -70,7 +71,24 @@ def _generators(generate: Callable[[Ending], Iterator[T]]) -> Iterator[Iterator[
     return map(generate, takewhile(attrgetter('open'), repeat(Ending())))
 
 
-class RecordStream(chain[T]):
+class Pieces(chain[T]):
+    """The same over a generator that yields iterators: what these have, one after another.
+
+    A record passes through iterators of the standard library only: neither can an interruption lose it, nor does the
+    generator cost each record something.
+
+    Args:
+        generate: As of :class:`Resumable`, for a generator of iterators.
+    """
+
+    __slots__ = ('__weakref__',)
+
+    def __new__(cls: type[P], generate: Callable[[Ending], Iterator[Iterator[Any]]]) -> P:
+        """Make the iterator."""
+        return super().__new__(cls, chain.from_iterable(map(chain.from_iterable, _generators(generate))))
+
+
+class RecordStream(Pieces[T]):
     """An iterator over the records of one call; the first request goes out at the first ``next()``.
 
     Iterating again after an error goes on after the last record delivered. Not to be shared between threads.
@@ -82,14 +100,11 @@ class RecordStream(chain[T]):
         source: How to ask; the transport itself if None.
     """
 
-    __slots__ = ('__weakref__',)
+    __slots__ = ()
 
     def __new__(cls, transport: Transport, call: Call, plan: Plan, source: Source | None = None) -> RecordStream[T]:
         """Make the iterator."""
-        # The generators yield iterators over the records of a piece of an answer: a generator of records would cost
-        # each of them as much again.
-        deliver = partial(_deliver, transport, call, plan, source or Source(transport))
-        return super().__new__(cls, chain.from_iterable(map(chain.from_iterable, _generators(deliver))))
+        return super().__new__(cls, partial(_deliver, transport, call, plan, source or Source(transport)))
 
 
 class Source:
