@@ -12,7 +12,7 @@ from scrapinghub.exceptions import BadRequest, ScrapinghubAPIError
 from scrapinghub.transport.paths import Path
 from scrapinghub.transport.plans import Plan
 from scrapinghub.transport.retries import MAYBE_APPLIED_HINT, Attempts
-from scrapinghub.transport.session import Call, Credentials, Transport
+from scrapinghub.transport.session import Call, Credentials, Transport, checked_options
 from scrapinghub.transport.streams import RecordStream, Source
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def call_fields(requests_params: Mapping[str, Any] | None) -> dict[str, Any]:
 
     Raises:
         TypeError: It is no mapping, or holds something else.
+        ValueError: ``verify`` is neither a boolean nor a path.
 
     Example:
         >>> call_fields({'timeout': 5})
@@ -59,7 +60,7 @@ def call_fields(requests_params: Mapping[str, Any] | None) -> dict[str, Any]:
     auth = fields.get('auth')
     if isinstance(auth, (tuple, list)):
         fields['auth'] = Credentials(*auth)
-    options = {name: requests_params[name] for name in _OPTIONS if name in requests_params}
+    options = checked_options({name: requests_params[name] for name in _OPTIONS if name in requests_params})
     return {**fields, 'options': options} if options else fields
 
 

@@ -164,6 +164,23 @@ class _Session(requests.Session):
         return follow
 
 
+def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments of ``requests`` without those that are None: they count as not given, as in ``requests``.
+
+    Args:
+        options: The keyword arguments.
+
+    Raises:
+        ValueError: ``verify`` would switch the check of certificates off without saying so: an empty path, for
+            instance, from a variable that is not set.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    verify = given.get('verify', True)
+    if not verify and verify is not False:
+        raise ValueError(f'verify should be the path of a file with certificates, True or False, got {verify!r}')
+    return given
+
+
 def _checked_timeout(seconds: Any) -> float | None:
     if seconds is None or (isinstance(seconds, (int, float)) and 0 < seconds < float('inf')):
         return seconds
@@ -291,7 +308,7 @@ class Transport:
 
     def _send(self, call: Call, url: str, number: int) -> requests.Response:
         prepared = Prepared()
-        options = dict(call.options)
+        options = checked_options(call.options)
         session = self.session
         headers = dict(session.headers)
         headers['Accept'] = call.accept if call.accept == codec.MSGPACK else '*/*'

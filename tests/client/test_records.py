@@ -156,6 +156,8 @@ def test_samples_and_requests_pass_an_offset_on(wire: Wire) -> None:
         ({'startafter': 'a', 'start_after': 'b'}, TypeError, 'two spellings'),
         ({'requests_params': {'tiemout': 1}}, TypeError, "requests_params cannot hold 'tiemout', only auth, cert"),
         ({'requests_params': 5}, TypeError, 'requests_params should be a dict'),
+        ({'requests_params': {'verify': ''}}, ValueError, "verify should be the path .* True or False, got ''"),
+        ({'requests_params': {'verify': 0}}, ValueError, 'verify should be the path'),
     ],
 )
 def test_wrong_arguments_are_told_at_the_call(

@@ -464,6 +464,15 @@ def test_a_server_whose_certificate_is_not_trusted(tls_server: int) -> None:
     assert clock.waits == []
 
 
+def test_certificates_are_checked_unless_that_is_switched_off(tls_server: int) -> None:
+    transport = make_transport(f'https://127.0.0.1:{tls_server}')
+    with pytest.raises(TLSFailed):
+        transport.get(('x',), options={'verify': None})
+    for verify in ('', 0):
+        with pytest.raises(ValueError, match='verify should be the path of a file'):
+            transport.get(('x',), options={'verify': verify})
+
+
 @pytest.fixture
 def tls_server(tmp_path: Any) -> Iterator[int]:
     openssl = shutil.which('openssl')
