@@ -74,7 +74,8 @@ class JobWalk(Plan):
         self._reach = [0]
         self._ended = False
         self._at_top_again = False
-        self._seen = JobKeySet()
+        # The keys of one page are few.
+        self._seen: JobKeySet | set[str] = JobKeySet() if self._paged else set()
         self._back = OVERLAP
         self._top: str | None = None
         self._starts_ignored = 0
