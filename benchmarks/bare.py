@@ -61,11 +61,15 @@ def json_lines(path: str, key: str | None, url: str, sizes: Sizes) -> int:
     return _lines(_session(), url, path, json.loads, key)
 
 
-def fast_lines(path: str, url: str, sizes: Sizes) -> int:
-    """Decode line by line with the fast decoder."""
+def _fast_decode() -> Callable[[bytes], Any]:
     import msgspec
 
-    return _lines(_session(), url, path, msgspec.json.decode, '_key')
+    return msgspec.json.decode
+
+
+def fast_lines(path: str, key: str | None, url: str, sizes: Sizes) -> int:
+    """Decode line by line with the fast decoder."""
+    return _lines(_session(), url, path, _fast_decode(), key)
 
 
 def large_lines(url: str, sizes: Sizes) -> int:
@@ -82,11 +86,16 @@ def large_lines(url: str, sizes: Sizes) -> int:
     return number
 
 
-def pages(url: str, sizes: Sizes) -> int:
+def pages(decode: Callable[[bytes], Any], url: str, sizes: Sizes) -> int:
     """Read a listing of jobs, page after page."""
     session = _session()
     starts = range(0, sizes.listed, PAGE)
-    return sum(_lines(session, url, f'/jobq/1/list?start={start}&count={PAGE}', json.loads, None) for start in starts)
+    return sum(_lines(session, url, f'/jobq/1/list?start={start}&count={PAGE}', decode, None) for start in starts)
+
+
+def fast_pages(url: str, sizes: Sizes) -> int:
+    """Do the same with the fast decoder."""
+    return pages(_fast_decode(), url, sizes)
 
 
 def calls(url: str, sizes: Sizes) -> int:
@@ -108,13 +117,16 @@ LOOPS: dict[str, Loop] = {
     'requests_json': partial(json_lines, '/requests/1/2/3', '_key'),
     'collection_scan': partial(messagepack, '/collections/1/s/store'),
     'large_records': large_lines,
-    'job_summaries': pages,
+    'job_summaries': partial(pages, json.loads),
     'activity_events': partial(json_lines, '/activity/1', None),
     'frontier_batches': partial(json_lines, '/hcf/1/front/s/slot/q', None),
     'metadata_calls': calls,
 }
 
 FAST_LOOPS: dict[str, Loop] = {
-    'items_json': partial(fast_lines, '/items/1/2/3'),
-    'requests_json': partial(fast_lines, '/requests/1/2/3'),
+    'items_json': partial(fast_lines, '/items/1/2/3', '_key'),
+    'requests_json': partial(fast_lines, '/requests/1/2/3', '_key'),
+    'job_summaries': fast_pages,
+    'activity_events': partial(fast_lines, '/activity/1', None),
+    'frontier_batches': partial(fast_lines, '/hcf/1/front/s/slot/q', None),
 }
