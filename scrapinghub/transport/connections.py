@@ -1,42 +1,92 @@
-"""Connections that notice when an answer breaks off inside its head.
+"""Connections that notice when an answer breaks off inside its head, or when its head has no end.
 
 ``http.client`` takes the end of the connection for the end of the headers: a cut there would pass for an answer of good
-status, without a length and without a body.
+status, without a length and without a body. And it reads lines as long as bytes keep coming: headers that trickle in,
+answers 100 one after another, or lines without end after the last chunk would hold a call for ever.
 """
 
 from __future__ import annotations
 
 import http.client
 import io
+import math
+import sys
+import time
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from scrapinghub.transport.failures import BODY_TIMEOUTS
+
+# Lines that follow one another may have so many bytes together; the head of an answer of the service has some hundreds.
+MAX_LINES_BYTES = 1024 * 1024
+
 
 class _WholeLines(io.BufferedReader):
-    """What a connection sends; a line that ends with the connection and not with a line feed is an error."""
+    """What a connection sends; a line that ends with the connection and not with a line feed is an error.
+
+    Attributes:
+        patience: Seconds that lines which follow one another, with no other data in between, may take together.
+    """
 
     # Nothing in place of the status line, or after the last chunk, is left to http.client.
     needs_line = False
     first: io.BufferedReader | None = None
+    patience = math.inf
+    _until: float | None = None
+    _size = 0
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Return the next line.
 
         Raises:
             http.client.IncompleteRead: The connection ended inside it, or before it where one has to follow.
+            http.client.HTTPException: The lines have too many bytes.
+            TimeoutError: They take too long, although bytes keep coming.
         """
-        line = super().readline(size)
-        if line.endswith(b'\n') or (size is not None and 0 <= size <= len(line)):
-            return line
-        if line or self.needs_line:
-            raise http.client.IncompleteRead(line)
+        if self._until is None:
+            self._until, self._size = time.monotonic() + self.patience, 0
+        limit = sys.maxsize if size is None or size < 0 else size
+        line = b''
+        while not line.endswith(b'\n') and len(line) < limit:
+            # One wait for bytes at a time: the line of the buffer itself would wait for the line feed.
+            held = self.peek(1)
+            if not held and (line or self.needs_line):
+                raise http.client.IncompleteRead(line)
+            if not held:
+                return line
+            line += super().read(min(held.find(b'\n') + 1 or len(held), limit - len(line)))
+            if time.monotonic() > self._until:
+                raise TimeoutError(f'the head of the answer did not arrive within {self.patience:.0f} seconds')
+        self._size += len(line)
+        if self._size > MAX_LINES_BYTES:
+            raise http.client.HTTPException(f'its head has more than {MAX_LINES_BYTES} bytes')
         return line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return data; the lines that follow are counted anew."""
+        self.end_lines()
+        return super().read(size)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Return data that has arrived; the lines that follow are counted anew."""
+        self.end_lines()
+        return super().read1(size)
+
+    def end_lines(self) -> None:
+        """Begin to count anew."""
+        self._until = None
 
 
 class HeadedResponse(http.client.HTTPResponse):
     """An answer whose status line and headers have arrived to their end."""
+
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        # Those who stand in for a socket need no limit.
+        timeout = sock.gettimeout() if hasattr(sock, 'gettimeout') else None
+        self._patience = math.inf if timeout is None else BODY_TIMEOUTS * timeout
 
     def begin(self) -> None:
         """Read the status line and the headers."""
@@ -45,10 +95,13 @@ class HeadedResponse(http.client.HTTPResponse):
         # The buffer made by http.client is empty yet. It is kept, because it would close the connection when it goes.
         stream = _WholeLines(self.fp.raw)
         stream.first = self.fp
+        stream.patience = self._patience
         self.fp = stream
         stream.needs_line = bool(stream.peek(1))
         super().begin()
         stream.needs_line = False
+        # The body may be asked for much later.
+        stream.end_lines()
 
 
 def _with_whole_heads(connection: Any) -> Any:

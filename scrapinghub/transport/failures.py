@@ -93,6 +93,7 @@ _WORDS: tuple[tuple[Callable[[BaseException], bool], Words], ...] = (
         _is(http.client.IncompleteRead, urllib3_errors.IncompleteRead),
         lambda found, chain: f'the answer broke off: {found!r}',
     ),
+    (_is(http.client.HTTPException), lambda found, chain: f'the answer is no proper HTTP: {found}'),
     (_is(ConnectionError), lambda found, chain: f'the connection broke: {found}'),
 )
 
