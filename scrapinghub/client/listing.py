@@ -23,19 +23,19 @@ class Deferred(Pieces[T]):
         fetch: Asks, and returns the records of the answer.
     """
 
-    __slots__ = ('_answer',)
-    _answer: _Answer[T]
+    __slots__ = ('answer',)
+    answer: _Answer[T]
 
     def __new__(cls, fetch: Callable[[], Iterable[T]]) -> Deferred[T]:
         """Make the iterator."""
         answer = _Answer(fetch)
         deferred = super().__new__(cls, answer.deliver)
-        deferred._answer = answer
+        deferred.answer = answer
         return deferred
 
     def offer(self, records: Iterable[T]) -> None:
         """Use records that have just been fetched for something else, if nothing was asked for yet."""
-        self._answer.offer(records)
+        self.answer.offer(records)
 
 
 class _Answer(Generic[T]):

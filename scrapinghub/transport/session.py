@@ -165,7 +165,7 @@ class _Session(requests.Session):
 
 
 def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return keyword arguments of ``requests`` without those that are None: they count as not given, as in ``requests``.
+    """Return keyword arguments of ``requests`` without those that are None, which count as not given there, too.
 
     Args:
         options: The keyword arguments.
@@ -247,7 +247,10 @@ class Transport:
 
     @cached_property
     def session(self) -> requests.Session:
-        """The shared session, made when it is first used."""
+        """The shared session, made when it is first used.
+
+        It holds no credentials: programs use it for other hosts too. Each request is given them by itself.
+        """
         session = _Session()
         adapter = Adapter(pool_connections=16, pool_maxsize=POOL_SIZE)
         session.mount('http://', adapter)
@@ -256,7 +259,6 @@ class Transport:
         session.headers['Accept-Encoding'] = ACCEPT_ENCODING
         session.headers['Connection'] = 'keep-alive'
         session.headers['User-Agent'] = self.user_agent
-        session.auth = self.credentials
         return session
 
     def close(self) -> None:
@@ -322,7 +324,7 @@ class Transport:
             data=call.data,
             json=options.pop('json', None),
             files=options.pop('files', None),
-            auth=session.auth if isinstance(call.auth, Unset) else call.auth,
+            auth=(session.auth or self.credentials) if isinstance(call.auth, Unset) else call.auth,
             cookies=options.pop('cookies', None) or session.cookies,
         )
         settings = {**self._settings_for(url), **options}
