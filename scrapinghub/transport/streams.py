@@ -272,6 +272,7 @@ class _Recovery:
         """Choose another way to go on, or raise."""
         if not self._plan.fall_back():
             raise self._lost(error) from error
+        self._bad_place = -1
 
     def broke(self, error: requests.RequestException) -> None:
         """Wait until the next attempt is due, or raise."""
