@@ -127,7 +127,11 @@ class Connection(RequestProxyMixin):
 
     @property
     def _session(self) -> requests.Session:
-        return self.transport.session
+        session = self.transport.session
+        if session.auth is None:
+            # Programs send with it themselves, and count on its credentials.
+            session.auth = self.transport.credentials
+        return session
 
     @_session.setter
     def _session(self, session: requests.Session) -> None:

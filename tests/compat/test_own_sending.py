@@ -34,6 +34,23 @@ def logged(cloud: Sandbox) -> Logged:
     return Logged(cloud.apikey, cloud.url, max_retry_time=1)
 
 
+@pytest.mark.parametrize('make', [HubstorageClient, lambda auth, url: ScrapinghubClient(auth, endpoint=url)._hsclient])
+def test_a_session_used_for_another_host_takes_no_credentials_there(cloud: Sandbox, make: Any) -> None:
+    client = make(cloud.apikey, cloud.url)
+    with Sandbox() as other:
+        client.session.get(f'{other.url}system/ts')
+        assert 'Authorization' not in other.requests[-1].headers
+    assert client.request(method='GET', url=f'{cloud.url}jobq/123/count', auth=client.auth).json() == 0
+
+
+def test_a_session_of_a_program_is_given_the_credentials_of_the_client(cloud: Sandbox) -> None:
+    client = ScrapinghubClient(cloud.apikey, endpoint=cloud.url)
+    with requests.Session() as session:
+        client._hsclient.session = session
+        assert client.get_project(123).jobs.count() == 0
+        assert session.auth is None
+
+
 def test_every_call_goes_through_request(cloud: Sandbox, logged: Logged, job_key: str) -> None:
     cloud.requests.clear()
     project = logged.get_project(123)

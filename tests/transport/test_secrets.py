@@ -126,7 +126,7 @@ def test_an_address_that_holds_a_key_is_not_shown(body: bytes) -> None:
 
 def test_no_key_is_shown_by_the_objects_that_hold_it() -> None:
     transport = make_transport('http://host')
-    assert transport.session.auth == (KEY, '')
+    assert transport.credentials == (KEY, '')
     call = Call('GET', 'http://host', auth=Credentials('1/2/3', TOKEN))
     for thing in (transport, transport.credentials, call, transport.session, vars(transport), vars(call)):
         assert_hidden(f'{thing!r} {thing}')
