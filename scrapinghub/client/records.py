@@ -144,7 +144,7 @@ class Records(Resource, Generic[R]):
             The record; None if the service answers with nothing.
 
         Raises:
-            NotFound: There is no such record.
+            NotFound: The service says that there is no such record, or no such job.
         """
         values = self._values({'meta': meta}, params)
         text = str(key)
