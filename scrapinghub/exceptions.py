@@ -29,7 +29,7 @@
 from __future__ import annotations
 
 from typing import Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
 import requests
 
@@ -74,6 +74,17 @@ def strip_credentials(url: str | None) -> str | None:
     except ValueError:
         return None
     return urlunsplit((parts.scheme, parts.netloc.rpartition('@')[2], parts.path, '', ''))
+
+
+def strip_secrets(url: str) -> str:
+    """Return a URL as errors of ``requests`` tell it, with its query, but without user, password and API key.
+
+    Args:
+        url: The URL of an answer.
+    """
+    parts = urlsplit(url)
+    pairs = [pair for pair in parts.query.split('&') if unquote_plus(pair.partition('=')[0]).lower() != 'apikey']
+    return urlunsplit((parts.scheme, parts.netloc.rpartition('@')[2], parts.path, '&'.join(pairs), ''))
 
 
 class ScrapinghubAPIError(Exception):

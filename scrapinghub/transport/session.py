@@ -22,6 +22,7 @@ from scrapinghub.exceptions import (
     UnexpectedRedirect,
     from_http_error,
     strip_credentials,
+    strip_secrets,
 )
 from scrapinghub.transport import codec
 from scrapinghub.transport.bodies import Body
@@ -404,7 +405,7 @@ class Transport:
             # Below 400: a redirect without a target, or "not modified". Neither holds what was asked for.
             kind = 'Server Error' if status >= 500 else 'Client Error' if status >= 400 else 'No Answer'
             # As raise_for_status says it, but the address may hold credentials.
-            where = strip_credentials(response.url)
+            where = strip_secrets(response.url)
             raise requests.HTTPError(f'{status} {kind}: {response.reason} for url: {where}', response=response)
         return response
 

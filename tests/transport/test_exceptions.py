@@ -26,6 +26,7 @@ from scrapinghub.exceptions import (
     class_for_status,
     from_http_error,
     strip_credentials,
+    strip_secrets,
 )
 
 CLASSES = sorted(set(exceptions.__all__) - {'APIError'})
@@ -156,6 +157,19 @@ def test_what_counts_as_a_value_error() -> None:
 )
 def test_an_address_without_credentials(url: str | None, stripped: str | None) -> None:
     assert strip_credentials(url) == stripped
+
+
+@pytest.mark.parametrize(
+    ('url', 'shown'),
+    [
+        ('http://host/a?meta=_key&start=1%2F2', 'http://host/a?meta=_key&start=1%2F2'),
+        ('http://user:pass@host/a?apikey=k', 'http://host/a'),
+        ('http://host/a?b=1&ApiKey=k&c=&%61pikey=k', 'http://host/a?b=1&c='),
+        ('http://host/a#part', 'http://host/a'),
+    ],
+)
+def test_the_url_of_an_http_error_keeps_its_query(url: str, shown: str) -> None:
+    assert strip_secrets(url) == shown
 
 
 def test_the_error_of_the_legacy_client() -> None:
