@@ -6,8 +6,10 @@ import hypothesis
 import pytest
 
 # The same examples in every run: what fails, fails for everybody. A busy machine is no reason to fail either.
-hypothesis.settings.register_profile('house', deadline=None, derandomize=True)
-hypothesis.settings.load_profile('house')
+hypothesis.settings.register_profile('fast', deadline=None, derandomize=True, max_examples=30)
+# New ones each time, for the long tests: pytest's option --hypothesis-profile chooses.
+hypothesis.settings.register_profile('thorough', deadline=None, max_examples=1000, print_blob=True)
+hypothesis.settings.load_profile('fast')
 
 # What a developer has exported for real work must not reach a test: it would change results, or send them to the
 # service.

@@ -14,7 +14,10 @@ from scrapinghub.client.jobs import Job
 from scrapinghub.sandbox.effects import Fault
 from transport.clocks import FastClock
 
-NUMBER = 3000
+NUMBER = 1000
+ROUNDS = 6
+# Run by name.
+MANY_ROUNDS = 100
 
 
 @pytest.fixture(scope='module')
@@ -31,14 +34,15 @@ def large(world: World) -> Iterator[Job]:
         yield job
 
 
+@pytest.mark.parametrize('rounds', [ROUNDS, pytest.param(MANY_ROUNDS, marks=pytest.mark.soak)])
 @pytest.mark.parametrize('encoding', ['msgpack gzip', 'json gzip'])
 @pytest.mark.parametrize('family', ['items', 'logs'])
-def test_a_changed_byte_is_mended_or_told(world: World, large: Job, family: str, encoding: str) -> None:
+def test_a_changed_byte_is_mended_or_told(world: World, large: Job, family: str, encoding: str, rounds: int) -> None:
     client = world.client(encoding)
     truth = getattr(large, family).list()
     random = Random(f'{family} {encoding}')
     outcomes = {'mended': 0, 'told': 0}
-    for _ in range(25):
+    for _ in range(rounds):
         world.cloud.faults.add(Fault(corrupt=random.random()), times=1)
         got = []
         try:

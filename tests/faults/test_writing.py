@@ -20,7 +20,8 @@ from transport.clocks import FastClock
 
 MakeClient = Callable[..., ScrapinghubClient]
 
-NUMBER = 2300
+# More than one post of a writer of any kind.
+NUMBER = 1100
 _job_numbers = count()
 
 

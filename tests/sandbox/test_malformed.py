@@ -16,12 +16,19 @@ from scrapinghub.sandbox import Sandbox
 DEEP = '[' * 100_000 + ']' * 100_000
 
 
+@pytest.fixture(scope='module')
+def filled(running: tuple[Sandbox, Clock]) -> Iterator[tuple[Api, dict[str, list[Any]]]]:
+    """A sandbox with one job in each state, and all its rows."""
+    with Api(*running) as api:
+        for state in ('pending', 'running', 'finished', 'deleted'):
+            api.push(state=state, tags=['t'])
+        yield api, rows(api.cloud, TABLES)
+
+
 @pytest.fixture(name='api')
-def unchanged(api: Api) -> Iterator[Api]:
-    """A sandbox with one job in each state, which must look the same after the test."""
-    for state in ('pending', 'running', 'finished', 'deleted'):
-        api.push(state=state, tags=['t'])
-    before = rows(api.cloud, TABLES)
+def unchanged(filled: tuple[Api, dict[str, list[Any]]]) -> Iterator[Api]:
+    """A sandbox which must look the same after the test."""
+    api, before = filled
     yield api
     assert rows(api.cloud, TABLES) == before
 

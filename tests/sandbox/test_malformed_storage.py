@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.calling import Caller, lines
@@ -238,7 +238,6 @@ values = st.recursive(
 bodies = st.binary(max_size=20) | st.lists(values, max_size=3).map(lambda found: lines(*found).encode())
 
 
-@settings(max_examples=300)
 @given(
     st.sampled_from(['GET', 'POST', 'DELETE', 'PUT', 'HEAD', 'PATCH']),
     paths,

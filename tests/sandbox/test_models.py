@@ -469,7 +469,7 @@ def machine(
 
 @pytest.mark.parametrize('machine', MACHINES, indirect=True)
 def test_the_sandbox_does_what_the_model_does(machine: type[Machine]) -> None:
-    run_state_machine_as_test(machine, settings=settings(max_examples=12, stateful_step_count=20))
+    run_state_machine_as_test(machine, settings=settings(max_examples=5, stateful_step_count=20))
 
 
 @pytest.mark.soak

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 import responses
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from requests_mock import Mocker
 
@@ -220,7 +220,6 @@ def test_compression_that_never_yields_anything_is_bounded_by_the_clock(fixed: F
 # The unpacker itself
 
 
-@settings(max_examples=150)
 @given(
     st.lists(st.binary(max_size=300), min_size=1, max_size=4),
     st.sampled_from(['gzip', 'deflate', 'raw']),

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapinghub.transport import codec
@@ -82,7 +82,6 @@ CUTS = st.lists(st.integers(0, 400), max_size=12)
 # JSON lines
 
 
-@settings(max_examples=80)
 @given(st.lists(JSON_VALUES, max_size=6), CUTS, st.booleans(), st.booleans())
 @pytest.mark.parametrize('fast', [True, False])
 def test_lines_in_any_pieces(fast: bool, values: list[Any], cuts: list[int], last_newline: bool, escape: bool) -> None:
@@ -181,7 +180,6 @@ def lines_of_bytes(draw: st.DrawFn) -> bytes:
     return b''.join(draw(st.lists(part, max_size=8)))
 
 
-@settings(max_examples=200)
 @given(lines_of_bytes())
 def test_the_fast_decoders_agree_with_the_plain_one(body: bytes) -> None:
     pytest.importorskip('msgspec')
@@ -216,7 +214,6 @@ def test_an_endless_line_is_not_kept() -> None:
 # MessagePack
 
 
-@settings(max_examples=100)
 @given(st.lists(MSGPACK_VALUES, max_size=6), CUTS)
 def test_messagepack_in_any_pieces(values: list[Any], cuts: list[int]) -> None:
     body = b''.join(map(msgpack.packb, values))
@@ -225,7 +222,6 @@ def test_messagepack_in_any_pieces(values: list[Any], cuts: list[int]) -> None:
     assert exact(records) == exact(values)
 
 
-@settings(max_examples=100)
 @given(st.lists(MSGPACK_VALUES, min_size=1, max_size=3), st.booleans())
 def test_messagepack_cut_at_every_byte(values: list[Any], bytewise: bool) -> None:
     packed = list(map(msgpack.packb, values))
@@ -282,7 +278,6 @@ def test_a_large_record_of_messagepack_within_the_limit() -> None:
 # One JSON value
 
 
-@settings(max_examples=100)
 @given(JSON_VALUES, CUTS)
 def test_one_value_in_any_pieces(value: Any, cuts: list[int]) -> None:
     body = json.dumps(value, indent=1).encode()

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import requests
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapinghub.exceptions import (
@@ -94,7 +94,6 @@ def echo() -> Iterator[tuple[Server, Transport]]:
         transport.close()
 
 
-@settings(max_examples=80)
 @given(st.lists(st.text(max_size=6), min_size=1, max_size=3))
 def test_any_text_reaches_the_server_as_itself(echo: tuple[Server, Transport], names: list[str]) -> None:
     server, transport = echo

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scrapinghub.transport import walks
@@ -95,7 +95,6 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=100)
 @given(
     st.integers(0, 300),
     st.integers(12, 60),
@@ -145,7 +144,6 @@ def test_one_page_is_the_request_of_the_contract() -> None:
     assert listing.asked == [[('start', 7), ('count', 5)]]
 
 
-@settings(max_examples=100)
 @given(st.integers(0, 100), st.lists(STEP, max_size=6), st.integers(1, 40), st.integers(0, 20))
 def test_one_page_that_breaks_off(size: int, steps: list[Any], count: int, start: int) -> None:
     listing = Listing(size, 60)
