@@ -29,9 +29,14 @@ def _is_seconds(value: object) -> bool:
     return _is_number(value) or (isinstance(value, float) and 0 <= value < float('inf'))
 
 
+def _is_line(value: object) -> bool:
+    """Tell whether this can stand in the head of an answer and leaves the rest of it alone."""
+    return isinstance(value, str) and not set(value) & set('\r\n\0') and all(letter <= '\xff' for letter in value)
+
+
 def _is_headers(value: object) -> bool:
     return isinstance(value, Mapping) and all(
-        isinstance(name, str) and isinstance(text, str | None) for name, text in value.items()
+        name and _is_line(name) and (text is None or _is_line(text)) for name, text in value.items()
     )
 
 
@@ -56,7 +61,9 @@ _CHECKS: tuple[tuple[tuple[str, ...], str, Callable[[Any], bool]], ...] = (
         'names of query parameters',
         lambda value: isinstance(value, tuple | list) and all(isinstance(name, str) for name in value),
     ),
-    (('headers',), 'names with text, or with nothing to remove them', _is_headers),
+    (('reason',), 'one line of Latin-1 text', lambda value: value is None or _is_line(value)),
+    (('body',), 'text, bytes or an iterable of bytes', lambda value: value is None or isinstance(value, Iterable)),
+    (('headers',), 'names with one line of Latin-1 text, or with nothing to remove them', _is_headers),
 )
 
 
