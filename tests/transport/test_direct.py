@@ -80,8 +80,7 @@ def test_what_is_broken_off_is_known() -> None:
     records = plan.decode_and_hand_out(codec.MsgpackDecoder(), packed([{'_key': '1/2/3/0'}, {'_key': '1/2/3/1'}]))
     next(records)
     del records
-    assert plan.unfinished
-    assert plan.delivered == 1
+    assert (plan.unfinished, plan.delivered) == (True, 1)
     assert plan.ask() == [('startafter', '1/2/3/0')]
-    assert not plan.unfinished
-    assert not plan.direct, 'the first record after it is to be checked'
+    # The first record after it is to be checked.
+    assert (plan.unfinished, plan.direct) == (False, False)
