@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scrapinghub.transport import codec
 from scrapinghub.transport.plans import AfterKey
 
-RECORDS = st.lists(
+RECORDS: st.SearchStrategy[list[Any]] = st.lists(
     st.dictionaries(st.sampled_from(['_key', 'a', 'b']), st.none() | st.integers() | st.text(max_size=4), max_size=3)
     | st.sampled_from([{'_key': '1/2/3/4', 'a': float('nan')}, [], 5, 'text', None, {'_key': 5}]),
     max_size=8,
