@@ -183,8 +183,10 @@ class JobQ(ResourceType):
     def _list_by_filter(self, params: dict[str, Any]) -> Iterator[Any]:
         given = params['filter']
         finished_only = False
-        for condition in [given] if isinstance(given, str) else given:
-            field, operator, values = json.loads(condition) if isinstance(condition, str) else condition
+        texts = [given] if isinstance(given, str) else [_condition_text(condition) for condition in given]
+        params['filter'] = texts
+        for text in texts:
+            field, operator, values = json.loads(text)
             name = _PARAMETERS.get((field, operator))
             if name is not None:
                 params[name] = values
@@ -205,6 +207,10 @@ _PARAMETERS = {
     ('state', '='): 'state',
     ('spider', '='): 'spider',
 }
+
+
+def _condition_text(condition: Any) -> str:
+    return condition if isinstance(condition, str) else json.dumps(condition)
 
 
 def _key_of(job: Any) -> str:

@@ -187,6 +187,7 @@ def test_the_old_form_of_filters(cloud: Sandbox, hubstorage: HubstorageClient) -
     assert [row['key'] for row in found] == ['123/1/1']
     assert len(list(project.jobq.list(filter='["state", "=", ["finished"]]'))) == 3
     assert len(list(project.jobq.list(filter=[['close_reason', '!=', ['finished']]]))) == 3
+    assert cloud.requests[-1].query == [('filter', '["close_reason", "!=", ["finished"]]')]
 
 
 def test_get_jobs_is_deprecated(hubstorage: HubstorageClient) -> None:
