@@ -110,7 +110,7 @@ def test_a_count_is_kept_over_a_cut(family: str, binary: bool) -> None:
         store = client.get_project(1).collections.get_store('store')
         records_of: Any = store if family == 'collections' else getattr(client.get_job(JOB), family)
         size = shelf.size_of(lambda: records_of.list(count=2))
-        for cut in range(0, size, 2):
+        for cut in range(0, size, 3):
             shelf.cuts = [cut]
             assert records_of.list(count=2) == expected(family)[:2]
 
@@ -124,7 +124,7 @@ def test_a_start_is_kept_over_a_cut(family: str, binary: bool) -> None:
         store = client.get_project(1).collections.get_store('store')
         records_of: Any = store if family == 'collections' else getattr(client.get_job(JOB), family)
         size = shelf.size_of(lambda: records_of.list(start=start))
-        for cut in range(0, size, 2):
+        for cut in range(0, size, 3):
             shelf.cuts = [cut]
             assert records_of.list(start=start) == expected(family)[1:]
 

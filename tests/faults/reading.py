@@ -26,17 +26,17 @@ def fill(client: ScrapinghubClient) -> None:
         job = project.jobs.run(f'spider-{number % 5}', job_args={'n': str(number)}, add_tag=tags)
         job.finish(close_reason='finished')
     store = project.collections.get_store('prices')
-    store.set({'_key': f'{prefix}/{number:03}é', 'value': number} for prefix in 'abc' for number in range(70))
+    store.set({'_key': f'{prefix}/{number:03}é', 'value': number} for prefix in 'abc' for number in range(40))
     slot = project.frontiers.get('front').get('example.com')
-    for start in range(0, 430, 43):
-        slot.q.add([{'fp': f'/page/{number}', 'qdata': {'depth': number % 5}} for number in range(start, start + 43)])
+    for start in range(0, 230, 23):
+        slot.q.add([{'fp': f'/page/{number}', 'qdata': {'depth': number % 5}} for number in range(start, start + 23)])
         slot.flush()
-    project.activity.add([{'event': 'tested', 'number': number} for number in range(60)])
+    project.activity.add([{'event': 'tested', 'number': number} for number in range(40)])
     client.uploader.flush()
 
 
 def _fill_job(job: Job) -> None:
-    for number in range(250):
+    for number in range(130):
         # Text that does not compress, so that a cut of the compressed answer has something to cut.
         job.items.write({'number': number, 'kind': 'odd' if number % 2 else 'even', 'noise': _noise(number)})
         job.logs.log(f'line {number} {_noise(number)}', level=10 * (number % 5 + 1), ts=1_500_000_000_000 + number)
@@ -78,31 +78,31 @@ def _slot(client: ScrapinghubClient) -> Any:
 
 READS: dict[str, Read] = {
     'items': lambda c: _job(c).items.iter(),
-    'items count': lambda c: _job(c).items.iter(count=101),
+    'items count': lambda c: _job(c).items.iter(count=51),
     'items start': lambda c: _job(c).items.iter(start=f'{JOB}/40'),
-    'items startafter': lambda c: _job(c).items.iter(startafter=f'{JOB}/40', count=77),
+    'items startafter': lambda c: _job(c).items.iter(startafter=f'{JOB}/40', count=57),
     'items offset': lambda c: _job(c).items.iter(offset=33),
     'items filter': lambda c: _job(c).items.iter(filter=[('kind', '=', ['odd'])]),
     'items meta': lambda c: _job(c).items.iter(meta=['_key', '_ts']),
-    'items index': lambda c: _job(c).items.iter(index=[3, 200, 5, 77, 210]),
-    'items list_iter': lambda c: _flat(_job(c).items.list_iter(chunksize=60)),
-    'items list_iter count': lambda c: _flat(_job(c).items.list_iter(chunksize=50, start=7, count=130)),
+    'items index': lambda c: _job(c).items.iter(index=[3, 100, 5, 77, 110]),
+    'items list_iter': lambda c: _flat(_job(c).items.list_iter(chunksize=40)),
+    'items list_iter count': lambda c: _flat(_job(c).items.list_iter(chunksize=25, start=7, count=80)),
     'logs': lambda c: _job(c).logs.iter(),
-    'logs count': lambda c: _job(c).logs.iter(count=99),
+    'logs count': lambda c: _job(c).logs.iter(count=49),
     'logs offset': lambda c: _job(c).logs.iter(offset=20),
     'logs level': lambda c: _job(c).logs.iter(level='WARNING'),
-    'logs filter': lambda c: _job(c).logs.iter(filter=[('message', 'contains', ['7'])], count=40),
+    'logs filter': lambda c: _job(c).logs.iter(filter=[('message', 'contains', ['7'])], count=20),
     'logs meta': lambda c: _job(c).logs.iter(meta='_key'),
     'requests': lambda c: _job(c).requests.iter(),
-    'requests count': lambda c: _job(c).requests.iter(count=120),
+    'requests count': lambda c: _job(c).requests.iter(count=60),
     'samples': lambda c: _job(c).samples.iter(),
-    'samples count': lambda c: _job(c).samples.iter(count=111),
+    'samples count': lambda c: _job(c).samples.iter(count=61),
     'collection': lambda c: _store(c).iter(),
     'collection prefix': lambda c: _store(c).iter(prefix=['a', 'c']),
-    'collection start': lambda c: _store(c).iter(start='b/030'),
-    'collection key': lambda c: _store(c).iter(key=[f'b/{number:03}é' for number in range(0, 70, 3)]),
-    'collection prefixcount': lambda c: _store(c).iter(prefix=['a', 'b'], prefixcount=30),
-    'collection count': lambda c: _store(c).iter(count=90),
+    'collection start': lambda c: _store(c).iter(start='b/020'),
+    'collection key': lambda c: _store(c).iter(key=[f'b/{number:03}é' for number in range(0, 40, 3)]),
+    'collection prefixcount': lambda c: _store(c).iter(prefix=['a', 'b'], prefixcount=20),
+    'collection count': lambda c: _store(c).iter(count=50),
     'jobs': lambda c: _still(_project(c).jobs.iter()),
     'jobs count': lambda c: _still(_project(c).jobs.iter(count=15)),
     'jobs start': lambda c: _still(_project(c).jobs.iter(start=4, count=12)),
@@ -111,9 +111,9 @@ READS: dict[str, Read] = {
     'jobs iter_all': lambda c: _still(_project(c).jobs.iter_all()),
     'jobs iter_last': lambda c: _still(_project(c).jobs.iter_last()),
     'activity': lambda c: _project(c).activity.iter(),
-    'activity count': lambda c: _project(c).activity.iter(count=50, meta=['_ts']),
+    'activity count': lambda c: _project(c).activity.iter(count=30, meta=['_ts']),
     'queue': lambda c: _slot(c).q.iter(),
-    'queue mincount': lambda c: _slot(c).q.iter(mincount=200),
+    'queue mincount': lambda c: _slot(c).q.iter(mincount=100),
     'fingerprints': lambda c: _slot(c).f.iter(),
 }
 """Every read: a name, and how it is done."""
