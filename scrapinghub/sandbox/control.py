@@ -82,6 +82,7 @@ def rule_json(rule: Rule) -> dict[str, Any]:
     """Return the JSON form of a rule."""
     return {
         'id': rule.number,
+        **rule.about,
         'times': rule.times,
         'skip': rule.skip,
         'spent': rule.spent,

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Request
 
 from scrapinghub.sandbox.effects import Fault, Met
 from scrapinghub.sandbox.requestlog import public_query, raw_path
+from scrapinghub.sandbox.schedule import Schedule
 
 #: How long a test waits at most for something that must happen.
 PATIENCE = 10.0
@@ -43,6 +44,7 @@ class Rule:
         number: Its number, counted from 1.
         times: How many requests it strikes; ``None`` for every one.
         skip: How many matching requests it lets pass first.
+        about: Which requests match, and what they meet, in the JSON form of the control interface.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class Rule:
         source: Source,
         matches: Callable[[Request], bool],
         *,
+        about: dict[str, Any],
         times: int | None,
         skip: int,
     ) -> None:
         self.number = number
         self.times = times
         self.skip = skip
+        self.about = about
         self._source = source
         self._matches = matches
         self._guard = threading.Condition()
@@ -130,6 +134,17 @@ class Rule:
         return self.times is not None and len(self._met) >= self.times
 
 
+def _told(
+    method: str | None, path: str | re.Pattern[str], query: Mapping[str, str | None] | None
+) -> dict[str, Any]:
+    told: dict[str, Any] = {'path': path} if isinstance(path, str) else {'path_regex': path.pattern}
+    if method is not None:
+        told['method'] = method
+    if query:
+        told['query'] = dict(query)
+    return told
+
+
 class Faults:
     """The faults of a sandbox. Safe to share between threads.
 
@@ -195,9 +210,11 @@ class Faults:
                 raise ValueError(f'{name} must be an integer from {least} up, not {value!r}')
         source = Always(fault) if isinstance(fault, Fault) else fault
         matches = matcher(method, path, query or {}, when)
+        met = fault.to_json() if isinstance(fault, Fault | Schedule) else {'source': repr(fault)}
+        about = {**_told(method, path, query), **met}
         with self._guard:
             self._count += 1
-            rule = Rule(self._count, source, matches, times=times, skip=skip)
+            rule = Rule(self._count, source, matches, about=about, times=times, skip=skip)
             self._rules.append(rule)
         return rule
 

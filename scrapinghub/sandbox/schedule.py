@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from random import Random
+from typing import Any
 
 from scrapinghub.sandbox.effects import At, Fault
 
@@ -96,6 +97,7 @@ class Schedule:
         self.seed = seed
         self.rate = rate
         self.in_a_row = in_a_row
+        self.names = tuple(kind if isinstance(kind, str) else repr(kind) for kind in names)
         self._kinds: list[Kind] = [KINDS[kind] if isinstance(kind, str) else kind for kind in names]
         self._seen: dict[tuple[str, str], tuple[int, int]] = {}
 
@@ -106,3 +108,8 @@ class Schedule:
         strikes = row < self.in_a_row and random.random() < self.rate
         self._seen[method, path] = (number + 1, row + 1 if strikes else 0)
         return random.choice(self._kinds)(random) if strikes else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form; kinds that are functions are only named in it."""
+        told = {'seed': self.seed, 'kinds': list(self.names), 'rate': self.rate, 'in_a_row': self.in_a_row}
+        return {'schedule': told}

@@ -13,7 +13,7 @@ import requests
 
 from sandbox.calling import START, Caller
 from sandbox.rawclient import RawClient, ask
-from scrapinghub.sandbox import Sandbox
+from scrapinghub.sandbox import At, Fault, Sandbox
 
 
 @pytest.fixture
@@ -31,8 +31,9 @@ def add(control: Caller, **rule: Any) -> dict[str, Any]:
 
 
 def test_a_fault_is_added_met_and_listed(control: Caller, caller: Caller) -> None:
-    rule = add(control, method='GET', path='/system/*', times=2, skip=1, status=503, query={'a': '*', 'b': None})
-    assert rule == {'id': 1, 'times': 2, 'skip': 1, 'spent': False, 'held': False, 'met': []}
+    given = {'method': 'GET', 'path': '/system/*', 'times': 2, 'skip': 1, 'status': 503, 'query': {'a': '*', 'b': None}}
+    rule = add(control, **given)
+    assert rule == {'id': 1, **given, 'spent': False, 'held': False, 'met': []}
 
     targets = ('?a=1', '?a=1&apikey=secret', '?a=1&b=1', '', '?a=2', '?a=3')
     assert [caller.get(f'system/ts{query}').status_code for query in targets] == [200, 503, 200, 200, 503, 200]
@@ -69,6 +70,18 @@ def test_every_effect_has_a_json_form(control: Caller, cloud: Sandbox) -> None:
     assert answer.reset
     assert b''.join(answer.chunks) == b'\xffline\nlin'
     assert cloud.faults.met[0].label == 'mine'
+
+
+def test_rules_made_in_python_are_told_too(control: Caller, cloud: Sandbox) -> None:
+    class Nothing:
+        def draw(self, method: str, path: str) -> Fault | None:
+            return None
+
+    cloud.faults.add(path=re.compile('/x.*'), cut=At(record=3, plus=5))
+    cloud.faults.add(Nothing())
+    first, second = control.get('faults').json()['rules']
+    assert (first['path_regex'], first['cut']) == ('/x.*', {'record': 3, 'plus': 5})
+    assert 'Nothing' in second['source']
 
 
 def test_a_held_request_is_waited_for_and_released(control: Caller, cloud: Sandbox) -> None:
@@ -111,7 +124,9 @@ def test_faults_are_removed(control: Caller, caller: Caller) -> None:
 def test_a_schedule_is_added(control: Caller, caller: Caller) -> None:
     def statuses() -> list[int]:
         control.call('DELETE', 'faults')
-        assert add(control, schedule={'seed': 5, 'kinds': ['unavailable', 'bad-gateway']})['times'] is None
+        rule = add(control, schedule={'seed': 5, 'kinds': ['unavailable', 'bad-gateway']})
+        assert rule['times'] is None
+        assert rule['schedule'] == {'seed': 5, 'kinds': ['unavailable', 'bad-gateway'], 'rate': 0.5, 'in_a_row': 3}
         return [caller.get('system/ts').status_code for _ in range(20)]
 
     first = statuses()
