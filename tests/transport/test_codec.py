@@ -253,7 +253,9 @@ def test_what_is_no_messagepack_ends_the_records_before_it(bad: bytes) -> None:
         tracemalloc.stop()
     assert records == [{'first': 1}]
     assert isinstance(error, codec.Malformed)
-    assert peak < 128 * 1024 * 1024
+    # Releases before 1.2.4 reserve the room that lying lengths name, one inside the other, and never touch it.
+    reserved = 0 if msgpack.version >= (1, 2, 4) else 512 * 8 * codec._MAX_ELEMENTS * 2
+    assert peak < 128 * 1024 * 1024 + reserved
 
 
 def test_a_record_of_messagepack_over_the_limit_is_refused_before_it_is_whole() -> None:
