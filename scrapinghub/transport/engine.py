@@ -82,6 +82,7 @@ class Engine:
         hurried: Whether everything is due at once: the client is closed or gone, or the interpreter exits.
         stopped: Whether no further post begins.
         deadline: When the interpreter stops waiting; None before its exit.
+        exiting: Whether the interpreter exits: a thread that was started now might never run.
     """
 
     def __init__(self, transport: Transport, *, spool: Spool | None, max_outage: float | None) -> None:
@@ -95,6 +96,7 @@ class Engine:
         self.abandoned = False
         self.stopped = False
         self.deadline: float | None = None
+        self.exiting = False
         self._known: weakref.WeakSet[Lane] = weakref.WeakSet()
         self._workers: list[_Worker] = []
         self._senders: set[int] = set()
@@ -138,6 +140,9 @@ class Engine:
 
     def notice(self, lane: Lane) -> None:
         """Take notice of a lane that has something to send; called with the lock held."""
+        if self.exiting:
+            # Whoever writes now sends, too.
+            self.stopped = False
         if lane not in self.lanes:
             self.lanes[lane] = None
             lane.checkpoint = self._clock.monotonic()
@@ -207,7 +212,7 @@ class Engine:
     # Workers
 
     def _start_worker(self) -> bool:
-        if self.deadline is not None or self.stopped or len(self._workers) >= MAX_WORKERS:
+        if self.exiting or self.stopped or len(self._workers) >= MAX_WORKERS:
             return False
         worker = _Worker()
         worker.thread = threading.Thread(target=self._work, args=(worker,), name='scrapinghub-upload', daemon=True)
@@ -416,6 +421,9 @@ class Engine:
         Args:
             timeout: Seconds; None for no limit.
         """
+        if self.exiting:
+            # Threads stand still at the end of the exit.
+            timeout = 0.0
         deadline = None if timeout is None else self._clock.monotonic() + timeout
         with self.lock:
             self.stopped = True
@@ -437,6 +445,23 @@ class Engine:
                 lane.leave_journal()
             self.spool.close()
 
+    def expect_exit(self) -> None:
+        """Start no thread any more, and end those that have nothing to do."""
+        with self.lock:
+            self.exiting = True
+            idle = [worker for worker in self._workers if worker.since is None]
+            for worker in idle:
+                worker.dismissed = True
+                worker.wake.set()
+        for worker in idle:
+            if worker.thread is not None:
+                worker.thread.join(TICK)
+
+    def settle_late(self) -> None:
+        """Send what was written while the interpreter exits, in the thread that wrote it."""
+        if not self.sending:
+            lifetimes.finish_late(self)
+
     def finish(self, seconds: float) -> list[str]:
         """Send what there is before the interpreter exits.
 
@@ -447,6 +472,7 @@ class Engine:
             A line for each lane that still holds records.
         """
         with self.lock:
+            self.stopped = False
             self.deadline = self._clock.monotonic() + seconds
             self.hurry()
         try:

@@ -18,6 +18,10 @@ class Held(Protocol):
 
     lock: threading.RLock
 
+    def expect_exit(self) -> None:
+        """Start no thread any more, and end those that have nothing to do."""
+        ...
+
     def finish(self, seconds: float) -> list[str]:
         """Send what there is for so many seconds; return a line for each URL whose records were not stored."""
         ...
@@ -27,6 +31,17 @@ class Held(Protocol):
         ...
 
 
+class _Exit:
+    """The exit of the interpreter.
+
+    Attributes:
+        until: How long to wait, on a monotonic clock.
+    """
+
+    until = 0.0
+
+
+_exit = _Exit()
 engines: weakref.WeakSet[Held] = weakref.WeakSet()
 # Those that hold records, so that they live until these are stored, whatever the program drops.
 holding: set[Held] = set()
@@ -36,13 +51,24 @@ _registered: set[int] = set()
 
 def _finish_all() -> None:
     """Send what is held anywhere before the interpreter exits, and tell what is lost."""
-    engines = list(holding)
-    until = time.monotonic() + EXIT_SECONDS
-    for position, engine in enumerate(engines):
-        share = max(0.0, until - time.monotonic()) / (len(engines) - position)
-        for line in engine.finish(share):
-            _say(f'scrapinghub: {line}')
-        holding.discard(engine)
+    _exit.until = time.monotonic() + EXIT_SECONDS
+    # Exit functions that were registered earlier run later, and so do destructors: they may write, or close.
+    for engine in list(engines):
+        engine.expect_exit()
+    left = list(holding)
+    for position, engine in enumerate(left):
+        _finish(engine, parts=len(left) - position)
+
+
+def finish_late(engine: Held) -> None:
+    """Send what was written after all that, and tell what is lost."""
+    _finish(engine)
+
+
+def _finish(engine: Held, parts: int = 1) -> None:
+    for line in engine.finish(max(0.0, _exit.until - time.monotonic()) / parts):
+        _say(f'scrapinghub: {line}')
+    holding.discard(engine)
 
 
 def _say(text: str) -> None:

@@ -46,6 +46,12 @@ class Sender(Protocol):
         """Whether the present thread is the one that sends."""
         ...
 
+    exiting: bool
+
+    def settle_late(self) -> None:
+        """Send what was written while the interpreter exits."""
+        ...
+
 
 class Writer:
     """Write records to one URL, in batches, in order; safe to use from many threads.
@@ -115,7 +121,10 @@ class Writer:
             held = len(buffer.texts)
             if 0 < held < lane.enough - 1 and buffer.held_bytes < BATCH_BYTES and not (lane.closed or lane.cause):
                 return lane.add(text)
-        return self._write_text(text)
+        number = self._write_text(text)
+        if self._sender.exiting:
+            self._sender.settle_late()
+        return number
 
     def _write_text(self, text: str, *, whatever: bool = False) -> int:
         lane, sender = self._lane, self._sender
@@ -143,6 +152,8 @@ class Writer:
             # Once begun, a list is queued to its end: half of one would be hard to take up again.
             added = self._write_text(text, whatever=position > 0)
             number = number if position else added
+        if self._sender.exiting:
+            self._sender.settle_late()
         return number
 
     def _add(self, text: str) -> int:

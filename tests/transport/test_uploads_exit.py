@@ -44,10 +44,10 @@ def server(storage: Storage) -> Iterator[Server]:
         yield server
 
 
-def run(server: Server, program: str, *, code: int = 0, **environment: str) -> str:
+def run(server: Server, program: str, *, first: str = '', code: int = 0, **environment: str) -> str:
     """Run a program to its end; return what it said on stderr."""
     done = subprocess.run(
-        [sys.executable, '-W', 'ignore:This process:DeprecationWarning', '-c', BEGIN + program, server.url],
+        [sys.executable, '-W', 'ignore:This process:DeprecationWarning', '-c', first + BEGIN + program, server.url],
         capture_output=True,
         text=True,
         timeout=60,
@@ -95,6 +95,44 @@ if 'close' in {last!r}:
 """
     assert run(server, program) == ''
     assert storage.stored(PATH) == [0, 1]
+
+
+@pytest.mark.parametrize('last', ['writer.write(1)', 'writer.write(1); writer.flush()', 'uploader.close()'])
+@pytest.mark.parametrize('before', ['', 'writer.write(0); writer.flush()', 'writer.write(0)'])
+@pytest.mark.parametrize(
+    'when',
+    [
+        'earlier.append(say_goodbye)',
+        'class Goodbye:\n    def __del__(self): say_goodbye()\ngoodbye = Goodbye()',
+    ],
+    ids=['an exit function from before the import', 'a destructor'],
+)
+def test_what_is_written_after_the_exit_was_dealt_with(
+    server: Server, storage: Storage, last: str, before: str, when: str
+) -> None:
+    first = 'import atexit\nearlier = []\natexit.register(lambda: [each() for each in earlier])\n'
+    program = f"""
+def say_goodbye(writer=writer, uploader=uploader):
+    {last}
+
+{before}
+{when}
+"""
+    said = run(server, program, first=first)
+    written = [0] * bool(before) + [1] * ('write' in last)
+    if said:
+        # When destructors run, parts of what sends are gone: the answer may be lost, if not the record.
+        assert '__del__' in when
+        assert f'1 records for {server.url}{PATH} were not stored' in said
+    else:
+        assert storage.stored(PATH) == written
+
+
+def test_what_is_written_too_late_is_told(server: Server, storage: Storage) -> None:
+    storage.before = lambda post: reply(status=503)
+    first = 'import atexit\nearlier = []\natexit.register(lambda: [each() for each in earlier])\n'
+    said = run(server, 'earlier.append(lambda: writer.write(0))', first=first, EXIT_SECONDS='1').splitlines()
+    assert said[-1] == f'scrapinghub: 1 records for {server.url}{PATH} were not stored before the exit and are lost'
 
 
 def test_writers_that_are_left_without_threads_send_from_the_main_thread(server: Server, storage: Storage) -> None:
