@@ -92,6 +92,7 @@ class Body:
         self.compressed = False
         self.used = 0
         self.checksum = 0
+        self._before = 0, 0
         # Stand-ins (recorded or mocked answers) keep headers that no longer fit their bodies: only what came over a
         # connection is held to its framing.
         original = getattr(response.raw, '_original_response', None)
@@ -126,9 +127,10 @@ class Body:
         try:
             for packed in chain((first,), pieces):
                 for piece in inflater.feed(packed):
-                    yield piece
+                    self._before = self.used, self.checksum
                     self.used += len(piece)
                     self.checksum = zlib.crc32(piece, self.checksum)
+                    yield piece
                 yield b''
         except zlib.error as error:
             raise requests.exceptions.ContentDecodingError(
@@ -136,6 +138,10 @@ class Body:
             ) from error
         if not inflater.finished and (self.received or (self._real and not self._framed())):
             raise self._broken('the compressed answer ended before its end mark')
+
+    def withdraw(self) -> None:
+        """Count the last piece as not used."""
+        self.used, self.checksum = self._before
 
     def begins_like(self, other: Body) -> bool:
         """Return whether this body begins with the bytes that were used of another one.

@@ -206,6 +206,7 @@ class _Recovery:
         self._progress = plan.delivered
         self._before = plan.delivered
         self._bad_place = -1
+        self._withheld: tuple[int, str] | None = None
         self._cuts = 0
         self._asked_again = False
         self._answer: tuple[Pairs, Body] | None = None
@@ -235,12 +236,18 @@ class _Recovery:
         """Remember an answer, and what was asked."""
         self._answer = params, body
 
-    def withholds(self, body: Body) -> bool:
+    def withholds(self, body: Body, place: int, error: Exception) -> bool:
         """Return whether a piece with a bad record is to be dropped whole, since its compression may be damaged.
 
-        The second time, at the same place, the record itself is bad.
+        When the same record has the same error a second time, it is the record itself that is bad.
+
+        Args:
+            body: The answer.
+            place: How many records of the stream are in front of the bad one.
+            error: What is wrong with it.
         """
-        return body.compressed and self._bad_place != self._plan.delivered
+        before, self._withheld = self._withheld, (place, str(error))
+        return body.compressed and self._withheld != before
 
     def verify(self, body: Body) -> None:
         """Compare an answer that was asked for again with the damaged one: what was delivered must be the same.
@@ -346,11 +353,15 @@ class _LateDecoder:
         """Return the records that the end of the body completes."""
         return [] if self._chosen is None else self._chosen.finish()
 
-    def check(self, plan: Plan, kind: type[_BadRecord] = _BadRecord) -> None:
-        """Raise if a record cannot be decoded, or is not what the stream can hold."""
-        error = plan.error or self._error
+    def error_of(self, plan: Plan) -> Exception | None:
+        """Return what is wrong with a record: it cannot be decoded, or is not what the stream can hold."""
+        return plan.error or self._error
+
+    def check(self, plan: Plan) -> None:
+        """Raise if something is wrong with a record."""
+        error = self.error_of(plan)
         if error is not None:
-            raise kind(str(error), response=self.response) from error
+            raise _BadRecord(str(error), response=self.response) from error
 
     def check_end(self, plan: Plan) -> None:
         """Raise if the body ends inside a record, or its last record is not what the stream can hold."""
@@ -399,8 +410,10 @@ def _hand_out_pieces(
             records = decoder.feed(piece)
             arrived = bool(records)
             taken = plan.take(records) if records else records
-            if recovery.withholds(body):
-                decoders.check(plan, _Damaged)
+            error = decoders.error_of(plan)
+            if error is not None and recovery.withholds(body, before + len(taken), error):
+                body.withdraw()
+                raise _Damaged(str(error), response=decoders.response) from error
             if taken:
                 yield plan.hand_out(taken)
                 plan.settle()

@@ -414,6 +414,43 @@ def test_keys_that_are_none(field: str, value: str) -> None:
                 assert value == '"x"', (name, got)
 
 
+GOOD = [b'{"_key": "1/2/3/%d", "n": %d}\n' % (number, number) for number in range(4)]
+
+
+def test_a_compressed_answer_that_is_damaged_twice() -> None:
+    # First one record cannot be decoded, then an earlier one, behind one that is wrong and can be decoded.
+    bodies = iter([[*GOOD[:2], b'{"_key"\n', GOOD[3]], [b'{"_key": "9"}\n', b'{\n', *GOOD[2:]], GOOD])
+    with Server(lambda request: reply(b''.join(next(bodies)), encoding='gzip')) as server:
+        records = list(stream_of(make_transport(server), 'items'))
+        assert records == [{'n': number} for number in range(4)]
+        assert len(server.requests) == 3
+
+
+def test_a_wrong_record_in_front_of_a_bad_one_is_told() -> None:
+    bad = [b'{"_key"\n', *GOOD[2:]]
+    bodies = iter([[*GOOD[:1], *bad], [b'{"_key": "1/2/3/0", "n": 5}\n', *bad], GOOD])
+    with Server(lambda request: reply(b''.join(next(bodies)), encoding='gzip')) as server:
+        got: list[Any] = []
+        with pytest.raises(StreamInterrupted, match='damaged on its way'):
+            got.extend(stream_of(make_transport(server), 'items'))
+        assert got == [{'n': 5}]
+
+
+def test_a_compressed_answer_with_a_bad_record_delivers_what_stands_before_it() -> None:
+    bad = [b'{"_key"\n', *GOOD[2:]]
+
+    def respond(request: Request) -> Reply:
+        return reply(b''.join(bad if request.get('startafter') else [*GOOD[:1], *bad]), encoding='gzip')
+
+    with Server(respond) as server:
+        got: list[Any] = []
+        with pytest.raises(DecodeError, match=r'record number 2 .* cannot be decoded, again and again') as caught:
+            got.extend(stream_of(make_transport(server), 'items'))
+        assert got == [{'n': 0}]
+        assert len(server.requests) == 4
+    assert not isinstance(caught.value, StreamInterrupted)
+
+
 def test_html_instead_of_records() -> None:
     with one_answer(b'<html>Sign in</html>', content_type='text/html') as server:
         with pytest.raises(DecodeError, match=r'it begins: .<html>Sign in'):
