@@ -118,11 +118,13 @@ class Uploader:
             kind: Class of a new writer.
 
         Returns:
-            The writer.
+            The writer. A closed one whose records were refused remains the writer of its URL until they are taken back:
+            another one would write over the gap.
 
         Raises:
             AssertionError: The uploader is closed.
             ValueError: The open writer of the URL began at another number.
+            UploadError: A closed writer of the URL was still sending, and its records were refused.
         """
         url, in_url = split_credentials(self._full_url(path))
         own_auth = in_url if isinstance(auth, Unset) or auth is None else auth
@@ -133,6 +135,7 @@ class Uploader:
                     found = self._open_writer(url, start, own_auth, callback)
                 if found is not None:
                     return found
+                self._wait_for_closed_writer(url)
             # Outside of the lock: it may ask the server.
             first = start if isinstance(start, int) else start()
             with self._engine.lock:
@@ -161,12 +164,20 @@ class Uploader:
             raise AssertionError('Can not create new writers when closed')
 
     def _has_open_writer(self, url: str) -> bool:
-        return url in self._shared and not self._shared[url].closed
+        return url in self._shared and (not self._shared[url].closed or self._shared[url].failed)
+
+    def _wait_for_closed_writer(self, url: str) -> None:
+        before = self._shared.get(url)
+        if before is not None and not before.itemsq.empty():
+            # What it still sends may be refused, and then nothing goes over the gap.
+            before.flush()
 
     def _open_writer(self, url: str, start: int | Callable[[], int], auth: Any, callback: Any) -> Writer | None:
         if not self._has_open_writer(url):
             return None
         writer = self._shared[url]
+        if writer.closed:
+            return writer
         if url in self._recovered:
             self._recovered.remove(url)
             self._starts[url] = start if isinstance(start, int) else writer.next_number

@@ -130,12 +130,12 @@ class Writer:
         lane, sender = self._lane, self._sender
         while True:
             with sender.lock:
-                if lane.closed:
-                    raise AssertionError('attempting writes to a closed writer')
                 if lane.failed:
-                    if whatever:
+                    if whatever and not lane.closed:
                         return self._add(text)
                     raise lane.error() from lane.cause
+                if lane.closed:
+                    raise AssertionError('attempting writes to a closed writer')
                 # The thread that sends would wait for itself, for instance in a handler of the log lines it writes.
                 if not lane.full or sender.sending:
                     return self._add(text)
@@ -273,6 +273,11 @@ class Writer:
     def closed(self) -> bool:
         """Whether the writer takes no more records."""
         return self._lane.closed
+
+    @property
+    def failed(self) -> bool:
+        """Whether records were refused, and not taken back since."""
+        return self._lane.failed
 
     @property
     def flushme(self) -> bool:

@@ -209,6 +209,31 @@ def test_a_closed_writer_takes_nothing() -> None:
         assert writer.close() is True
 
 
+@pytest.mark.parametrize('block', [True, False])
+def test_no_writer_after_a_closed_one_writes_over_a_gap(block: bool) -> None:
+    storage = Storage(before=lambda post: reply(status=400, body=b'no') if post.start == 0 else None)
+    with uploading(storage) as uploader:
+        writer = numbered(uploader)
+        for number in range(3):
+            writer.write(number)
+        if block:
+            with pytest.raises(UploadError):
+                writer.close()
+        else:
+            writer.close(block=False)
+        with pytest.raises(UploadError) as caught:
+            numbered(uploader).write('more')
+        assert caught.value.records == [0, 1, 2]
+        assert {post.start for post in storage.posts} == {0}
+
+        storage.before = lambda post: None
+        assert numbered(uploader).take_back() == [0, 1, 2]
+        following = numbered(uploader)
+        assert following.write('more') == 0
+        following.flush()
+        assert storage.stored(PATH) == ['more']
+
+
 def test_a_closed_uploader_makes_no_writers() -> None:
     storage = Storage()
     with uploading(storage) as uploader:
