@@ -261,7 +261,9 @@ class Records(Resource, Generic[R]):
         """
         writer = self._writer
         if writer is None:
-            writer = self._writer = self._make_writer()
+            writer = self._make_writer()
+            if not writer.closed:
+                self._writer = writer
         return writer.write(item)
 
     def flush(self) -> None:
