@@ -1,5 +1,6 @@
 """What every test shares."""
 
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -22,6 +23,14 @@ ENVIRONMENT = (
     'SHUB_STORAGE',
     'SH_APIKEY',
 )
+
+
+@pytest.fixture(scope='session', autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Let SIGINT interrupt, also where the shell that started the tests in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope='session', autouse=True)
