@@ -35,6 +35,12 @@ FAMILIES: dict[str, tuple[dict[str, Any], Read]] = {
 ENCODINGS = [(family, binary) for binary in (False, True) for family in FAMILIES if not binary or family != 'requests']
 
 
+def records_of(client: ScrapinghubClient, family: str) -> Any:
+    if family == 'collections':
+        return client.get_project(1).collections.get_store('store')
+    return getattr(client.get_job(JOB), family)
+
+
 def expected(family: str) -> list[Any]:
     records = FAMILIES[family][0]
     if family != 'collections':
@@ -107,12 +113,11 @@ def test_a_count_is_kept_over_a_cut(family: str, binary: bool) -> None:
     records, _ = FAMILIES[family]
     shelf = Shelf(family, records)
     with shelf.opened(use_msgpack=binary) as (_, client):
-        store = client.get_project(1).collections.get_store('store')
-        records_of: Any = store if family == 'collections' else getattr(client.get_job(JOB), family)
-        size = shelf.size_of(lambda: records_of.list(count=2))
+        found = records_of(client, family)
+        size = shelf.size_of(lambda: found.list(count=2))
         for cut in range(0, size, 3):
             shelf.cuts = [cut]
-            assert records_of.list(count=2) == expected(family)[:2]
+            assert found.list(count=2) == expected(family)[:2]
 
 
 @pytest.mark.parametrize(('family', 'binary'), ENCODINGS)
@@ -121,12 +126,11 @@ def test_a_start_is_kept_over_a_cut(family: str, binary: bool) -> None:
     records, _ = FAMILIES[family]
     shelf = Shelf(family, records)
     with shelf.opened(use_msgpack=binary) as (_, client):
-        store = client.get_project(1).collections.get_store('store')
-        records_of: Any = store if family == 'collections' else getattr(client.get_job(JOB), family)
-        size = shelf.size_of(lambda: records_of.list(start=start))
+        found = records_of(client, family)
+        size = shelf.size_of(lambda: found.list(start=start))
         for cut in range(0, size, 3):
             shelf.cuts = [cut]
-            assert records_of.list(start=start) == expected(family)[1:]
+            assert found.list(start=start) == expected(family)[1:]
 
 
 def test_a_resumed_read_asks_for_the_rest() -> None:
@@ -175,11 +179,11 @@ def test_records_by_index_come_once(family: str, binary: bool) -> None:
     records, _ = FAMILIES[family]
     shelf = Shelf(family, records)
     with shelf.opened(use_msgpack=binary) as (_, client):
-        records_of = getattr(client.get_job(JOB), family)
-        size = shelf.size_of(lambda: records_of.list(index=[0, 2]))
+        found = records_of(client, family)
+        size = shelf.size_of(lambda: found.list(index=[0, 2]))
         for cut in range(0, size, 3):
             shelf.cuts = [cut]
-            assert records_of.list(index=[0, 2]) == [expected(family)[0], expected(family)[2]]
+            assert found.list(index=[0, 2]) == [expected(family)[0], expected(family)[2]]
 
 
 def test_collection_records_by_key_come_once() -> None:

@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,17 +27,6 @@ PATH = '/items/1/2/3'
 STORE = ('collections', 1, 's', 'store')
 STORE_PATH = '/collections/1/s/store'
 KEYED = WriterOptions(size=10, keyed=True, lists=True, content_encoding='identity')
-
-
-@pytest.fixture
-def storage() -> Storage:
-    return Storage()
-
-
-@pytest.fixture
-def server(storage: Storage) -> Iterator[Server]:
-    with storage.serving() as server:
-        yield server
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,17 +30,6 @@ writer = uploader.writer(('items', 1, 2, 3), WriterOptions())
 """
 
 needs_fork = pytest.mark.skipif(not hasattr(os, 'fork'), reason='this system has no fork')
-
-
-@pytest.fixture
-def storage() -> Storage:
-    return Storage()
-
-
-@pytest.fixture
-def server(storage: Storage) -> Iterator[Server]:
-    with storage.serving() as server:
-        yield server
 
 
 def run(server: Server, program: str, *, first: str = '', code: int = 0, **environment: str) -> str:
