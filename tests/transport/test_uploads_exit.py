@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from itertools import cycle, product
 from pathlib import Path
 
 import pytest
@@ -85,15 +86,21 @@ if 'close' in {last!r}:
     assert storage.stored(PATH) == [0, 1]
 
 
-@pytest.mark.parametrize('last', ['writer.write(1)', 'writer.write(1); writer.flush()', 'uploader.close()'])
-@pytest.mark.parametrize('before', ['', 'writer.write(0); writer.flush()', 'writer.write(0)'])
+BEFORE_THE_EXIT = ['', 'writer.write(0); writer.flush()', 'writer.write(0)']
+AFTER_THE_EXIT = ['writer.write(1)', 'writer.write(1); writer.flush()', 'uploader.close()']
+ON_THE_WAY_OUT = {
+    'an exit function from before the import': 'earlier.append(say_goodbye)',
+    'a destructor': 'class Goodbye:\n    def __del__(self): say_goodbye()\ngoodbye = Goodbye()',
+}
+
+
+# Each is a process: the ways out take turns, so that each meets everything that is written before and after.
 @pytest.mark.parametrize(
-    'when',
+    ('before', 'last', 'when'),
     [
-        'earlier.append(say_goodbye)',
-        'class Goodbye:\n    def __del__(self): say_goodbye()\ngoodbye = Goodbye()',
+        pytest.param(before, last, ON_THE_WAY_OUT[way], id=f'{before}-{last}-{way}')
+        for (before, last), way in zip(product(BEFORE_THE_EXIT, AFTER_THE_EXIT), cycle(ON_THE_WAY_OUT), strict=False)
     ],
-    ids=['an exit function from before the import', 'a destructor'],
 )
 def test_what_is_written_after_the_exit_was_dealt_with(
     server: Server, storage: Storage, last: str, before: str, when: str
