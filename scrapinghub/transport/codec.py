@@ -229,6 +229,7 @@ class MsgpackDecoder(Decoder):
 
     def __init__(self, max_record: int = MAX_RECORD_BYTES) -> None:
         self._max_record = max_record
+        self._unfinished = 0
         # The buffer holds an unfinished record beside the piece that continues it.
         self._unpacker = msgpack.Unpacker(
             raw=False,
@@ -246,8 +247,16 @@ class MsgpackDecoder(Decoder):
         records: list[Any] = []
         for start in range(0, len(data), _PIECE):
             if self.error is None:
-                self._take(data[start:start + _PIECE], records)
+                self._take_part(data[start:start + _PIECE], records)
         return records
+
+    def _take_part(self, data: bytes, records: list[Any]) -> None:
+        before = len(records)
+        self._take(data, records)
+        # The elements of an unfinished list have left the buffer of the unpacker: it does not limit their number.
+        self._unfinished = self._unfinished + len(data) if len(records) == before else 0
+        if self._unfinished > self._max_record and self.error is None:
+            self.error = Malformed(f'a record is larger than {self._max_record} bytes')
 
     def iterate(self, data: bytes) -> Iterator[Any]:
         """Return an iterator over the values that ``data`` completes."""
@@ -346,7 +355,12 @@ def decode_json(body: bytes) -> Any:
 
 
 def decoder_for(
-    content_type: str | None, *, asked: str, max_record: int = MAX_RECORD_BYTES, spread: bool = False
+    content_type: str | None,
+    *,
+    asked: str,
+    max_record: int = MAX_RECORD_BYTES,
+    max_json: int | None = None,
+    spread: bool = False,
 ) -> Decoder:
     """Return a new decoder for an answer.
 
@@ -354,6 +368,7 @@ def decoder_for(
         content_type: Header of the answer; None or a type that says nothing (``text/plain``) means what was asked for.
         asked: Content type that was asked for.
         max_record: Largest record, in bytes.
+        max_json: Largest body that is one JSON value, in bytes; as ``max_record`` if None.
         spread: Whether the elements of a JSON array are records of their own, as in a stream.
 
     Returns:
@@ -362,17 +377,18 @@ def decoder_for(
     Raises:
         Malformed: The type is one that no call asks for, such as ``text/html``.
     """
+    max_json = max_record if max_json is None else max_json
     kind = (content_type or '').partition(';')[0].strip().lower()
     if kind == MSGPACK or kind == 'application/msgpack':
         return MsgpackDecoder(max_record)
     if kind in (JSON_LINES, 'application/jsonlines', 'application/x-ndjson'):
         return JsonLinesDecoder(max_record)
     if kind == JSON:
-        return JsonDecoder(max_record, spread=spread)
+        return JsonDecoder(max_json, spread=spread)
     if kind == 'text/plain':
-        return JsonDecoder(max_record) if asked == JSON else JsonLinesDecoder(max_record)
+        return JsonDecoder(max_json) if asked == JSON else JsonLinesDecoder(max_record)
     if kind in ('', 'application/octet-stream'):
-        return decoder_for(asked, asked=asked, max_record=max_record, spread=spread)
+        return decoder_for(asked, asked=asked, max_record=max_record, max_json=max_json, spread=spread)
     raise Malformed(f'the answer is {kind}, not records')
 
 

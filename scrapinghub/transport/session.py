@@ -37,6 +37,11 @@ DEFAULT_TIMEOUT = 60.0
 ACCEPT_ENCODING = 'gzip, deflate'
 ERROR_BODY_BYTES = 64 * 1024
 VALUE_BYTES = 256 * 1024 * 1024
+# The smallest values take many times their bytes in memory, and compressed hardly any: what is decoded at once is
+# bounded more closely than what is read.
+JSON_BYTES = 64 * 1024 * 1024
+MAX_VALUES = 4 * 1024 * 1024
+_PIECE = 1024 * 1024
 MAX_REDIRECTS = 5
 # Many threads may share one client; a smaller pool would throw connections away.
 POOL_SIZE = 256
@@ -518,10 +523,17 @@ class Transport:
             return []
         content_type = response.headers.get('Content-Type')
         try:
-            decoder = codec.decoder_for(content_type, asked=call.accept, max_record=VALUE_BYTES)
+            decoder = codec.decoder_for(
+                content_type, asked=call.accept, max_record=self.max_record, max_json=JSON_BYTES
+            )
         except codec.Malformed as error:
             raise self.undecodable(call, response, body, error) from error
-        values = decoder.feed(body) + decoder.finish()
+        values: list[Any] = []
+        for start in range(0, len(body), _PIECE):
+            values += decoder.feed(body[start:start + _PIECE])
+            if len(values) > MAX_VALUES:
+                raise DecodeError(f'{call.what} was answered with more than {MAX_VALUES} values')
+        values += decoder.finish()
         if decoder.error is not None:
             raise self.undecodable(call, response, body, decoder.error) from decoder.error
         return values

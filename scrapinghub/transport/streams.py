@@ -398,6 +398,7 @@ def _hand_out_pieces(
     process = os.getpid()
     patience = transport.patience
     waiting_since = clock.monotonic()
+    unfinished = 0
     for piece, decoder, direct in _parts(plan, body, decoders):
         before = plan.delivered
         if direct:
@@ -424,8 +425,13 @@ def _hand_out_pieces(
         if arrived:
             # The consumer may take its time; only the wait for the server counts.
             waiting_since = clock.monotonic()
+            unfinished = 0
         elif clock.monotonic() - waiting_since > patience:
             raise requests.ReadTimeout(f'no complete record within {patience:.0f} seconds', response=decoders.response)
+        else:
+            unfinished += len(piece)
+            if unfinished > transport.max_record:
+                raise _BadRecord(f'a record is larger than {transport.max_record} bytes', response=decoders.response)
         if os.getpid() != process:
             raise requests.ConnectionError('the process was forked; the connection belongs to its parent')
     if not plan.full:

@@ -36,7 +36,7 @@ from scrapinghub.transport.session import Call, Credentials, Endpoints, Transpor
 from transport.clocks import ManualClock, TickingClock
 from transport.making import KEY, make_transport
 from transport.models import exact, sample_storage, stream_of
-from transport.servers import Reply, Request, Server, chunked, reply
+from transport.servers import JSON_LINES, MSGPACK, Reply, Request, Server, chunked, reply
 
 # What is sent
 
@@ -175,6 +175,28 @@ def test_a_value_that_is_too_large_is_an_error_wherever_it_is_cut(monkeypatch: p
         with pytest.raises(DecodeError, match='more than 1000 bytes'):
             make_transport(server).get(('x',))
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ('content_type', 'body', 'message'),
+    [
+        (MSGPACK, b'\x80' * 5000, 'more than 1000 values'),
+        (JSON_LINES, b'{}\n' * 5000, 'more than 1000 values'),
+        ('application/json', b'[' + b'[],' * 5000 + b'[]]', 'the value is larger than 1000 bytes'),
+        (MSGPACK, b'\xdc\x13\x88' + b'\x80' * 5000, 'a record is larger than 1000 bytes'),
+        (JSON_LINES, b'[' + b'[],' * 5000 + b'[]]', 'a record is larger than 1000 bytes'),
+    ],
+)
+def test_small_values_that_would_fill_the_memory(
+    monkeypatch: pytest.MonkeyPatch, content_type: str, body: bytes, message: str
+) -> None:
+    for module, name in ((session, 'JSON_BYTES'), (session, 'MAX_VALUES'), (session, '_PIECE'), (codec, '_PIECE')):
+        monkeypatch.setattr(module, name, 1000)
+    with Server(lambda _: reply(body, content_type=content_type, encoding='gzip')) as server:
+        transport = make_transport(server, max_record=1000)
+        with pytest.raises(DecodeError, match=message):
+            transport.get(('x',))
+        transport.close()
 
 
 def test_a_value_that_trickles_in_is_bounded_by_the_clock() -> None:

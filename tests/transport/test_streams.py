@@ -44,7 +44,7 @@ from transport.models import (
     silence,
     stream_of,
 )
-from transport.servers import Reply, Request, Server, chunked, lines_of, payload_size, records_reply, reply
+from transport.servers import MSGPACK, Reply, Request, Server, chunked, lines_of, payload_size, records_reply, reply
 
 FRAMES: list[dict[str, Any]] = [
     {'framing': 'length'},
@@ -468,6 +468,17 @@ def test_an_endless_record_ends() -> None:
         transport = make_transport(server, max_record=300_000)
         with pytest.raises(DecodeError, match='larger than 300000 bytes'):
             next(stream_of(transport, 'items'))
+        transport.close()
+
+
+@pytest.mark.parametrize('encoding', [None, 'gzip'])
+def test_a_list_that_never_ends_ends(encoding: str | None) -> None:
+    # Two lists of a million maps: what was decoded takes no room in the buffer of the decoder.
+    record = b'\x81\xa1a' + b'\xdd\x00\x0f\xff\xff' * 2 + b'\x80' * 1_000_000
+    with Server(lambda request: reply(record, content_type=MSGPACK, encoding=encoding)) as server:
+        transport = make_transport(server, max_record=300_000)
+        with pytest.raises(DecodeError, match='larger than 300000 bytes'):
+            next(stream_of(transport, 'items', codec.MSGPACK))
         transport.close()
 
 
