@@ -120,8 +120,7 @@ def _from_text(text: Hidden, origin: str) -> Found:
     job = decode_job_credentials(text)
     if job is not None:
         return Found(job, 'job credentials', origin)
-    user, _, password = text.value.partition(':')
-    return _described(Credentials(user, password), origin)
+    return _described(Credentials(*text.value.split(':', 1)), origin)
 
 
 def _described(credentials: Credentials, origin: str) -> Found:

@@ -62,13 +62,26 @@ UNSET: Final = Unset()
 
 
 class Credentials(tuple[str, str]):
-    """User and password, as ``requests`` takes them; never shown."""
+    """User and password, as ``requests`` takes them; never shown.
+
+    Args:
+        user: The user.
+        password: The password.
+
+    Raises:
+        ValueError: One of them has characters that no HTTP header can carry.
+    """
 
     __slots__ = ()
 
     def __new__(cls, user: str, password: str = '') -> Credentials:
         """Pair a user with a password."""
-        return super().__new__(cls, (user, password))
+        pair = super().__new__(cls, (user, password))
+        # The traceback of the error below must not show them; the UnicodeEncodeError of a later place would.
+        del user, password
+        if not _fit_a_header(pair):
+            raise ValueError('Wrong authentication credentials: they have characters beyond Latin-1, which no API key has')
+        return pair
 
     def __getnewargs__(self) -> tuple[str, str]:
         return self[0], self[1]
@@ -77,6 +90,10 @@ class Credentials(tuple[str, str]):
         return 'Credentials(...)'
 
     __str__ = __repr__
+
+
+def _fit_a_header(texts: Iterable[str]) -> bool:
+    return all(max(str(text), default='') < '\u0100' for text in texts)
 
 
 @dataclass(frozen=True, repr=False)

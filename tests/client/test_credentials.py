@@ -118,8 +118,10 @@ SECRET = 'd34db33f' * 4
         {'auth': SECRET, 'endpoint': 'ftp://x'},
         {'auth': SECRET, 'endpoint': SECRET},
         {'auth': SECRET, 'max_retries': -1},
+        {'auth': f'{SECRET}→'},
+        {'auth': (SECRET, f'{SECRET}→')},
     ],
-    ids=' '.join,
+    ids=lambda options: ' '.join(options) + repr(options['auth'])[:5],
 )
 def test_no_frame_of_ours_shows_the_key(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r'.') as caught:
