@@ -80,7 +80,7 @@ class Credentials(tuple[str, str]):
         # The traceback of the error below must not show them; the UnicodeEncodeError of a later place would.
         del user, password
         if not _fit_a_header(pair):
-            raise ValueError('Wrong authentication credentials: they have characters beyond Latin-1, which no API key has')
+            raise ValueError('Wrong authentication credentials: no API key has characters beyond Latin-1')
         return pair
 
     def __getnewargs__(self) -> tuple[str, str]:
