@@ -59,16 +59,16 @@ def test_a_head_without_end(head: bytes, more: bytes, trickles: bool) -> None:
 
 def test_the_body_may_be_asked_for_much_later() -> None:
     with Server(lambda _: Reply(LAST_CHUNK + b'\r\n')) as server:
-        transport = make_transport(server, timeout=0.05)
+        transport = make_transport(server, timeout=0.2)
         response = transport.open(Call('GET', f'{server.url}/x'))
-        threading.Event().wait(0.3)
+        threading.Event().wait(1.1)
         assert Body(response).read(100) == b'{"a": 1}\n'
         transport.close()
 
 
 def test_a_trailer_without_end_after_the_records_of_a_stream() -> None:
     with Server(lambda _: Reply(LAST_CHUNK, trickling(b'X-Trailer: some\r\n'))) as server:
-        transport = make_transport(server, timeout=0.1, retries=RetrySettings(0))
+        transport = make_transport(server, timeout=0.3, retries=RetrySettings(0))
         stream: RecordStream[object] = RecordStream(transport, Call('GET', f'{server.url}/x'), AfterKey([]))
         assert next(stream) == {'a': 1}
         with pytest.raises(StreamInterrupted):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from email.utils import format_datetime
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -307,7 +308,7 @@ def test_a_post_that_times_out() -> None:
     gate = threading.Event()
     with Server(lambda request: Reply(b'', hold=gate)) as server:
         with pytest.raises(ReadTimedOut) as caught:
-            make_transport(server, timeout=0.05).post(('x',), value=1)
+            make_transport(server, timeout=0.3).post(('x',), value=1)
         gate.set()
         assert len(server.requests) == 1
     assert caught.value.maybe_applied
@@ -316,9 +317,9 @@ def test_a_post_that_times_out() -> None:
 @pytest.mark.parametrize('method', ['GET', 'DELETE'])
 def test_gets_and_deletes_that_time_out_are_repeated(method: str) -> None:
     gate = threading.Event()
-    answers = iter([Reply(b'', hold=gate), reply(b'1')])
+    answers = chain([Reply(b'', hold=gate)], repeat(reply(b'1')))
     with Server(lambda request: next(answers)) as server:
-        transport = make_transport(server, timeout=0.05)
+        transport = make_transport(server, timeout=0.3)
         answer = transport.get(('x',)) if method == 'GET' else transport.delete(('x',))
         gate.set()
         assert answer.value == 1
