@@ -494,6 +494,8 @@ class Transport:
     def complete(self, call: Call, number: int = 1) -> requests.Response:
         """Send a request once, and read the whole answer.
 
+        Where nothing tells whether the answer to a GET is whole, it is asked for twice, and has to be the same.
+
         Args:
             call: What to send.
             number: Number of the attempt, for the log.
@@ -504,15 +506,29 @@ class Transport:
         Raises:
             requests.RequestException: The status is 400 or more, or no complete answer arrived.
         """
+        response, certain = self._complete(call, number)
+        if not certain and call.method == 'GET':
+            again, certain = self._complete(call, number)
+            if not certain and again.content != response.content:
+                raise requests.exceptions.ChunkedEncodingError(
+                    'the answer does not say how long it is, and is another one when it is asked for again',
+                    response=again,
+                )
+            return again
+        return response
+
+    def _complete(self, call: Call, number: int) -> tuple[requests.Response, bool]:
+        """Return an answer with its body, and whether its framing says that it is whole."""
         response = self.open(call, number)
+        body = Body(response)
         try:
-            body = b''.join(self._within_deadline(Body(response), VALUE_BYTES))
+            data = b''.join(self._within_deadline(body, VALUE_BYTES))
         finally:
             response.close()
-        if len(body) > VALUE_BYTES:
+        if len(data) > VALUE_BYTES:
             raise DecodeError(f'{call.what} was answered with more than {VALUE_BYTES} bytes, too many for one value')
-        set_body(response, body)
-        return response
+        set_body(response, data)
+        return response, not body.ambiguous or response.status_code == 204
 
     def _within_deadline(self, body: Body, limit: int) -> Iterator[bytes]:
         deadline = self.clock.monotonic() + self.patience

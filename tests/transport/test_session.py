@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapinghub.exceptions import (
+    BodyBroken,
     DecodeError,
     NotFound,
     ProxyFailed,
@@ -32,6 +33,7 @@ from scrapinghub.exceptions import (
 )
 from scrapinghub.transport import codec, session
 from scrapinghub.transport.paths import encode_path
+from scrapinghub.transport.retries import RetrySettings
 from scrapinghub.transport.session import Call, Credentials, Endpoints, Transport
 from transport.clocks import ManualClock, TickingClock
 from transport.making import KEY, make_transport
@@ -139,6 +141,25 @@ def test_an_answer_cut_at_every_byte_is_never_taken_for_a_value() -> None:
             assert caught.value.maybe_applied
         place = len(whole.data)
         assert transport.post(('x',), value=1).value == {'a': [1, 2]}
+        transport.close()
+
+
+def test_a_value_without_a_length_has_to_come_twice() -> None:
+    answers = [b'12', b'1234', b'{"a": 1}\n', b'{"a": 1}\n{"a": 2}\n', b'', b'{"a": 1}\n', b'1234', b'1234']
+    with Server(lambda request: reply(answers.pop(0), framing='close')) as server:
+        transport = make_transport(server)
+        assert transport.get(('x',)).value == 1234
+        assert answers == []
+        transport.close()
+
+
+def test_a_value_without_a_length_that_is_never_the_same() -> None:
+    counter = iter(range(100))
+    with Server(lambda request: reply(str(next(counter)).encode(), framing='close')) as server:
+        transport = make_transport(server, retries=RetrySettings(1))
+        with pytest.raises(BodyBroken, match='does not say how long it is'):
+            transport.get(('x',))
+        assert transport.post(('x',), value=1).value == 4
         transport.close()
 
 
