@@ -19,8 +19,8 @@ from scrapinghub.client.shapes import CollectionInfo
 from scrapinghub.exceptions import DecodeError, NotFound, ScrapinghubAPIError
 from scrapinghub.transport import codec
 from scrapinghub.transport.lane import MAX_ITEM_BYTES, Callback
-from scrapinghub.transport.plans import AfterKey, ByOrder, Plan, Remaining, text_order
 from scrapinghub.transport.retries import Repeat
+from scrapinghub.transport.scans import scan_plan
 from scrapinghub.transport.session import UNSET
 from scrapinghub.transport.uploads import WriterOptions
 
@@ -383,10 +383,11 @@ class Collection(Resource):
         meta_names = names(values.get('meta'))
         values['meta'] = meta_names if '_key' in meta_names else [*meta_names, '_key']
         filtered = filter_hint(values.get('filter', ()))
+        wanted = values.pop('key', None)
         return read(
             self._client.transport,
             self._path,
-            self._plan(values, number('count', count)),
+            scan_plan(pairs(values), number('count', count), keys=wanted),
             accept=self._accept,
             requests_params=requests_params,
             hint=lambda error: filtered(error) or self._absence(error),
@@ -401,14 +402,6 @@ class Collection(Resource):
         if 'key' in values:
             values['key'] = _texts(values['key'])
         return values
-
-    def _plan(self, values: dict[str, Any], count: int | None) -> Plan:
-        if 'key' in values:
-            wanted = values.pop('key')
-            return Remaining(pairs(values), 'key', wanted, count)
-        if 'prefixcount' in values:
-            return ByOrder(pairs(values), count)
-        return AfterKey(pairs(values), count, order=text_order, strip=False)
 
     # Writing
 

@@ -11,8 +11,9 @@ import requests
 from scrapinghub.exceptions import ScrapinghubAPIError
 from scrapinghub.hubstorage.retrier import one_loop
 from scrapinghub.transport import codec
-from scrapinghub.transport.plans import AfterKey, ByOrder, ByPosition, Pairs, Plan, Remaining, text_order
+from scrapinghub.transport.plans import AfterKey, ByPosition, Pairs, Plan, Remaining
 from scrapinghub.transport.retries import Attempts, Clock, RetrySettings, steady_policy
+from scrapinghub.transport.scans import scan_plan
 from scrapinghub.transport.session import Call, set_body
 from scrapinghub.transport.streams import Source
 
@@ -173,11 +174,8 @@ def plan_for(family: str, key: str, below: str | None, apiparams: Mapping[str, A
 
 def _collection_plan(values: dict[str, Any], count: int | None) -> Plan:
     wanted = values.pop('key', None)
-    if wanted is not None:
-        return Remaining(as_pairs(values), 'key', map(str, _several(wanted)), count)
-    if values.get('prefixcount') is not None:
-        return ByOrder(as_pairs(values), count)
-    return AfterKey(as_pairs(values), count, order=text_order, strip=False)
+    keys = None if wanted is None else map(str, _several(wanted))
+    return scan_plan(as_pairs(values), count, keys=keys)
 
 
 def _number(values: dict[str, Any]) -> int | None:

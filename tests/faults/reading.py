@@ -102,6 +102,8 @@ READS: dict[str, Read] = {
     'collection start': lambda c: _store(c).iter(start='b/020'),
     'collection key': lambda c: _store(c).iter(key=[f'b/{number:03}é' for number in range(0, 40, 3)]),
     'collection prefixcount': lambda c: _store(c).iter(prefix=['a', 'b'], prefixcount=20),
+    'collection prefixes': lambda c: _store(c).iter(prefix=['c', 'a/01', 'a']),
+    'collection prefixes prefixcount': lambda c: _store(c).iter(prefix=['c', 'a/01', 'a'], prefixcount=20),
     'collection count': lambda c: _store(c).iter(count=50),
     'jobs': lambda c: _still(_project(c).jobs.iter()),
     'jobs count': lambda c: _still(_project(c).jobs.iter(count=15)),
