@@ -15,12 +15,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 VERSION = 1
 _SCHEMA = (
     'CREATE TABLE writer (id INTEGER PRIMARY KEY, url TEXT NOT NULL, options TEXT NOT NULL, next INTEGER NOT NULL)',
     'CREATE TABLE record (writer INTEGER, number INTEGER, text TEXT, PRIMARY KEY (writer, number)) WITHOUT ROWID',
 )
+# Came later than the others: a file may be without it.
+_OWNER = 'CREATE TABLE IF NOT EXISTS owner (endpoint TEXT NOT NULL)'
+_PORTS = {'http': ':80', 'https': ':443'}
 
 # Connections of the parent process: closing one after a fork would touch files that the parent uses.
 _of_the_parent: list[sqlite3.Connection] = []
@@ -50,14 +54,15 @@ class Spool:
 
     Args:
         path: The file, made if it does not exist; its folder must exist.
+        endpoint: Base URL that its client writes to: a file is for one. None to leave that open.
 
     Raises:
         RuntimeError: Another process, or another client of this one, holds the file.
-        ValueError: The file is something else.
+        ValueError: The file is something else, or was made for another endpoint.
         OSError: The file cannot be opened or written.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, endpoint: str | None = None) -> None:
         self.path = Path(path)
         self._create()
         with self._errors():
@@ -66,7 +71,7 @@ class Spool:
         self._forked = False
         try:
             with self._errors():
-                self._prepare()
+                self._prepare(None if endpoint is None else _plain(endpoint))
         except BaseException:
             self.close()
             raise
@@ -77,7 +82,7 @@ class Spool:
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
-    def _prepare(self) -> None:
+    def _prepare(self, endpoint: str | None) -> None:
         execute = self._connection.execute
         # The lock is the operating system's: it ends with the process, however that ends.
         execute('PRAGMA locking_mode = EXCLUSIVE')
@@ -94,10 +99,28 @@ class Spool:
                 execute(f'PRAGMA user_version = {VERSION}')
             elif version != VERSION:
                 raise ValueError(f'{self.path} is not a spool of this version of scrapinghub: use another file')
+            if endpoint is not None:
+                self._claim(endpoint)
         except BaseException:
             execute('ROLLBACK')
             raise
         execute('COMMIT')
+
+    def _claim(self, endpoint: str) -> None:
+        # What another service is owed, and this client's credentials, must not meet.
+        execute = self._connection.execute
+        execute(_OWNER)
+        owner = execute('SELECT endpoint FROM owner').fetchone()
+        if owner is None:
+            urls = [_plain(url) for [url] in execute('SELECT url FROM writer')]
+            # A file of before says by what it holds whose it is: with records for elsewhere it stays anybody's.
+            if all(url.startswith(f'{endpoint}/') for url in urls):
+                execute('INSERT INTO owner VALUES (?)', (endpoint,))
+        elif owner[0] != endpoint:
+            raise ValueError(
+                f'the spool {self.path} was made for {owner[0]}, and this client writes to {endpoint}: open it with a '
+                f'client of {owner[0]}, which sends what is left, and use another file here'
+            )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -208,3 +231,9 @@ class Spool:
         self._forked = True
         _of_the_parent.append(self._connection)
 
+
+def _plain(url: str) -> str:
+    """Return a URL in the one of its spellings that is compared, without credentials."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition('@')[2].lower().removesuffix(_PORTS.get(parts.scheme, ''))
+    return f'{parts.scheme}://{host}{parts.path.rstrip("/")}'

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
-from scrapinghub.exceptions import UploadError
+from scrapinghub.exceptions import UploadError, strip_credentials
 from scrapinghub.transport.engine import Engine
 from scrapinghub.transport.lane import Callback, WriterOptions
 from scrapinghub.transport.paths import Path
@@ -54,7 +54,8 @@ class Uploader:
         self.closed = False
         self._transport = transport
         self._told = False
-        self._engine = Engine(transport, spool=None if spool is None else _open_spool(spool), max_outage=max_outage)
+        opened = None if spool is None else _open_spool(spool, transport)
+        self._engine = Engine(transport, spool=opened, max_outage=max_outage)
         self._shared: dict[str, Writer] = {}
         # What each URL was asked to begin at, for writers that follow a closed one.
         self._starts: dict[str, int] = {}
@@ -259,11 +260,11 @@ class Uploader:
         return not undelivered
 
 
-def _open_spool(path: str | os.PathLike[str]) -> Spool:
+def _open_spool(path: str | os.PathLike[str], transport: Transport) -> Spool:
     # It loads SQLite, which few programs need.
     from scrapinghub.transport.spool import Spool
 
-    return Spool(path)
+    return Spool(path, endpoint=strip_credentials(transport.endpoints.storage))
 
 
 def split_credentials(url: str) -> tuple[str, Credentials | None]:

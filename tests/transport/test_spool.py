@@ -95,7 +95,53 @@ def test_nobody_else_may_read_it(path: Path) -> None:
     spool.close()
 
 
+def test_it_is_for_one_endpoint(path: Path) -> None:
+    Spool(path, endpoint='https://User:secret@Storage.example:443/').close()
+    spool = Spool(path, endpoint='https://storage.example')
+    spool.add_writer('https://storage.example/items/1/2/3', {}, 0)
+    spool.close()
+    for other in ('https://other.example', 'http://storage.example', 'https://storage.example/v2'):
+        with pytest.raises(ValueError, match=f'made for https://storage.example, .* writes to {other}: ') as caught:
+            Spool(path, endpoint=other)
+        assert str(path) in str(caught.value)
+        assert 'secret' not in str(caught.value)
+    assert b'secret' not in path.read_bytes()
+    # Refused is not held.
+    spool = Spool(path, endpoint='https://storage.example')
+    assert len(spool.journaled()) == 1
+    spool.close()
+
+
+def test_a_file_that_does_not_say_whose_it_is_belongs_to_who_wrote_it(path: Path) -> None:
+    spool = Spool(path)
+    writer = spool.add_writer('http://storage.example/items/1/2/3', {}, 0)
+    spool.close()
+    # Neither of them is known to be wrong: that is decided by what is in the file.
+    for endpoint in ('http://other.example', 'http://storage.example'):
+        spool = Spool(path, endpoint=endpoint)
+        assert [journaled.id for journaled in spool.journaled()] == [writer]
+        spool.close()
+    with pytest.raises(ValueError, match=r'was made for http://storage\.example'):
+        Spool(path, endpoint='http://other.example')
+
+
 # Writers with a journal
+
+
+def test_a_client_of_another_endpoint_sends_nothing_of_it(server: Server, storage: Storage, path: Path) -> None:
+    storage.before = lambda post: reply(status=503)
+    uploader = Uploader(make_transport(server), spool=path)
+    uploader.writer(ITEMS, WriterOptions()).write('kept')
+    assert uploader.close(5) is False
+    storage.before = lambda post: None
+    asked = len(server.requests)
+    with Server(storage.respond) as elsewhere:
+        with pytest.raises(ValueError, match=f'made for {server.url}, and this client writes to {elsewhere.url}'):
+            Uploader(make_transport(elsewhere), spool=path)
+        assert not elsewhere.requests
+    assert len(server.requests) == asked
+    assert Uploader(make_transport(server), spool=path).close()
+    assert storage.stored(PATH) == ['kept']
 
 
 def test_a_clean_end_leaves_nothing(server: Server, storage: Storage, path: Path) -> None:
