@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from scrapinghub.hubstorage.jobq import JobQ
 from scrapinghub.hubstorage.resourcetype import DownloadableResource, ItemsResourceType, MappingResourceType
@@ -82,7 +82,8 @@ class JobMeta(MappingResourceType):
     """Metadata of a job, kept until they expire."""
 
     resource_type = 'jobs'
-    ignore_fields = frozenset({'auth', '_key', 'state'})
+    # A set, because programs may add names of their own to it.
+    ignore_fields: ClassVar[set[str]] = {'auth', '_key', 'state'}
 
     def authtoken(self) -> Any:
         """Return the token of the running job; None if it is not running."""

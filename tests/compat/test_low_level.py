@@ -10,7 +10,7 @@ import requests
 
 from scrapinghub import HubstorageClient, ScrapinghubClient, UploadError
 from scrapinghub.hubstorage import ValueTooLarge
-from scrapinghub.hubstorage.job import Logs
+from scrapinghub.hubstorage.job import JobMeta, Logs
 from scrapinghub.hubstorage.jobq import DuplicateJobError
 from scrapinghub.sandbox import Sandbox
 
@@ -229,6 +229,16 @@ def test_saving_removes_what_was_removed_and_never_sends_what_belongs_to_the_ser
     ]
     job.metadata.expire()
     assert (job.metadata['state'], job.metadata['kept'], 'gone' in job.metadata) == ('running', [1], False)
+
+
+def test_names_can_be_added_to_those_that_are_never_sent(
+    cloud: Sandbox, hubstorage: HubstorageClient, job_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JobMeta, 'ignore_fields', JobMeta.ignore_fields.copy())
+    JobMeta.ignore_fields.add('own')
+    hubstorage.get_job(job_key).update_metadata(own=1, other=2)
+    stored = hubstorage.get_job(job_key).metadata
+    assert ('own' in stored, stored['other']) == (False, 2)
 
 
 def test_nothing_is_sent_for_nothing(cloud: Sandbox, hubstorage: HubstorageClient) -> None:
