@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date, datetime, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -125,6 +127,22 @@ def test_pairs() -> None:
         meta = metadata(wire)
         assert meta.list() == list(meta.iter()) == list(FIELDS.items())
         assert wire.asked == [f'GET {PATH}'] * 2
+
+
+@pytest.mark.parametrize(
+    ('value', 'stored'),
+    [
+        (date(2020, 1, 2), '"2020-01-02"'),
+        (datetime(2020, 1, 2, tzinfo=timezone.utc), '1577923200000.0'),
+        (Decimal('1.5'), '"1.5"'),
+    ],
+)
+def test_what_json_does_not_know_is_stored_alike_alone_and_with_others(value: Any, stored: str) -> None:
+    with Wire({**ANSWERS, 'POST /jobs/1/2/3/x': lines_reply()}) as wire:
+        metadata(wire).set('x', value)
+        metadata(wire).update({'x': value})
+        assert wire.bodies[0] == stored
+        assert wire.bodies[-1].endswith(f'"x": {stored}}}')
 
 
 def test_metadata_is_updated_as_a_whole_but_for_what_the_service_keeps() -> None:
