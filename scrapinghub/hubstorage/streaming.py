@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from scrapinghub.exceptions import ScrapinghubAPIError
+from scrapinghub.exceptions import DecodeError, ScrapinghubAPIError
 from scrapinghub.hubstorage.retrier import one_loop
 from scrapinghub.transport import codec
 from scrapinghub.transport.plans import AfterKey, ByPosition, Pairs, Plan, Remaining
@@ -112,7 +112,12 @@ class ClientSource(Source):
     def explain(self, error: requests.RequestException, attempts: Attempts, plan: Plan) -> Exception:
         """Return the exception that the user gets for a failure."""
         told = self._client.explain(error, attempts)
-        return error if told is error else super().explain(error, attempts, plan)
+        if told is not error:
+            return super().explain(error, attempts, plan)
+        if isinstance(error.__cause__, codec.Malformed):
+            after = '' if plan.last_key is None else f' (the one after key {plan.last_key})'
+            return DecodeError(f'record number {plan.delivered + 1}{after} cannot be decoded: {error}', error)
+        return error
 
 
 def readable(response: requests.Response) -> requests.Response:

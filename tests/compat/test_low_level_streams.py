@@ -11,12 +11,14 @@ import requests
 
 from compat.patience import patient
 from scrapinghub import HubstorageClient, ScrapinghubClient, ServerError, StreamInterrupted
+from scrapinghub.exceptions import DecodeError
 from scrapinghub.hubstorage.job import Items
 from scrapinghub.hubstorage.serialization import mpdecode
 from scrapinghub.sandbox import Sandbox
 from scrapinghub.sandbox.effects import At
 from scrapinghub.transport.retries import RetrySettings
 from transport.clocks import ManualClock
+from transport.servers import MSGPACK, Server, reply
 
 
 @pytest.fixture
@@ -92,6 +94,29 @@ def test_who_gives_up_raises_the_error_of_requests(
         next(stream)
     rule.times = 0
     assert [item['n'] for item in stream] == list(range(2, 10))
+
+
+BAD_RECORDS = {
+    'a line that is no JSON': reply(b'{"_key": "1/2/3/0"}\n{"n": nope}\n{"n": 2}\n'),
+    'the same, compressed': reply(b'{"_key": "1/2/3/0"}\n{"n": nope}\n{"n": 2}\n', encoding='gzip'),
+    'a record that is no object': reply(b'{"_key": "1/2/3/0"}\n5\n'),
+    'an end inside a record': reply(b'{"_key": "1/2/3/0"}\n{"n": '),
+    'no MessagePack': reply(b'\xc1', content_type=MSGPACK),
+}
+
+
+@pytest.mark.parametrize('name', BAD_RECORDS)
+def test_a_record_that_cannot_be_decoded_is_told_by_an_error_that_programs_know(name: str) -> None:
+    with Server(lambda request: BAD_RECORDS[name]) as server:
+        hubstorage = HubstorageClient('key', server.url, max_retries=0)
+        stream = hubstorage.get_job('1/2/3').items.iter_values()
+        with pytest.raises(DecodeError, match='cannot be decoded') as caught:
+            list(stream)
+        assert type(caught.value) is DecodeError
+        assert isinstance(caught.value, ValueError)
+        assert isinstance(caught.value.__cause__, requests.RequestException)
+        assert (caught.value.status_code, caught.value.url) == (200, f'{server.url}/items/1/2/3')
+        hubstorage.close()
 
 
 def test_the_view_tells_it_in_its_own_words(cloud: Sandbox, job_key: str) -> None:
