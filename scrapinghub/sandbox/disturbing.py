@@ -17,7 +17,7 @@ from werkzeug.wrappers import Request
 from scrapinghub.sandbox.effects import Ending, Fault, Framing, Met
 from scrapinghub.sandbox.exchange import Exchange, Gone
 from scrapinghub.sandbox.http import Reply, reason_of
-from scrapinghub.sandbox.sending import WHOLE, Sender, head, is_gzipped, pieces, set_headers
+from scrapinghub.sandbox.sending import WHOLE, Sender, announce, head, is_gzipped, pieces, set_headers
 from scrapinghub.sandbox.shaping import framed, shape
 
 #: How long a held request waits before it looks whether its client is still there.
@@ -163,8 +163,7 @@ class Disturbed:
             headers['Transfer-Encoding'] = 'chunked'
         else:
             keep_alive = False
-        if not keep_alive:
-            headers['Connection'] = 'close'
+        announce(headers, keep_alive=keep_alive, chunks_allowed=chunks_allowed)
         set_headers(headers, fault.headers)
         # With a length, or nothing, to end the body, a cut behind its last byte takes nothing away.
         cuts = shaped.cut is not None and (shaped.cut < len(wire) or framing == 'chunked')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import string
 from collections.abc import Iterable
+from email.message import Message
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
@@ -34,18 +35,18 @@ class Unreadable(Exception):
         self.status = status
 
 
-def read_body(stream: io.BufferedIOBase, coding: str | None, length: str | None) -> bytes:
+def read_body(stream: io.BufferedIOBase, headers: Message) -> bytes:
     """Read the body of a request whose head was read.
 
     Args:
         stream: The connection.
-        coding: Value of Transfer-Encoding.
-        length: Value of Content-Length.
+        headers: Its headers.
 
     Raises:
         Unreadable: The body is too large, or its framing is broken.
         Gone: The connection ended inside the body.
     """
+    coding, length = (_only(headers, name) for name in ('Transfer-Encoding', 'Content-Length'))
     if coding is not None:
         if coding.strip().lower() != 'chunked' or length is not None:
             raise Unreadable(400, 'Transfer-Encoding must be chunked, and without Content-Length')
@@ -59,6 +60,14 @@ def read_body(stream: io.BufferedIOBase, coding: str | None, length: str | None)
         _drain(stream, min(size, DRAIN))
         raise Unreadable(413, TOO_LARGE)
     return _read_exactly(stream, size)
+
+
+def _only(headers: Message, name: str) -> str | None:
+    """Return the value of a header that says where the body ends; two values would be two ends."""
+    values = {str(value).strip() for value in headers.get_all(name, ())}
+    if len(values) > 1:
+        raise Unreadable(400, f'{name} must have one value')
+    return next(iter(values), None)
 
 
 def _read_chunks(stream: io.BufferedIOBase) -> bytes:

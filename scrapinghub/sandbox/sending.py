@@ -33,6 +33,20 @@ def set_headers(headers: dict[str, str], changes: Mapping[str, str | None]) -> N
             headers[name] = value
 
 
+def announce(headers: dict[str, str], *, keep_alive: bool, chunks_allowed: bool) -> None:
+    """Say what becomes of the connection, where the client would otherwise think something else.
+
+    Args:
+        headers: The headers of the answer.
+        keep_alive: Whether the connection stays.
+        chunks_allowed: Whether the client speaks HTTP/1.1, where connections stay.
+    """
+    if not keep_alive:
+        headers['Connection'] = 'close'
+    elif not chunks_allowed:
+        headers['Connection'] = 'keep-alive'
+
+
 def is_gzipped(reply: Reply, request: Request) -> bool:
     """Tell whether an answer travels compressed."""
     return reply.compress and request.accept_encodings.quality('gzip') > 0
@@ -110,8 +124,7 @@ class Sender:
             self._chunked = True
         else:
             self.keep_alive = False
-        if not self.keep_alive:
-            headers['Connection'] = 'close'
+        announce(headers, keep_alive=self.keep_alive, chunks_allowed=self._chunks_allowed)
         set_headers(headers, self._overrides)
         return head(reply.status, reply.reason, headers)
 

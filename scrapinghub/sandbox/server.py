@@ -173,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.parse_request():
             return
         try:
-            body = read_body(self.rfile, self.headers.get('Transfer-Encoding'), self.headers.get('Content-Length'))
+            body = read_body(self.rfile, self.headers)
         except Unreadable as error:
             self.send_error(error.status, str(error))
             return

@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -95,6 +96,28 @@ def test_http_1_0_gets_no_chunks(cloud: Sandbox, caller: Caller, raw: socket.soc
     assert body.count(b'\n') == 5000
 
 
+@pytest.mark.parametrize('fault', [{}, {'trickle': 10}])
+def test_http_1_0_is_told_that_its_connection_stays(cloud: Sandbox, raw: socket.socket, fault: dict[str, Any]) -> None:
+    if fault:
+        cloud.faults.add(**fault)
+    asked = b'GET /system/ts HTTP/1.0\r\nConnection: keep-alive\r\n\r\n'
+    last = b'GET /system/ts HTTP/1.0\r\n\r\n'
+    first, second, third = answer_to(raw, asked + asked + last).split(b'HTTP/1.1 200 OK\r\n')[1:]
+    assert b'\r\nConnection: keep-alive\r\n' in first
+    assert b'\r\nConnection: keep-alive\r\n' in second
+    assert b'\r\nConnection: close\r\n' in third
+
+
+def test_http_1_1_needs_no_word_about_it(caller: Caller) -> None:
+    assert 'Connection' not in caller.get('system/ts').headers
+
+
+def test_a_length_may_be_told_twice(cloud: Sandbox, raw: socket.socket) -> None:
+    told = 'Content-Length: 8\r\n' * 2
+    request = f'POST /activity/1?apikey={cloud.apikey} HTTP/1.1\r\n{told}Connection: close\r\n\r\n{{"n": 1}}'
+    assert answer_to(raw, request.encode()).startswith(b'HTTP/1.1 200 OK\r\n')
+
+
 def test_head_answers_no_body(caller: Caller) -> None:
     key = fill(caller, 3)
     answer = caller.call('HEAD', f'items/{key}', headers={'Accept-Encoding': 'identity'})
@@ -146,7 +169,10 @@ def test_a_path_that_is_not_encoded_is_understood(cloud: Sandbox, caller: Caller
         ('GET / HTTP/1.1\r\nX: ' + 'x' * 70_000 + '\r\n\r\n', 431),
         ('POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n', 400),
         ('POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n', 400),
+        ('POST / HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}\n', 400),
+        ('POST / HTTP/1.1\r\nContent-Length: 2, 3\r\n\r\n{}\n', 400),
         ('POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n', 400),
+        ('POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n', 400),
         ('POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n{}', 400),
         ('POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n', 400),
         ('POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n', 400),
