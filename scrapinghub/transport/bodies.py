@@ -12,62 +12,9 @@ import urllib3
 from urllib3 import exceptions as urllib3_errors
 
 from scrapinghub.transport.connections import HeadedResponse
+from scrapinghub.transport.inflate import Inflater
 
 READ_SIZE = 128 * 1024
-# Unpacked pieces are decoded as a whole, see PART_SIZE in streams.py.
-UNPACKED_SIZE = 32 * 1024
-
-
-class Inflater:
-    """Unpack a gzip or deflate stream piece by piece; several gzip members may follow one another.
-
-    Args:
-        encoding: The ``Content-Encoding`` of the body.
-
-    Attributes:
-        finished: Whether the end mark of the stream has been seen, and nothing has followed it.
-    """
-
-    def __init__(self, encoding: str) -> None:
-        # 32 + MAX_WBITS recognises gzip and zlib by their header.
-        self._wbits = 32 + zlib.MAX_WBITS
-        self._inflate = zlib.decompressobj(self._wbits)
-        # Some servers send deflate without its header: the first two bytes tell.
-        self._head = b''
-        self._undecided = encoding == 'deflate'
-        self.finished = False
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what ``data`` unpacks to, in pieces of limited size.
-
-        Raises:
-            zlib.error: The stream is damaged.
-        """
-        if self._undecided:
-            data = self._head = self._head + data
-            if len(data) < 2:
-                return
-            self._undecided = False
-            if int.from_bytes(data[:2], 'big') % 31 or data[0] & 15 != zlib.DEFLATED:
-                self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        while True:
-            if self.finished:
-                # Zeros may pad the last member.
-                data = data.lstrip(b'\0')
-                if not data:
-                    return
-                self._inflate = zlib.decompressobj(self._wbits)
-                self.finished = False
-            piece = self._inflate.decompress(data, UNPACKED_SIZE)
-            if piece:
-                yield piece
-            data = self._inflate.unconsumed_tail
-            if self._inflate.eof:
-                self.finished = True
-                data = self._inflate.unused_data
-            elif not data and len(piece) < UNPACKED_SIZE:
-                # A full piece may leave output inside zlib that asks for no more input.
-                return
 
 
 class Body:
@@ -129,7 +76,7 @@ class Body:
                 for piece in inflater.feed(packed):
                     self._before = self.used, self.checksum
                     self.used += len(piece)
-                    self.checksum = zlib.crc32(piece, self.checksum)
+                    self.checksum = inflater.checksum
                     yield piece
                 yield b''
         except zlib.error as error:

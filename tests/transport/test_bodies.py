@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests_mock import Mocker
 
-from scrapinghub.transport.bodies import UNPACKED_SIZE, Body, Inflater
+from scrapinghub.transport.bodies import Body
+from scrapinghub.transport.inflate import UNPACKED_SIZE, Inflater
 from scrapinghub.transport.session import Call
 from transport.clocks import TickingClock
 from transport.making import make_transport

@@ -1,0 +1,147 @@
+"""Unpack gzip and deflate as they arrive, in pieces of limited size.
+
+The frame of a gzip member is taken off here and not by ``zlib``: the checksum of what was unpacked is wanted in any
+case, and would be worked out twice.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+# Unpacked pieces are decoded as a whole, see PART_SIZE in streams.py.
+UNPACKED_SIZE = 32 * 1024
+
+_MAGIC = b'\x1f\x8b'
+_FIXED_HEADER = struct.Struct('<2sBB6x')
+_EXTRA_LENGTH = struct.Struct('<H')
+_TRAILER = struct.Struct('<II')
+_HEADER_CHECKSUM, _EXTRA, _NAME, _COMMENT, _RESERVED = 2, 4, 8, 16, 0xE0
+# No name and no comment in a header is as long as that.
+_MAX_HEADER = 128 * 1024
+
+
+class Inflater:
+    """Unpack a gzip or deflate stream piece by piece; several members may follow one another.
+
+    Args:
+        encoding: The ``Content-Encoding`` of the body.
+
+    Attributes:
+        finished: Whether the end mark of the stream has been seen, and nothing has followed it.
+        checksum: CRC-32 of what has been unpacked, from the beginning on.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        # Some servers send deflate without its header.
+        self._may_be_bare = encoding == 'deflate'
+        self._inflate: zlib._Decompress | None = None
+        self._gzip = False
+        # The beginning of a header or a trailer.
+        self._held = b''
+        self._member = 0
+        self._size = 0
+        self._first = True
+        self.checksum = 0
+        self.finished = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what ``data`` unpacks to, in pieces of limited size.
+
+        Raises:
+            zlib.error: The stream is damaged.
+        """
+        while True:
+            if self._inflate is None:
+                self._inflate, data = self._open_member(self._held + data)
+            inflate = self._inflate
+            if inflate is None:
+                return
+            ended = inflate.eof
+            while not ended:
+                piece = inflate.decompress(data, UNPACKED_SIZE)
+                if piece:
+                    self._count(piece)
+                    yield piece
+                ended = inflate.eof
+                data = inflate.unused_data if ended else inflate.unconsumed_tail
+                if not (ended or data) and len(piece) < UNPACKED_SIZE:
+                    # A full piece may leave output inside zlib that asks for no more input.
+                    return
+            data = self._held + data
+            if self._gzip and len(data) < _TRAILER.size:
+                self._held = data
+                return
+            data = self._close_member(data)
+
+    def _open_member(self, data: bytes) -> tuple[zlib._Decompress | None, bytes]:
+        """Begin a member; return None until its header is complete, and what follows the header."""
+        if self.finished:
+            # Zeros may pad the last member.
+            data = data.lstrip(b'\0')
+        if data:
+            self.finished = False
+        self._held = b''
+        self._gzip = data.startswith(_MAGIC)
+        begin = _header_size(data) if self._gzip else 0
+        if len(data) < len(_MAGIC) or (self._gzip and not begin):
+            self._held = data
+            return None, b''
+        bare = self._gzip or (self._may_be_bare and not _is_zlib_header(data))
+        self._may_be_bare = False
+        self._member = self._size = 0
+        return zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS), data[begin:]
+
+    def _count(self, piece: bytes) -> None:
+        self._size += len(piece)
+        self.checksum = zlib.crc32(piece, self.checksum)
+        # There is more than one member hardly ever.
+        self._member = self.checksum if self._first else zlib.crc32(piece, self._member)
+
+    def _close_member(self, data: bytes) -> bytes:
+        """End a member; return what follows it."""
+        self._held = b''
+        if self._gzip:
+            checksum, size = _TRAILER.unpack_from(data)
+            if checksum != self._member:
+                raise zlib.error('the checksum of the data is another one')
+            if size != self._size & 0xFFFFFFFF:
+                raise zlib.error('the length of the data is another one')
+            data = data[_TRAILER.size:]
+        self._inflate = None
+        self._first = False
+        self.finished = True
+        return data
+
+
+def _is_zlib_header(data: bytes) -> bool:
+    return data[0] & 15 == zlib.DEFLATED and not int.from_bytes(data[:2], 'big') % 31
+
+
+def _header_size(data: bytes) -> int:
+    """Return how long the header of a gzip member is; 0 if not all of it is there.
+
+    Raises:
+        zlib.error: It is none that is known.
+    """
+    if len(data) < _FIXED_HEADER.size:
+        return 0
+    _, method, flags = _FIXED_HEADER.unpack_from(data)
+    if method != zlib.DEFLATED or flags & _RESERVED:
+        raise zlib.error('the header of the data is not known')
+    end = _FIXED_HEADER.size
+    if flags & _EXTRA:
+        if len(data) < end + _EXTRA_LENGTH.size:
+            return 0
+        end += _EXTRA_LENGTH.size + _EXTRA_LENGTH.unpack_from(data, end)[0]
+    for text in (_NAME, _COMMENT):
+        if flags & text:
+            end = data.find(b'\0', end) + 1
+            if not end:
+                break
+    if end and flags & _HEADER_CHECKSUM:
+        end += 2
+    if (not end or end > len(data)) and len(data) > _MAX_HEADER:
+        raise zlib.error('the header of the data has no end')
+    return end if end <= len(data) else 0
