@@ -10,14 +10,21 @@ from __future__ import annotations
 import http.client
 import io
 import math
+import re
 import sys
 import time
+import weakref
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from scrapinghub.transport.failures import BODY_TIMEOUTS
+
+# The first empty line: where a head ends.
+_END_OF_HEAD = re.compile(rb'\n\r?\n').search
+# An answer of another status than 100, after which comes another head.
+_FINAL = re.compile(rb'HTTP/1\.[01] [2-5]').match
 
 # Lines that follow one another may have so many bytes together; the head of an answer of the service has some hundreds.
 MAX_LINES_BYTES = 1024 * 1024
@@ -97,9 +104,19 @@ class HeadedResponse(http.client.HTTPResponse):
         stream.first = self.fp
         stream.patience = self._patience
         self.fp = stream
-        stream.needs_line = bool(stream.peek(1))
-        super().begin()
-        stream.needs_line = False
+        held = stream.peek(1)
+        end = _END_OF_HEAD(held) if _FINAL(held) else None
+        if end is None:
+            stream.needs_line = bool(held)
+            super().begin()
+            stream.needs_line = False
+        else:
+            # All of it has arrived, so that none of its lines can be cut or late.
+            self.fp = io.BufferedReader(io.BytesIO(stream.read(end.end())))
+            try:
+                super().begin()
+            finally:
+                self.fp = stream
         # The body may be asked for much later.
         stream.end_lines()
 
@@ -125,10 +142,35 @@ _POOLS = {'http': _Pool, 'https': _TLSPool}
 
 
 class Adapter(HTTPAdapter):
-    """What joins a session to such connections, directly and through a proxy."""
+    """What joins a session to such connections, directly and through a proxy.
+
+    Which pool a request belongs to is worked out once for each host, where no proxy may stand in between.
+    """
+
+    def get_connection_with_tls_context(
+        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """Return the pool of connections for a request."""
+        if proxies or not isinstance(verify, (bool, str)) or not isinstance(cert, (str, type(None))):
+            return super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        # From here on: the path, which every prepared address has.
+        origin = request.url[:request.url.find('/', len('https://'))]
+        pool = self._pools.get((origin, verify, cert))
+        if pool is None or pool.pool is None:
+            # There is none yet, or it was closed.
+            pool = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+            self._pools[origin, verify, cert] = pool
+        return pool
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        """Return what the request line says."""
+        path: str = request.path_url
+        return super().request_url(request, proxies) if proxies or path.startswith('//') else path
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of direct connections."""
+        # They live as long as their manager keeps them.
+        self._pools: weakref.WeakValueDictionary[tuple[Any, ...], Any] = weakref.WeakValueDictionary()
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 

@@ -10,21 +10,11 @@ from typing import Any
 import requests
 from urllib3 import exceptions as urllib3_errors
 
+from scrapinghub.transport.prepared import Prepared
+
 # A whole value, or one record of a stream, may take this many time-outs: a body that trickles in must not hold a call
 # for ever.
 BODY_TIMEOUTS = 5
-
-
-class Prepared(requests.PreparedRequest):
-    """A request that knows its time limits.
-
-    Attributes:
-        timeout: Seconds, or a pair of seconds for opening the connection and for each wait; None for no limit.
-        own_timeout: Whether the limits were given for this call, and not for the client.
-    """
-
-    timeout: Any = None
-    own_timeout: bool = False
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

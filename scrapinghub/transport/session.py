@@ -27,8 +27,9 @@ from scrapinghub.exceptions import (
 from scrapinghub.transport import codec
 from scrapinghub.transport.bodies import Body
 from scrapinghub.transport.connections import Adapter
-from scrapinghub.transport.failures import BODY_TIMEOUTS, Prepared, advise, describe
+from scrapinghub.transport.failures import BODY_TIMEOUTS, advise, describe
 from scrapinghub.transport.paths import Path, encode_path
+from scrapinghub.transport.prepared import Prepared
 from scrapinghub.transport.retries import Attempts, Clock, Repeat, RetrySettings, SystemClock, retry
 
 logger = logging.getLogger(__name__)

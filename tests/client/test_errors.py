@@ -30,7 +30,8 @@ from scrapinghub.exceptions import (
     UploadError,
 )
 from scrapinghub.sandbox import Sandbox
-from scrapinghub.transport.failures import Prepared, advise, describe
+from scrapinghub.transport.failures import advise, describe
+from scrapinghub.transport.prepared import Prepared
 from transport.servers import Reply, Server, reply
 
 Ask = Callable[[ScrapinghubClient], object]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import requests
+from requests.adapters import HTTPAdapter
 
 from scrapinghub.exceptions import NetworkError, StreamInterrupted
 from scrapinghub.transport.bodies import Body
@@ -73,4 +76,73 @@ def test_a_trailer_without_end_after_the_records_of_a_stream() -> None:
         assert next(stream) == {'a': 1}
         with pytest.raises(StreamInterrupted):
             next(stream)
+        transport.close()
+
+
+HEADS = {
+    'whole': (b'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-A: 1\r\n\r\n',),
+    'line feeds only': (b'HTTP/1.1 200 OK\nContent-Length: 4\nX-A: 1\n\n',),
+    'mixed': (b'HTTP/1.1 200 OK\r\nContent-Length: 4\nX-A: 1\r\n\n',),
+    'in two parts': (b'HTTP/1.1 200 OK\r\nContent-Length: 4\r', b'\nX-A: 1\r\n\r\n'),
+    'continued': (b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-A: 1\r\n\r\n',),
+    'older': (b'HTTP/1.0 200 OK\r\nContent-Length: 4\r\nX-A: 1\r\n\r\n',),
+}
+
+
+@pytest.mark.parametrize('name', HEADS)
+@pytest.mark.parametrize('body', [b'\r\n\r\n', b'\n\n{}', b'null'])
+def test_what_follows_the_head_belongs_to_the_body(name: str, body: bytes) -> None:
+    first, *others = HEADS[name]
+    go_on = threading.Event()
+
+    def parts() -> Iterator[bytes]:
+        for other in others:
+            go_on.wait(10)
+            yield other
+        yield body
+
+    with Server(lambda _: Reply(first, parts()) if others else Reply(first + body)) as server:
+        transport = make_transport(server)
+        threading.Timer(0.05, go_on.set).start()
+        for _ in range(2):
+            response = transport.open(Call('GET', f'{server.url}/x'))
+            assert response.headers['X-A'] == '1'
+            assert Body(response).read(100) == body
+            response.close()
+        transport.close()
+
+
+@pytest.mark.parametrize('status', ['204 No Content', '304 Not Modified'])
+def test_an_answer_without_a_body(status: str) -> None:
+    with Server(lambda _: Reply(f'HTTP/1.1 {status}\r\n\r\n'.encode())) as server:
+        transport = make_transport(server)
+        for _ in range(3):
+            response = transport.attempt(Call('GET', f'{server.url}/x'))
+            assert Body(response).read(100) == b''
+        assert server.connections == 1
+        transport.close()
+
+
+def test_the_pool_of_a_host_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    look_up = HTTPAdapter.get_connection_with_tls_context
+
+    def counted(self: HTTPAdapter, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        asked.append(request.url)
+        return look_up(self, request, *args, **kwargs)
+
+    monkeypatch.setattr(HTTPAdapter, 'get_connection_with_tls_context', counted)
+    with Server(lambda _: Reply(STATUS + b'Content-Length: 2\r\n\r\n{}')) as server:
+        transport = make_transport(server)
+        for path in ('a', 'b', 'c'):
+            transport.get((path,))
+        assert len(asked) == 1
+        # After a fork, or by another thread: the pools are closed under those who use them.
+        transport.drop_connections()
+        transport.get(('d',))
+        assert len(asked) == 2
+        assert server.connections == 2
+        # Another verdict about certificates, or a proxy, is another connection.
+        transport.get(('e',), options={'verify': False})
+        assert len(asked) == 3
         transport.close()
