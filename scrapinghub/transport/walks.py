@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from scrapinghub.transport.plans import NotTheSame, Pairs, Plan
@@ -13,8 +15,8 @@ OVERLAP = 10
 STARTS_IGNORED = 3
 
 
-def _is_job_key(key: str | None) -> bool:
-    return key is not None and key.rpartition('/')[2].isdecimal()
+# One match for all keys of a block.
+_JOB_KEYS = re.compile(r'(?:[^\n]*/[0-9]{1,18}\n)*[^\n]*/[0-9]{1,18}').fullmatch
 
 
 class JobKeySet:
@@ -23,20 +25,21 @@ class JobKeySet:
     def __init__(self) -> None:
         self._bits: dict[tuple[str, int], int] = {}
 
-    def add(self, key: str) -> None:
-        """Add a key ``P/S/J``."""
-        spider, piece, bit = self._place(key)
-        self._bits[spider, piece] = self._bits.get((spider, piece), 0) | bit
+    def update(self, keys: Iterable[str]) -> None:
+        """Add keys ``P/S/J``."""
+        bits = self._bits
+        for key in keys:
+            spider, _, number = key.rpartition('/')
+            place = spider, int(number) >> 8
+            bits[place] = bits.get(place, 0) | 1 << (int(number) & 255)
 
     def __contains__(self, key: str) -> bool:
-        spider, piece, bit = self._place(key)
-        return bool(self._bits.get((spider, piece), 0) & bit)
-
-    @staticmethod
-    def _place(key: str) -> tuple[str, int, int]:
         spider, _, number = key.rpartition('/')
-        piece, bit = divmod(int(number), 256)
-        return spider, piece, 1 << bit
+        return bool(self._bits.get((spider, int(number) >> 8), 0) >> (int(number) & 255) & 1)
+
+    def isdisjoint(self, keys: Iterable[str]) -> bool:
+        """Return whether none of the keys is there."""
+        return not any(map(self.__contains__, keys))
 
 
 class JobWalk(Plan):
@@ -71,7 +74,7 @@ class JobWalk(Plan):
         self._asked_rows: int | None = None
         self._rows_before = 0
         self._new_before = 0
-        self._reach = [0]
+        self._reach: Sequence[int] = [0]
         self._ended = False
         self._at_top_again = False
         # The keys of one page are few.
@@ -112,7 +115,7 @@ class JobWalk(Plan):
         return super().take(block)
 
     def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
-        if not all(map(_is_job_key, keys)):
+        if None in keys or not _JOB_KEYS('\n'.join(keys)):
             raise NotTheSame('a job came without its key')
         if not self._rows and self._page_start == self._base:
             self._top = keys[0]
@@ -122,13 +125,16 @@ class JobWalk(Plan):
             self._starts_ignored = self._starts_ignored + 1 if keys[0] == self._top else 0
             if self._starts_ignored:
                 raise NotTheSame(f'asked to skip {self._page_start} jobs, the server began with the first one again')
+        if self._seen.isdisjoint(keys):
+            # All are new, as nearly always.
+            self._reach = range(len(keys) + 1)
+            return block, keys
         places = [place for place, key in enumerate(keys) if key not in self._seen]
         self._reach = [*places, len(keys)]
         return [block[place] for place in places], [keys[place] for place in places]
 
     def _settle(self, number: int) -> None:
-        for key in self._keys[:number]:
-            self._seen.add(key)
+        self._seen.update(self._keys[:number])
         # Up to the first row that is still to be delivered.
         self._rows = self._rows_before + self._reach[number]
         self._new = self._new_before + number

@@ -187,9 +187,11 @@ def test_the_set_of_keys(numbers: list[tuple[int, int]], other: int) -> None:
     keys = JobKeySet()
     expected = set()
     for spider, number in numbers:
-        keys.add(f'1/{spider}/{number}')
+        keys.update([f'1/{spider}/{number}'])
         expected.add((spider, number))
     assert all((f'1/{spider}/{other}' in keys) == ((spider, other) in expected) for spider in (1, 2, 3))
+    others = [(spider, other + more) for spider in (1, 2) for more in (0, 1)]
+    assert keys.isdisjoint(f'1/{spider}/{number}' for spider, number in others) == expected.isdisjoint(others)
 
 
 @pytest.mark.parametrize('job', [{}, {'key': None}, {'key': ''}, {'key': 'x/y'}, {'key': '1/2/\xb2'}])
