@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
-from operator import length_hint, methodcaller
+from itertools import islice, repeat
+from operator import length_hint
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -56,9 +56,10 @@ class Plan:
         self.delivered = 0
         self.last_key: Any = None
         self.error: Malformed | None = None
-        self._key_of: Callable[[Any], Any] | None = None
-        if field is not None:
-            self._key_of = methodcaller('pop', field, None) if strip else methodcaller('get', field)
+        self._field = field
+        self._strip = strip
+        # Called with the key of each record that was handed out directly, once the next one comes.
+        self._remember: Callable[[Any], None] | None = None
         self._keys: list[Any] = []
         self._handing: Iterator[Any] | None = None
         self._handed = 0
@@ -86,7 +87,7 @@ class Plan:
             NotTheSame: The server did not go on where it was asked to.
         """
         keys = self._keys_of(block)
-        if self._key_of is not None:
+        if self._field is not None:
             block = block[:len(keys)]
         if self._resumed and block:
             block, keys = self._admit(block, keys)
@@ -98,17 +99,26 @@ class Plan:
     def _keys_of(self, block: list[Any]) -> list[Any]:
         """Return the keys of the records of a block; set ``error`` and leave out what follows if one cannot have it."""
         keys: list[Any] = []
-        if self._key_of is None:
+        if self._field is None:
             return keys
         try:
-            keys.extend(map(self._key_of, block))
-        except (AttributeError, TypeError):
-            self.error = Malformed(f'a record is no object but {type(block[len(keys)]).__name__}')
+            # The methods of dict themselves: to look them up at each record takes longer than what they do.
+            keys.extend(map(_take_key(self._strip), block, repeat(self._field), repeat(None)))
+        except TypeError:
+            self._ask_for_keys(block, keys)
         if not set(map(type, keys)) <= _KEY_TYPES:
             place = [type(key) in _KEY_TYPES for key in keys].index(False)
             self.error = Malformed(f'the key of a record is no text but {type(keys[place]).__name__}')
             del keys[place:]
         return keys
+
+    def _ask_for_keys(self, block: list[Any], keys: list[Any]) -> None:
+        """Append the keys of records that may be other than dicts: those handed on verbatim have a ``get`` as well."""
+        try:
+            keys.extend(record.pop(self._field, None) if self._strip else record.get(self._field)
+                        for record in block[len(keys):])
+        except (AttributeError, TypeError):
+            self.error = Malformed(f'a record is no object but {type(block[len(keys)]).__name__}')
 
     def hand_out(self, records: list[Any]) -> Iterator[Any]:
         """Return an iterator over what :meth:`take` returned; what is taken from it is delivered."""
@@ -132,7 +142,33 @@ class Plan:
             decoder: The decoder of the answer.
             piece: The next piece.
         """
-        raise NotImplementedError
+        take_key, field, remember = _take_key(self._strip), self._field, self._remember
+        delivered = self.delivered
+        left = None if self.count is None else self.count - delivered
+        records: Iterator[Any] | None = islice(decoder.iterate(piece), left)
+        while records is not None:
+            try:
+                for record in records:
+                    try:
+                        key = take_key(record, field, None)
+                    except TypeError:
+                        self.error = Malformed(f'a record is no object but {type(record).__name__}')
+                        break
+                    if type(key) is not str and key is not None:
+                        self.error = Malformed(f'the key of a record is no text but {type(key).__name__}')
+                        break
+                    if remember is not None and delivered:
+                        remember(self.last_key)
+                    delivered += 1
+                    # No call from here on: an interruption finds the record counted and delivered, or neither.
+                    self.last_key = key
+                    self.delivered = delivered
+                    yield record
+                records = None
+            except decoder.failures as failure:
+                left = None if self.count is None else self.count - delivered
+                records = islice(decoder.recover(failure), left)
+        self.unfinished = False
 
     def settle(self) -> None:
         """Count what was taken from the last iterator as delivered."""
@@ -178,6 +214,10 @@ class Plan:
         raise NotImplementedError
 
 
+def _take_key(strip: bool) -> Callable[[Any, Any, None], Any]:
+    return dict.pop if strip else dict.get
+
+
 def number_order(key: str) -> tuple[int, ...]:
     """Return what sorts keys such as ``1/2/3/10`` by their numbers."""
     return tuple(map(int, key.split('/')))
@@ -203,41 +243,12 @@ class AfterKey(Plan):
     ) -> None:
         super().__init__(params, count, field='_key', strip=strip)
         self._order = order
-        self._take_key = dict.pop if strip else dict.get
         self._checked = False
 
     @property
     def direct(self) -> bool:
         """Whether nothing is left to be checked or cut off, as it is for the first records after an error."""
         return (self._checked or not self._resumed) and not self.full
-
-    def decode_and_hand_out(self, decoder: Decoder, piece: bytes) -> Iterator[dict[str, Any]]:
-        """Decode the records that a piece of an answer completes one by one, as they are taken."""
-        take_key: Callable[[dict[str, Any], str, None], Any] = self._take_key
-        delivered = self.delivered
-        left = None if self.count is None else self.count - delivered
-        records: Iterator[Any] | None = islice(decoder.iterate(piece), left)
-        while records is not None:
-            try:
-                for record in records:
-                    try:
-                        key = take_key(record, '_key', None)
-                    except TypeError:
-                        self.error = Malformed(f'a record is no object but {type(record).__name__}')
-                        break
-                    if type(key) is not str and key is not None:
-                        self.error = Malformed(f'the key of a record is no text but {type(key).__name__}')
-                        break
-                    delivered += 1
-                    # No call from here on: an interruption finds the record counted and delivered, or neither.
-                    self.last_key = key
-                    self.delivered = delivered
-                    yield record
-                records = None
-            except decoder.failures as failure:
-                left = None if self.count is None else self.count - delivered
-                records = islice(decoder.recover(failure), left)
-        self.unfinished = False
 
     def _again(self) -> Pairs:
         if self.last_key is None:
@@ -310,14 +321,25 @@ class ByKeys(Plan):
         self._weight = weight
         self._enough = enough
         self._seen: set[Any] = set()
+        self._remember = self._seen.add
         self._weights: list[int] = []
         self._weighed = 0
         self._weighed_before = 0
 
     @property
+    def direct(self) -> bool:
+        """Whether nothing is left out, and nothing but the keys is remembered."""
+        return not (self._resumed or self._identity is not _itself or self._enough is not None or self.full)
+
+    @property
     def full(self) -> bool:
         """Whether a repeated answer need not be read any further."""
         return super().full or (self._resumed and self._enough is not None and self._weighed >= self._enough)
+
+    def _again(self) -> Pairs:
+        # What is handed out directly is remembered one record late.
+        self._seen.add(self._identity(self.last_key))
+        return self._first()
 
     def take(self, block: list[Any]) -> list[Any]:
         """Return those records of a block that are to be delivered."""
