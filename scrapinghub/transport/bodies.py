@@ -14,7 +14,7 @@ from urllib3 import exceptions as urllib3_errors
 from scrapinghub.transport.connections import HeadedResponse
 from scrapinghub.transport.inflate import Inflater
 
-READ_SIZE = 128 * 1024
+READ_SIZE = 256 * 1024
 
 
 class Body:

@@ -106,11 +106,19 @@ class Plan:
             keys.extend(map(_take_key(self._strip), block, repeat(self._field), repeat(None)))
         except TypeError:
             self._ask_for_keys(block, keys)
+        try:
+            # The quickest way to see that all are texts.
+            ''.join(keys)
+        except TypeError:
+            self._check_keys(keys)
+        return keys
+
+    def _check_keys(self, keys: list[Any]) -> None:
+        """Leave out the first key that cannot be one, and what follows; set ``error`` then."""
         if not set(map(type, keys)) <= _KEY_TYPES:
             place = [type(key) in _KEY_TYPES for key in keys].index(False)
             self.error = Malformed(f'the key of a record is no text but {type(keys[place]).__name__}')
             del keys[place:]
-        return keys
 
     def _ask_for_keys(self, block: list[Any], keys: list[Any]) -> None:
         """Append the keys of records that may be other than dicts: those handed on verbatim have a ``get`` as well."""
