@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from html import escape
 from typing import Any
 
 __all__ = ['Table', 'card', 'load_ipython_extension', 'unload_ipython_extension']
@@ -58,7 +57,7 @@ class Table:
 
     def html(self) -> str:
         """Return the table as HTML in which everything is escaped."""
-        head = ''.join(f'<th {_CELL}>{escape(name)}</th>' for name in self._columns)
+        head = ''.join(f'<th {_CELL}>{_escape(name)}</th>' for name in self._columns)
         rows = ''.join(f'<tr>{self._cells(record)}</tr>' for record in self.records[: self._limit])
         more = len(self.records) - self._limit
         told = _counted(len(self.records)) + (f', of which the first {self._limit} are shown' if more > 0 else '')
@@ -69,9 +68,16 @@ class Table:
 
     def _cells(self, record: Mapping[str, Any]) -> str:
         return ''.join(
-            f'<td {_CELL}>{escape(_shown(name, record[name])) if name in record else ""}</td>'
+            f'<td {_CELL}>{_escape(_shown(name, record[name])) if name in record else ""}</td>'
             for name in self._columns
         )
+
+
+def _escape(text: str) -> str:
+    # Its tables of names take longer to load than the rest of this module, and only notebooks need them.
+    from html import escape
+
+    return escape(text)
 
 
 def card(title: str, rows: Iterable[tuple[str, str]]) -> str:
@@ -88,8 +94,10 @@ def card(title: str, rows: Iterable[tuple[str, str]]) -> str:
         >>> '<b>Job 1/2/3</b>' in card('Job 1/2/3', [('project', '1')])
         True
     """
-    lines = ''.join(f'<tr><th {_CELL}>{escape(name)}</th><td {_CELL}>{escape(value)}</td></tr>' for name, value in rows)
-    return f'<div><b>{escape(title)}</b>{_TABLE}<tbody>{lines}</tbody></table></div>'
+    lines = ''.join(
+        f'<tr><th {_CELL}>{_escape(name)}</th><td {_CELL}>{_escape(value)}</td></tr>' for name, value in rows
+    )
+    return f'<div><b>{_escape(title)}</b>{_TABLE}<tbody>{lines}</tbody></table></div>'
 
 
 def load_ipython_extension(ipython: Any) -> None:
