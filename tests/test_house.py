@@ -26,10 +26,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         'scrapinghub.transport.codec',
         'scrapinghub.transport.connections',
         'scrapinghub.transport.failures',
+        'scrapinghub.transport.inflate',
         'scrapinghub.transport.logs',
         'scrapinghub.transport.paths',
+        'scrapinghub.transport.prepared',
     ),
     (
+        'scrapinghub.transport.plan',
         'scrapinghub.transport.plans',
         'scrapinghub.transport.buffer',
         'scrapinghub.transport.spool',
@@ -90,7 +93,9 @@ BRIDGE = 'scrapinghub.sandbox.pytest_plugin'
 
 ON_THE_WIRE = tuple(
     f'scrapinghub.transport.{name}'
-    for name in ('session', 'connections', 'bodies', 'failures', 'retries', 'dash', 'streams', 'lane', 'engine')
+    for name in (
+        'session', 'connections', 'bodies', 'failures', 'prepared', 'retries', 'dash', 'streams', 'lane', 'engine',
+    )
 )
 # Which module may import which library.
 LIBRARIES: dict[str, tuple[str, ...]] = {

@@ -16,7 +16,8 @@ from scrapinghub.client.reading import read
 from scrapinghub.client.resources import Resource
 from scrapinghub.client.shapes import FrontierBatch, FrontierRequest
 from scrapinghub.transport import codec
-from scrapinghub.transport.plans import ByKeys, ByOrder, Pairs
+from scrapinghub.transport.plan import Pairs
+from scrapinghub.transport.plans import ByKeys, ByOrder
 from scrapinghub.transport.retries import Repeat
 
 if TYPE_CHECKING:

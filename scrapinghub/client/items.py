@@ -10,7 +10,8 @@ from scrapinghub.client.listing import listed
 from scrapinghub.client.reading import below
 from scrapinghub.client.records import Below, Filters, Names, Records, RequestsParams, number_in
 from scrapinghub.exceptions import DecodeError
-from scrapinghub.transport.plans import AfterKey, Plan
+from scrapinghub.transport.plan import Plan
+from scrapinghub.transport.plans import AfterKey
 from scrapinghub.transport.streams import Ending, Resumable
 
 __all__ = ['Items']

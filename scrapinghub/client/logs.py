@@ -13,7 +13,8 @@ from scrapinghub.client.shapes import LogRecord
 from scrapinghub.client.utils import LogLevel
 from scrapinghub.transport import codec
 from scrapinghub.transport.codec import encode_json
-from scrapinghub.transport.plans import ByPosition, Pairs, Plan
+from scrapinghub.transport.plan import Pairs, Plan
+from scrapinghub.transport.plans import ByPosition
 
 __all__ = ['Logs']
 

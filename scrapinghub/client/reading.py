@@ -10,7 +10,7 @@ import six
 
 from scrapinghub.exceptions import BadRequest, ScrapinghubAPIError
 from scrapinghub.transport.paths import Path
-from scrapinghub.transport.plans import Plan
+from scrapinghub.transport.plan import Plan
 from scrapinghub.transport.retries import MAYBE_APPLIED_HINT, Attempts
 from scrapinghub.transport.session import Call, Credentials, Transport, checked_options
 from scrapinghub.transport.streams import RecordStream, Source

@@ -11,7 +11,8 @@ from scrapinghub.client.reading import below, filter_hint, names, read
 from scrapinghub.client.resources import Resource
 from scrapinghub.client.shapes import Stats
 from scrapinghub.transport import codec
-from scrapinghub.transport.plans import AfterKey, ByPosition, Plan, Remaining
+from scrapinghub.transport.plan import Plan
+from scrapinghub.transport.plans import AfterKey, ByPosition, Remaining
 from scrapinghub.transport.streams import RecordStream
 from scrapinghub.transport.uploads import Writer, WriterOptions
 

@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 from scrapinghub.client.keywords import Time, pairs
 from scrapinghub.client.listing import listed
 from scrapinghub.client.records import Below, Filters, Names, Records, RequestsParams
-from scrapinghub.transport.plans import ByPosition, Plan
+from scrapinghub.transport.plan import Plan
+from scrapinghub.transport.plans import ByPosition
 from scrapinghub.transport.uploads import WriterOptions
 
 __all__ = ['Samples']

@@ -11,7 +11,8 @@ import requests
 from scrapinghub.exceptions import DecodeError, ScrapinghubAPIError
 from scrapinghub.hubstorage.retrier import one_loop
 from scrapinghub.transport import codec
-from scrapinghub.transport.plans import AfterKey, ByPosition, Pairs, Plan, Remaining
+from scrapinghub.transport.plan import Pairs, Plan
+from scrapinghub.transport.plans import AfterKey, ByPosition, Remaining
 from scrapinghub.transport.retries import Attempts, Clock, RetrySettings, steady_policy
 from scrapinghub.transport.scans import scan_plan
 from scrapinghub.transport.session import Call, set_body

@@ -12,7 +12,8 @@ from scrapinghub.hubstorage.streaming import MAX_RETRIES, RETRY_INTERVAL, as_pai
 from scrapinghub.legacy.calls import RequestProxyMixin
 from scrapinghub.legacy.streaming import Asking, JobList
 from scrapinghub.transport.bodies import Body
-from scrapinghub.transport.plans import ByPosition, Pairs, Plan
+from scrapinghub.transport.plan import Pairs, Plan
+from scrapinghub.transport.plans import ByPosition
 from scrapinghub.transport.session import Call
 from scrapinghub.transport.streams import RecordStream
 

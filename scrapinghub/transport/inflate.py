@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 # Unpacked pieces are decoded as a whole, see PART_SIZE in streams.py.
 UNPACKED_SIZE = 32 * 1024
@@ -36,7 +37,8 @@ class Inflater:
     def __init__(self, encoding: str) -> None:
         # Some servers send deflate without its header.
         self._may_be_bare = encoding == 'deflate'
-        self._inflate: zlib._Decompress | None = None
+        # The type of what zlib makes has no public name.
+        self._inflate: Any = None
         self._gzip = False
         # The beginning of a header or a trailer.
         self._held = b''
@@ -75,7 +77,7 @@ class Inflater:
                 return
             data = self._close_member(data)
 
-    def _open_member(self, data: bytes) -> tuple[zlib._Decompress | None, bytes]:
+    def _open_member(self, data: bytes) -> tuple[Any, bytes]:
         """Begin a member; return None until its header is complete, and what follows the header."""
         if self.finished:
             # Zeros may pad the last member.

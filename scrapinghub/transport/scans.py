@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from scrapinghub.transport.plans import AfterKey, ByKeys, ByOrder, NotTheSame, Pairs, Plan, Remaining, text_order
+from scrapinghub.transport.plan import NotTheSame, Pairs, Plan
+from scrapinghub.transport.plans import AfterKey, ByKeys, ByOrder, Remaining, text_order
 
 
 def scan_plan(params: Pairs, count: int | None = None, *, keys: Iterable[str] | None = None) -> Plan:

@@ -15,7 +15,7 @@ import requests
 from scrapinghub.exceptions import DecodeError, StreamInterrupted
 from scrapinghub.transport import codec
 from scrapinghub.transport.bodies import Body
-from scrapinghub.transport.plans import NotTheSame, Pairs, Plan
+from scrapinghub.transport.plan import NotTheSame, Pairs, Plan
 from scrapinghub.transport.retries import Attempts, may_pass
 from scrapinghub.transport.session import Call, Transport
 

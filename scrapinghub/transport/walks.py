@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from scrapinghub.transport.plans import NotTheSame, Pairs, Plan
+from scrapinghub.transport.plan import NotTheSame, Pairs, Plan
 
 PAGE = 1000
 # Rows of a page that come once more with the next one, so that rows which moved up are noticed.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scrapinghub.transport import codec, plans
-from scrapinghub.transport.plans import Pairs, Plan
+from scrapinghub.transport.plan import Pairs, Plan
 from scrapinghub.transport.session import Call, Transport
 from scrapinghub.transport.streams import RecordStream
 from scrapinghub.transport.walks import JobWalk

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapinghub.transport import codec
-from scrapinghub.transport.plans import AfterKey, ByKeys, NotTheSame, Plan
+from scrapinghub.transport.plan import NotTheSame, Plan
+from scrapinghub.transport.plans import AfterKey, ByKeys
 
 # Those that MessagePack has, too.
 INTEGERS = st.integers(-2**63, 2**64 - 1)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrapinghub.transport.plans import NotTheSame, Pairs, Plan
+from scrapinghub.transport.plan import NotTheSame, Pairs, Plan
 from scrapinghub.transport.scans import scan_plan
 
 KEYS = st.text('abä', min_size=1, max_size=4)

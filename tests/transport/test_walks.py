@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scrapinghub.transport import walks
-from scrapinghub.transport.plans import NotTheSame
+from scrapinghub.transport.plan import NotTheSame
 from scrapinghub.transport.walks import JobKeySet, JobWalk
 
 Job = dict[str, Any]
