@@ -109,6 +109,11 @@ class JobList(ByKeys):
         super().__init__(params, field='id')
         self._begun = False
 
+    @property
+    def direct(self) -> bool:
+        """Whether nothing but jobs comes any more."""
+        return self._begun and super().direct
+
     def ask(self) -> Pairs | None:
         """Return the parameters of the next request."""
         self._begun = False

@@ -42,6 +42,8 @@ class Inflater:
         self._gzip = False
         # The beginning of a header or a trailer.
         self._held = b''
+        # The last piece of a gzip member, until its trailer has been read.
+        self._kept = b''
         self._member = 0
         self._size = 0
         self._first = True
@@ -65,8 +67,12 @@ class Inflater:
                 piece = inflate.decompress(data, UNPACKED_SIZE)
                 if piece:
                     self._count(piece)
-                    yield piece
                 ended = inflate.eof
+                if ended and self._gzip:
+                    # What a wrong checksum tells of is seldom far from the end.
+                    self._kept = piece
+                elif piece:
+                    yield piece
                 data = inflate.unused_data if ended else inflate.unconsumed_tail
                 if not (ended or data) and len(piece) < UNPACKED_SIZE:
                     # A full piece may leave output inside zlib that asks for no more input.
@@ -76,6 +82,9 @@ class Inflater:
                 self._held = data
                 return
             data = self._close_member(data)
+            if self._kept:
+                kept, self._kept = self._kept, b''
+                yield kept
 
     def _open_member(self, data: bytes) -> tuple[Any, bytes]:
         """Begin a member; return None until its header is complete, and what follows the header."""

@@ -251,6 +251,65 @@ def test_output_that_waits_inside_zlib_is_not_forgotten(encoding: str, size: int
         assert inflater.finished
 
 
+def unpack_in_steps(inflater: Inflater, packed: bytes, step: int, out: list[bytes]) -> None:
+    for start in range(0, len(packed), step):
+        out.extend(inflater.feed(packed[start:start + step]))
+
+
+@pytest.mark.parametrize('place', [-8, -4])
+@pytest.mark.parametrize('step', [200, 1000])
+def test_the_last_piece_of_a_damaged_member_is_kept_back(place: int, step: int) -> None:
+    data = bytes(range(256)) * 10
+    packed = bytearray(gzip.compress(data) + gzip.compress(b'more'))
+    whole = len(gzip.compress(data))
+    packed[whole + place] ^= 1
+    inflater = Inflater('gzip')
+    out: list[bytes] = []
+    with pytest.raises(zlib.error, match='is another one'):
+        unpack_in_steps(inflater, bytes(packed), step, out)
+    assert len(b''.join(out)) < len(data)
+    assert not inflater.finished
+
+
+@given(
+    st.binary(max_size=20), st.none() | st.binary(max_size=5).map(lambda text: text.replace(b'\0', b'')),
+    st.none() | st.binary(max_size=5).map(lambda text: text.replace(b'\0', b'')), st.none() | st.binary(max_size=9),
+    st.booleans(), st.integers(1, 40),
+)
+def test_every_header_of_a_member(
+    data: bytes, name: bytes | None, comment: bytes | None, extra: bytes | None, checked: bool, step: int
+) -> None:
+    flags = 16 * (comment is not None) | 8 * (name is not None) | 4 * (extra is not None) | 2 * checked
+    header = b'\x1f\x8b\x08' + bytes([flags]) + bytes(6)
+    if extra is not None:
+        header += len(extra).to_bytes(2, 'little') + extra
+    for text in (name, comment):
+        if text is not None:
+            header += text + b'\0'
+    if checked:
+        header += (zlib.crc32(header) & 0xFFFF).to_bytes(2, 'little')
+    packed = header + gzip.compress(data, mtime=0)[10:]
+    assert zlib.decompress(packed, 31) == data
+    inflater = Inflater('gzip')
+    out: list[bytes] = []
+    unpack_in_steps(inflater, packed, step, out)
+    assert b''.join(out) == data
+    assert inflater.finished
+    assert inflater.checksum == zlib.crc32(data)
+
+
+@pytest.mark.parametrize('header', [b'\x1f\x8b\x07' + bytes(7), b'\x1f\x8b\x08\x20' + bytes(6)])
+def test_a_header_that_is_not_known(header: bytes) -> None:
+    with pytest.raises(zlib.error, match='not known'):
+        list(Inflater('gzip').feed(header + bytes(100)))
+
+
+def test_a_header_without_end_is_damage() -> None:
+    packed = b'\x1f\x8b\x08\x08' + bytes(6) + b'x' * 200_000
+    with pytest.raises(zlib.error, match='has no end'):
+        unpack_in_steps(Inflater('gzip'), packed, 10_000, [])
+
+
 def test_garbage_after_the_end_is_damage() -> None:
     inflater = Inflater('gzip')
     with pytest.raises(zlib.error):
