@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import io
 import math
+import queue
 import re
 import sys
 import time
@@ -128,12 +129,29 @@ def _with_whole_heads(connection: Any) -> Any:
     return connection
 
 
+class _Idle(queue.LifoQueue[Any]):
+    """The connections that wait for a request.
+
+    A pool puts None into it for each connection that it may hold. Without these it opens one where none waits, too, and
+    a large pool costs no more than a small one.
+    """
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Keep a connection."""
+        if item is not None:
+            super().put(item, block, timeout)
+
+
 class _Pool(HTTPConnectionPool):
+    QueueCls = _Idle
+
     def _new_conn(self) -> Any:
         return _with_whole_heads(super()._new_conn())
 
 
 class _TLSPool(HTTPSConnectionPool):
+    QueueCls = _Idle
+
     def _new_conn(self) -> Any:
         return _with_whole_heads(super()._new_conn())
 

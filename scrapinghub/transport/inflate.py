@@ -13,6 +13,8 @@ from typing import Any
 
 # Unpacked pieces are decoded as a whole, see PART_SIZE in streams.py.
 UNPACKED_SIZE = 32 * 1024
+# With each piece zlib copies what it has not taken yet of its input: that must not be much.
+_TAKEN = 16 * 1024
 
 _MAGIC = b'\x1f\x8b'
 _FIXED_HEADER = struct.Struct('<2sBB6x')
@@ -56,6 +58,10 @@ class Inflater:
         Raises:
             zlib.error: The stream is damaged.
         """
+        for start in range(0, len(data), _TAKEN):
+            yield from self._feed_part(data[start:start + _TAKEN])
+
+    def _feed_part(self, data: bytes) -> Iterator[bytes]:
         while True:
             if self._inflate is None:
                 self._inflate, data = self._open_member(self._held + data)

@@ -148,7 +148,7 @@ class Plan:
         take_key, field, remember = _take_key(self._strip), self._field, self._remember
         delivered = self.delivered
         left = None if self.count is None else self.count - delivered
-        records: Iterator[Any] | None = islice(decoder.iterate(piece), left)
+        records: Iterator[Any] | None = _at_most(left, decoder.iterate(piece))
         while records is not None:
             try:
                 for record in records:
@@ -170,7 +170,7 @@ class Plan:
                 records = None
             except decoder.failures as failure:
                 left = None if self.count is None else self.count - delivered
-                records = islice(decoder.recover(failure), left)
+                records = _at_most(left, decoder.recover(failure))
         self.unfinished = False
 
     def settle(self) -> None:
@@ -215,6 +215,10 @@ class Plan:
 
     def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
         raise NotImplementedError
+
+
+def _at_most(number: int | None, records: Iterator[Any]) -> Iterator[Any]:
+    return records if number is None else islice(records, number)
 
 
 def _take_key(strip: bool) -> Callable[[Any, Any, None], Any]:

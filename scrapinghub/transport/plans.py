@@ -121,7 +121,9 @@ class ByKeys(Plan):
         self._weight = weight
         self._enough = enough
         self._seen: set[Any] = set()
-        self._remember = self._seen.add
+        # What was handed out directly and is not in the set yet.
+        self._fresh: list[Any] = []
+        self._remember = self._fresh.append
         self._weights: list[int] = []
         self._weighed = 0
         self._weighed_before = 0
@@ -138,7 +140,8 @@ class ByKeys(Plan):
 
     def _again(self) -> Pairs:
         # What is handed out directly is remembered one record late.
-        self._seen.add(self._identity(self.last_key))
+        self._seen.update(self._fresh, [self._identity(self.last_key)])
+        self._fresh.clear()
         return self._first()
 
     def take(self, block: list[Any]) -> list[Any]:
@@ -184,10 +187,13 @@ def _unless_none(identity: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda key: None if key is None else identity(key)
 
 
+_PORTRAIT = json.JSONEncoder(sort_keys=True, default=str).encode
+
+
 def _portrait(record: Any) -> str:
     """Return what tells records without keys apart; made before the consumer can change the record."""
     try:
-        return json.dumps(record, sort_keys=True, default=str)
+        return _PORTRAIT(record)
     except (TypeError, ValueError):
         # MessagePack has maps whose keys cannot be sorted.
         return repr(record)

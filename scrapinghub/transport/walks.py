@@ -115,7 +115,7 @@ class JobWalk(Plan):
         return super().take(block)
 
     def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
-        if None in keys or not _JOB_KEYS('\n'.join(keys)):
+        if None in keys or (self._paged and not _JOB_KEYS('\n'.join(keys))):
             raise NotTheSame('a job came without its key')
         if not self._rows and self._page_start == self._base:
             self._top = keys[0]
@@ -125,7 +125,7 @@ class JobWalk(Plan):
             self._starts_ignored = self._starts_ignored + 1 if keys[0] == self._top else 0
             if self._starts_ignored:
                 raise NotTheSame(f'asked to skip {self._page_start} jobs, the server began with the first one again')
-        if self._seen.isdisjoint(keys):
+        if self._asked == 1 or self._seen.isdisjoint(keys):
             # All are new, as nearly always.
             self._reach = range(len(keys) + 1)
             return block, keys
