@@ -431,7 +431,8 @@ def _hand_out_pieces(
         else:
             unfinished += len(piece)
             if unfinished > transport.max_record:
-                raise _BadRecord(f'a record is larger than {transport.max_record} bytes', response=decoders.response)
+                large = codec.Malformed(f'a record is larger than {transport.max_record} bytes')
+                raise _BadRecord(str(large), response=decoders.response) from large
         if os.getpid() != process:
             raise requests.ConnectionError('the process was forked; the connection belongs to its parent')
     if not plan.full:
