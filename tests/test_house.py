@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         'scrapinghub.exceptions',
         'scrapinghub.transport.codec',
         'scrapinghub.transport.connections',
+        'scrapinghub.transport.cookies',
         'scrapinghub.transport.failures',
         'scrapinghub.transport.inflate',
         'scrapinghub.transport.logs',
@@ -94,7 +95,8 @@ BRIDGE = 'scrapinghub.sandbox.pytest_plugin'
 ON_THE_WIRE = tuple(
     f'scrapinghub.transport.{name}'
     for name in (
-        'session', 'connections', 'bodies', 'failures', 'prepared', 'retries', 'dash', 'streams', 'lane', 'engine',
+        'session', 'connections', 'cookies', 'bodies', 'failures', 'prepared', 'retries', 'dash', 'streams', 'lane',
+        'engine',
     )
 )
 # Which module may import which library.

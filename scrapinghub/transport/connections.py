@@ -15,6 +15,7 @@ import re
 import sys
 import time
 import weakref
+from collections import deque
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -121,6 +122,13 @@ class HeadedResponse(http.client.HTTPResponse):
         # The body may be asked for much later.
         stream.end_lines()
 
+    def flush(self) -> None:
+        """Do nothing: nothing is ever written to an answer.
+
+        The close of ``http.client`` calls it. Asked after an interruption had closed the connection, a buffer would
+        raise a ``ValueError`` in place of the interruption.
+        """
+
 
 def _with_whole_heads(connection: Any) -> Any:
     # Stand-ins for connections are left alone.
@@ -129,28 +137,60 @@ def _with_whole_heads(connection: Any) -> Any:
     return connection
 
 
-class _Idle(queue.LifoQueue[Any]):
-    """The connections that wait for a request.
+class _Idle:
+    """The connections that wait for a request, the last one first; stands in for a queue in the pools of urllib3.
+
+    It has no lock: that of a queue remains held for ever where Ctrl-C arrives just after it was taken, or where the
+    process is forked meanwhile, and every later request would wait for it.
 
     A pool puts None into it for each connection that it may hold. Without these it opens one where none waits, too, and
     a large pool costs no more than a small one.
+
+    Args:
+        maxsize: How many are kept.
     """
 
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Keep a connection."""
-        if item is not None:
-            super().put(item, block, timeout)
+    def __init__(self, maxsize: int = 0) -> None:
+        self._connections: deque[Any] = deque()
+        self._maxsize = maxsize
+
+    def put(self, connection: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Keep a connection.
+
+        Raises:
+            queue.Full: There are enough.
+        """
+        if connection is None:
+            return
+        if len(self._connections) >= self._maxsize:
+            raise queue.Full
+        self._connections.append(connection)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return the connection that was kept last.
+
+        Raises:
+            queue.Empty: There is none.
+        """
+        try:
+            return self._connections.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def qsize(self) -> int:
+        """Return how many there are."""
+        return len(self._connections)
 
 
 class _Pool(HTTPConnectionPool):
-    QueueCls = _Idle
+    QueueCls: Any = _Idle
 
     def _new_conn(self) -> Any:
         return _with_whole_heads(super()._new_conn())
 
 
 class _TLSPool(HTTPSConnectionPool):
-    QueueCls = _Idle
+    QueueCls: Any = _Idle
 
     def _new_conn(self) -> Any:
         return _with_whole_heads(super()._new_conn())
@@ -197,3 +237,12 @@ class Adapter(HTTPAdapter):
         manager = super().proxy_manager_for(proxy, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
+
+
+def renew(adapter: Any) -> None:
+    """Give an adapter new pools, as it gets them when it is unpickled; the old ones are neither asked nor waited for.
+
+    Args:
+        adapter: Any adapter of ``requests``.
+    """
+    adapter.__setstate__(adapter.__getstate__())

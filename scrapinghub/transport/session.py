@@ -8,11 +8,12 @@ import os
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
 
 from scrapinghub.exceptions import (
     DecodeError,
@@ -26,7 +27,8 @@ from scrapinghub.exceptions import (
 )
 from scrapinghub.transport import codec
 from scrapinghub.transport.bodies import Body
-from scrapinghub.transport.connections import Adapter
+from scrapinghub.transport.connections import Adapter, renew
+from scrapinghub.transport.cookies import Cookies
 from scrapinghub.transport.failures import BODY_TIMEOUTS, advise, describe
 from scrapinghub.transport.paths import Path, encode_path
 from scrapinghub.transport.prepared import Prepared
@@ -269,16 +271,26 @@ class Transport:
         self._environment: dict[str, dict[str, Any]] = {}
         _transports.add(self)
 
-    @cached_property
+    @property
     def session(self) -> requests.Session:
         """The shared session, made when it is first used.
 
         It holds no credentials: programs use it for other hosts too. Each request is given them by itself.
         """
+        # No cached_property: before Python 3.12 these have a lock, which a fork may leave held for ever.
+        session: requests.Session | None = self.__dict__.get('_session')
+        return session or self.__dict__.setdefault('_session', self._make_session())
+
+    @session.setter
+    def session(self, session: requests.Session) -> None:
+        self.__dict__['_session'] = session
+
+    def _make_session(self) -> requests.Session:
         session = _Session()
         adapter = Adapter(pool_connections=16, pool_maxsize=POOL_SIZE)
         session.mount('http://', adapter)
         session.mount('https://', adapter)
+        session.cookies = Cookies()
         session.headers.clear()
         session.headers['Accept-Encoding'] = ACCEPT_ENCODING
         session.headers['Connection'] = 'keep-alive'
@@ -287,14 +299,23 @@ class Transport:
 
     def close(self) -> None:
         """Close the connections that are not in use."""
-        if 'session' in self.__dict__:
+        if '_session' in self.__dict__:
             self.session.close()
 
     def drop_connections(self) -> None:
-        """Forget all pooled connections: after a fork they belong to the parent."""
-        if 'session' in self.__dict__:
-            for adapter in self.session.adapters.values():
+        """Forget all pooled connections: after a fork they belong to the parent.
+
+        Nothing here may wait for a lock: threads that the child does not have may have held it.
+        """
+        if '_session' not in self.__dict__:
+            return
+        for adapter in self.session.adapters.values():
+            if isinstance(adapter, HTTPAdapter):
+                renew(adapter)
+            else:
                 adapter.close()
+        if isinstance(self.session.cookies, RequestsCookieJar):
+            self.session.cookies = self.session.cookies.copy()
 
     @property
     def patience(self) -> float:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 import scrapinghub
-from scrapinghub.transport import codec
+from scrapinghub.transport import codec, connections
 from transport.making import make_transport
 from transport.models import KINDS, cut_part, exact, sample_storage, stream_of
 from transport.servers import Server
@@ -113,4 +115,51 @@ def test_a_real_signal_in_the_consumer() -> None:
                 consume_some()
         consume_some()
         assert exact(got) == exact(storage.items)
+        transport.close()
+
+
+def test_an_interruption_while_an_answer_begins_is_not_told_as_another_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = sample_storage()
+
+    def interrupted(raw: Any) -> NoReturn:
+        # What is made and never stored closes the connection when it goes.
+        io.BufferedReader(raw)
+        raise KeyboardInterrupt
+
+    with Server(storage.respond) as server:
+        transport = make_transport(server)
+        stream = stream_of(transport, 'items')
+        with monkeypatch.context() as patch:
+            patch.setattr(connections, '_WholeLines', interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                next(stream)
+        assert exact(list(stream)) == exact(storage.items)
+        transport.close()
+
+
+def test_no_request_takes_a_lock_that_an_interruption_could_leave_to_the_next_one() -> None:
+    storage = sample_storage(framing='chunked', chunk=150)
+    kinds = (type(threading.Lock()), type(threading.RLock()))
+    taken: list[Any] = []
+
+    def note(frame: FrameType, event: str, arg: Any) -> None:
+        # A lock that is taken by a with statement itself is released whatever happens, and makes no such call.
+        if event == 'c_call' and arg.__name__ in ('acquire', '__enter__') and isinstance(arg.__self__, kinds):
+            taken.append(arg.__self__)
+
+    def locks_of_a_read() -> list[Any]:
+        taken.clear()
+        sys.setprofile(note)
+        try:
+            list(stream_of(transport, 'items'))
+        finally:
+            sys.setprofile(None)
+        return taken[:]
+
+    with Server(storage.respond) as server:
+        transport = make_transport(server)
+        # Once for what is made at first use.
+        locks_of_a_read()
+        first, second = locks_of_a_read(), locks_of_a_read()
+        assert not [lock for lock in first if any(lock is other for other in second)]
         transport.close()
