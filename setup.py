@@ -44,7 +44,7 @@ setup(
         # Decodes JSON lines in less than half of the time, with the same result.
         'fast': ['msgspec>=0.19.0'],
         'msgpack': [],
-        'sandbox': ['msgpack>=1.0.3', 'werkzeug>=3.0.0'],
+        'sandbox': ['msgpack>=1.0.3', 'werkzeug>=3.0.6'],
     },
     entry_points={'pytest11': ['scrapinghub_sandbox = scrapinghub.sandbox.pytest_plugin']},
     classifiers=[
