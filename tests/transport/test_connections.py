@@ -123,6 +123,9 @@ def test_an_answer_without_a_body(status: str) -> None:
         transport.close()
 
 
+@pytest.mark.skipif(
+    not hasattr(HTTPAdapter, 'get_connection_with_tls_context'), reason='this version of requests looks up by itself'
+)
 def test_the_pool_of_a_host_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     look_up = HTTPAdapter.get_connection_with_tls_context
