@@ -208,7 +208,7 @@ class _Recovery:
         self._bad_place = -1
         self._withheld: tuple[int, str] | None = None
         self._cuts = 0
-        self._asked_again = False
+        self._doubted: Pairs | None = None
         self._answer: tuple[Pairs, Body] | None = None
         self.verifying = False
 
@@ -266,8 +266,10 @@ class _Recovery:
     def answered(self, body: Body) -> None:
         """Decide whether an answer that ended was complete."""
         plan = self._plan
-        if body.ambiguous and not plan.full and (plan.delivered > self._before or not self._asked_again):
-            self._asked_again = True
+        asked = None if self._answer is None else self._answer[0]
+        if body.ambiguous and not plan.full and (plan.delivered > self._before or self._doubted != asked):
+            # Each question has to be answered with nothing new twice: one answer may be cut before its first byte.
+            self._doubted = asked
             plan.may_hold_more()
         else:
             plan.complete()

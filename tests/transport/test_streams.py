@@ -534,13 +534,48 @@ def test_the_first_record_comes_before_the_last_one_has_been_sent() -> None:
 def test_a_body_without_length_is_asked_for_until_nothing_new_comes() -> None:
     storage = sample_storage(framing='close')
     lines = lines_of({**item, '_key': f'{JOB}/{number}'} for number, item in enumerate(storage.items))
-    storage.faults = [cut(lines.index(b'\n', 200) + 1)]
+    # The answer to the second question is cut before its first byte.
+    storage.faults = [cut(lines.index(b'\n', 200) + 1), cut(0)]
     with Server(storage.respond) as server:
         assert exact(list(stream_of(make_transport(server), 'items'))) == exact(storage.items)
-        assert len(server.requests) == 3
+        # After the rest, whose answer does not say that it is whole, two that have nothing more.
+        assert len(server.requests) == 5
 
 
 # Giving up
+
+
+def test_batches_without_length_come_once_although_the_last_line_does_not_end() -> None:
+    body = b'{"id": "a"}\n{"id": "b"}\n{"id": "c"}'
+    with Server(lambda _: reply(body, framing='close')) as server:
+        transport = make_transport(server)
+        stream: RecordStream[Any] = RecordStream(
+            transport, Call('GET', f'{server.url}/x'), plans.ByKeys([], field='id')
+        )
+        assert [record['id'] for record in stream] == ['a', 'b', 'c']
+        assert len(server.requests) == 2
+        transport.close()
+
+
+def test_each_group_of_names_is_asked_for_again_if_its_answer_was_empty_and_without_length() -> None:
+    names = [f'{number:090}' for number in range(120)]
+    empty: list[str] = []
+
+    def respond(request: Request) -> Reply:
+        asked = request.all('key')
+        if asked[-1] not in empty and asked[0] != names[0]:
+            # Cut before its first byte.
+            empty.append(asked[-1])
+            return reply(b'', framing='close')
+        return reply(lines_of({'_key': key} for key in asked), framing='close')
+
+    with Server(respond) as server:
+        transport = make_transport(server)
+        plan = plans.Remaining([], 'key', names)
+        stream: RecordStream[Any] = RecordStream(transport, Call('GET', f'{server.url}/x'), plan)
+        assert [record['_key'] for record in stream] == names
+        assert empty
+        transport.close()
 
 
 def test_a_stream_that_cannot_go_on_says_how_far_it_came() -> None:
