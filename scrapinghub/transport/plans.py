@@ -146,6 +146,9 @@ class ByKeys(Plan):
 
     def take(self, block: list[Any]) -> list[Any]:
         """Return those records of a block that are to be delivered."""
+        if self.delivered:
+            # The last one that was handed out directly, which this block will take the place of.
+            self._seen.add(self._identity(self.last_key))
         block = super().take(block)
         self._weighed_before = self._weighed
         if self._weight is not None and self._enough is not None:

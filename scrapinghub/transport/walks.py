@@ -125,7 +125,7 @@ class JobWalk(Plan):
             self._starts_ignored = self._starts_ignored + 1 if keys[0] == self._top else 0
             if self._starts_ignored:
                 raise NotTheSame(f'asked to skip {self._page_start} jobs, the server began with the first one again')
-        if self._asked == 1 or self._seen.isdisjoint(keys):
+        if self._seen.isdisjoint(keys):
             # All are new, as nearly always.
             self._reach = range(len(keys) + 1)
             return block, keys
