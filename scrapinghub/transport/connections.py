@@ -181,6 +181,10 @@ class _Idle:
         """Return how many there are."""
         return len(self._connections)
 
+    def empty(self) -> bool:
+        """Return whether there is none; older versions of vcrpy ask for it."""
+        return not self._connections
+
 
 class _Pool(HTTPConnectionPool):
     QueueCls: Any = _Idle
@@ -211,8 +215,11 @@ class Adapter(HTTPAdapter):
         """Return the pool of connections for a request."""
         if proxies or not isinstance(verify, (bool, str)) or not isinstance(cert, (str, type(None))):
             return super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
-        # From here on: the path, which every prepared address has.
-        origin = request.url[:request.url.find('/', len('https://'))]
+        # From here on: the path, which every prepared address has; one that was set by hand may be without.
+        end = request.url.find('/', len('https://'))
+        if end < 0:
+            return super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        origin = request.url[:end]
         pool = self._pools.get((origin, verify, cert))
         if pool is None or pool.pool is None:
             # There is none yet, or it was closed.

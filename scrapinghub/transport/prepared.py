@@ -27,7 +27,7 @@ class Prepared(requests.PreparedRequest):
 
     def prepare_url(self, url: Any, params: Any) -> None:
         """Set the address; a plain one is not taken to pieces and put together again."""
-        if params or not _PLAIN(url):
+        if params or not isinstance(url, str) or not _PLAIN(url):
             super().prepare_url(url, params)
         else:
             self.url = url

@@ -285,6 +285,11 @@ class Transport:
     def session(self, session: requests.Session) -> None:
         self.__dict__['_session'] = session
 
+    @session.deleter
+    def session(self) -> None:
+        # Who puts another one in its place for a while takes it away again by this.
+        self.__dict__.pop('_session', None)
+
     def _make_session(self) -> requests.Session:
         session = _Session()
         adapter = Adapter(pool_connections=16, pool_maxsize=POOL_SIZE)

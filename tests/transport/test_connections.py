@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from requests.adapters import HTTPAdapter
 
 from scrapinghub.exceptions import NetworkError, StreamInterrupted
 from scrapinghub.transport.bodies import Body
+from scrapinghub.transport.connections import Adapter
 from scrapinghub.transport.plans import AfterKey
 from scrapinghub.transport.retries import RetrySettings
 from scrapinghub.transport.session import Call
@@ -121,6 +123,30 @@ def test_an_answer_without_a_body(status: str) -> None:
             assert Body(response).read(100) == b''
         assert server.connections == 1
         transport.close()
+
+
+def test_hosts_whose_addresses_have_no_path_are_told_apart() -> None:
+    adapter = Adapter()
+    pools = []
+    for port in (8001, 8002):
+        request = requests.Request('GET', f'http://127.0.0.1:{port}').prepare()
+        request.url = f'http://127.0.0.1:{port}'
+        pools.append(adapter.get_connection_with_tls_context(request, verify=True))
+    assert [pool.port for pool in pools] == [8001, 8002]
+    adapter.close()
+
+
+def test_the_queue_of_a_pool_answers_what_queues_are_asked() -> None:
+    pool = Adapter().poolmanager.connection_from_url('http://127.0.0.1')
+    assert pool.pool is not None
+    assert (pool.pool.empty(), pool.pool.qsize()) == (True, 0)
+    connection = pool._new_conn()
+    pool.pool.put(connection, block=False)
+    assert (pool.pool.empty(), pool.pool.qsize()) == (False, 1)
+    assert pool.pool.get(block=False) is connection
+    with pytest.raises(queue.Empty):
+        pool.pool.get(block=False)
+    pool.close()
 
 
 @pytest.mark.skipif(

@@ -19,7 +19,7 @@ PORTS = st.sampled_from(['', ':80', ':080', ':8080', ':65535', ':65536', ':99999
 PARAMS = st.none() | st.lists(st.tuples(st.text(max_size=3), st.text(max_size=3) | st.integers()), max_size=2)
 
 
-def prepared(kind: type[requests.PreparedRequest], url: str, params: Any) -> str | None:
+def prepared(kind: type[requests.PreparedRequest], url: str | bytes, params: Any) -> str | None:
     request = kind()
     try:
         request.prepare_url(url, params)
@@ -36,6 +36,10 @@ def prepared(kind: type[requests.PreparedRequest], url: str, params: Any) -> str
 def test_the_address(scheme: str, host: str, port: str, segments: list[str], params: object) -> None:
     url = scheme + host + port + ''.join(f'/{segment}' for segment in segments)
     assert prepared(Prepared, url, params) == prepared(requests.PreparedRequest, url, params)
+
+
+def test_an_address_of_bytes() -> None:
+    assert prepared(Prepared, b'http://h/x', None) == 'http://h/x'
 
 
 def test_cookies() -> None:
