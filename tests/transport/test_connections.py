@@ -81,6 +81,10 @@ def test_a_trailer_without_end_after_the_records_of_a_stream() -> None:
         transport.close()
 
 
+LOOKS_UP = pytest.mark.skipif(
+    not hasattr(HTTPAdapter, 'get_connection_with_tls_context'), reason='this version of requests looks up by itself'
+)
+
 HEADS = {
     'whole': (b'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-A: 1\r\n\r\n',),
     'line feeds only': (b'HTTP/1.1 200 OK\nContent-Length: 4\nX-A: 1\n\n',),
@@ -125,6 +129,7 @@ def test_an_answer_without_a_body(status: str) -> None:
         transport.close()
 
 
+@LOOKS_UP
 def test_hosts_whose_addresses_have_no_path_are_told_apart() -> None:
     adapter = Adapter()
     pools = []
@@ -149,9 +154,7 @@ def test_the_queue_of_a_pool_answers_what_queues_are_asked() -> None:
     pool.close()
 
 
-@pytest.mark.skipif(
-    not hasattr(HTTPAdapter, 'get_connection_with_tls_context'), reason='this version of requests looks up by itself'
-)
+@LOOKS_UP
 def test_the_pool_of_a_host_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     look_up = HTTPAdapter.get_connection_with_tls_context
