@@ -15,8 +15,6 @@ from scrapinghub.transport.codec import Decoder, Malformed
 
 Pairs = list[tuple[str, Any]]
 
-_KEY_TYPES = {str, type(None)}
-
 
 class NotTheSame(Exception):
     """A repeated answer does not begin with what was delivered: going on would lose or repeat records."""
@@ -53,7 +51,8 @@ class Plan:
         self.error: Malformed | None = None
         self._field = field
         self._strip = strip
-        # Called with the key of each record that was handed out directly, once the next one comes.
+        # Called with the key of each record that was handed out directly, once it has been: when the next one comes, or
+        # at the end of the piece. An interruption in between finds it in ``last_key``.
         self._remember: Callable[[Any], None] | None = None
         self._keys: list[Any] = []
         self._handing: Iterator[Any] | None = None
@@ -110,10 +109,11 @@ class Plan:
 
     def _check_keys(self, keys: list[Any]) -> None:
         """Leave out the first key that cannot be one, and what follows; set ``error`` then."""
-        if not set(map(type, keys)) <= _KEY_TYPES:
-            place = [type(key) in _KEY_TYPES for key in keys].index(False)
-            self.error = Malformed(f'the key of a record is no text but {type(keys[place]).__name__}')
-            del keys[place:]
+        for place, key in enumerate(keys):
+            if type(key) is not str and key is not None:
+                self.error = _no_text(key)
+                del keys[place:]
+                return
 
     def _ask_for_keys(self, block: list[Any], keys: list[Any]) -> None:
         """Append the keys of records that may be other than dicts: those handed on verbatim have a ``get`` as well."""
@@ -121,7 +121,7 @@ class Plan:
             keys.extend(record.pop(self._field, None) if self._strip else record.get(self._field)
                         for record in block[len(keys):])
         except (AttributeError, TypeError):
-            self.error = Malformed(f'a record is no object but {type(block[len(keys)]).__name__}')
+            self.error = _no_object(block[len(keys)])
 
     def hand_out(self, records: list[Any]) -> Iterator[Any]:
         """Return an iterator over what :meth:`take` returned; what is taken from it is delivered."""
@@ -155,10 +155,10 @@ class Plan:
                     try:
                         key = take_key(record, field, None)
                     except TypeError:
-                        self.error = Malformed(f'a record is no object but {type(record).__name__}')
+                        self.error = _no_object(record)
                         break
                     if type(key) is not str and key is not None:
-                        self.error = Malformed(f'the key of a record is no text but {type(key).__name__}')
+                        self.error = _no_text(key)
                         break
                     if remember is not None and delivered:
                         remember(self.last_key)
@@ -171,6 +171,8 @@ class Plan:
             except decoder.failures as failure:
                 left = None if self.count is None else self.count - delivered
                 records = _at_most(left, decoder.recover(failure))
+        if remember is not None and delivered:
+            remember(self.last_key)
         self.unfinished = False
 
     def settle(self) -> None:
@@ -219,6 +221,14 @@ class Plan:
 
 def _at_most(number: int | None, records: Iterator[Any]) -> Iterator[Any]:
     return records if number is None else islice(records, number)
+
+
+def _no_object(record: Any) -> Malformed:
+    return Malformed(f'a record is no object but {type(record).__name__}')
+
+
+def _no_text(key: Any) -> Malformed:
+    return Malformed(f'the key of a record is no text but {type(key).__name__}')
 
 
 def _take_key(strip: bool) -> Callable[[Any, Any, None], Any]:

@@ -139,16 +139,13 @@ class ByKeys(Plan):
         return super().full or (self._resumed and self._enough is not None and self._weighed >= self._enough)
 
     def _again(self) -> Pairs:
-        # What is handed out directly is remembered one record late.
+        # Of a piece that was broken off, the last record is remembered by its plan only.
         self._seen.update(self._fresh, [self._identity(self.last_key)])
         self._fresh.clear()
         return self._first()
 
     def take(self, block: list[Any]) -> list[Any]:
         """Return those records of a block that are to be delivered."""
-        if self.delivered:
-            # The last one that was handed out directly, which this block will take the place of.
-            self._seen.add(self._identity(self.last_key))
         block = super().take(block)
         self._weighed_before = self._weighed
         if self._weight is not None and self._enough is not None:
