@@ -213,18 +213,16 @@ class Adapter(HTTPAdapter):
         self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
     ) -> Any:
         """Return the pool of connections for a request."""
-        if proxies or not isinstance(verify, (bool, str)) or not isinstance(cert, (str, type(None))):
-            return super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
         # From here on: the path, which every prepared address has; one that was set by hand may be without.
         end = request.url.find('/', len('https://'))
-        if end < 0:
-            return super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
-        origin = request.url[:end]
-        pool = self._pools.get((origin, verify, cert))
+        plain = isinstance(verify, (bool, str)) and isinstance(cert, (str, type(None)))
+        key = (request.url[:end], verify, cert) if plain and end > 0 and not proxies else None
+        pool = None if key is None else self._pools.get(key)
         if pool is None or pool.pool is None:
             # There is none yet, or it was closed.
             pool = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
-            self._pools[origin, verify, cert] = pool
+            if key is not None:
+                self._pools[key] = pool
         return pool
 
     def request_url(self, request: Any, proxies: Any) -> str:
