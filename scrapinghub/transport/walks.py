@@ -125,11 +125,14 @@ class JobWalk(Plan):
             self._starts_ignored = self._starts_ignored + 1 if keys[0] == self._top else 0
             if self._starts_ignored:
                 raise NotTheSame(f'asked to skip {self._page_start} jobs, the server began with the first one again')
-        if self._seen.isdisjoint(keys):
+        own = set(keys)
+        if len(own) == len(keys) and self._seen.isdisjoint(own):
             # All are new, as nearly always.
             self._reach = range(len(keys) + 1)
             return block, keys
-        places = [place for place, key in enumerate(keys) if key not in self._seen]
+        # Of a row that stands twice, the first one is delivered.
+        first = {key: place for place, key in reversed([*enumerate(keys)])}
+        places = [place for place, key in enumerate(keys) if first[key] == place and key not in self._seen]
         self._reach = [*places, len(keys)]
         return [block[place] for place in places], [keys[place] for place in places]
 

@@ -176,14 +176,14 @@ def test_rows_that_moved_up_past_the_next_page_are_not_lost() -> None:
 
 
 @pytest.mark.parametrize('everything', [True, False])
-def test_a_job_that_comes_again_further_down_its_page_is_left_out(everything: bool) -> None:
+def test_a_job_that_comes_again_on_its_page_is_left_out(everything: bool) -> None:
     plan = JobWalk([], None, everything=everything)
     plan.ask()
     got: list[Job] = []
-    for numbers in ((3, 2), (3, 1)):
+    for numbers in ((3, 2), (3, 1), (1, 0, 0)):
         got += plan.hand_out(plan.take([{'key': f'1/1/{number}'} for number in numbers]))
         plan.settle()
-    assert [job['key'] for job in got] == ['1/1/3', '1/1/2', '1/1/1']
+    assert [job['key'] for job in got] == ['1/1/3', '1/1/2', '1/1/1', '1/1/0']
 
 
 def test_a_start_stays_the_top_of_the_walk() -> None:
