@@ -361,6 +361,7 @@ class Collection(Resource):
         Raises:
             NotFound: The collection was never written to.
             BadRequest: The service does not understand a parameter.
+            ValueError: The keys given with ``prefixcount`` do not fit into one request.
             StreamInterrupted: The connection broke and could not be resumed; iterating again goes on.
 
         Example:

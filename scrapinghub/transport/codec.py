@@ -213,7 +213,8 @@ def _line_decoder() -> tuple[Callable[[bytes], Any] | None, type[Exception]]:
     return msgspec.json.Decoder().decode, msgspec.MsgspecError
 
 
-_PIECE = 1024 * 1024
+# How much is decoded at once.
+PIECE_SIZE = 1024 * 1024
 # A lying length makes the unpacker reserve room for that many elements: 8 MiB at this limit.
 _MAX_ELEMENTS = 1024 * 1024
 
@@ -234,7 +235,7 @@ class MsgpackDecoder(Decoder):
         self._unpacker = msgpack.Unpacker(
             raw=False,
             strict_map_key=False,
-            max_buffer_size=max_record + _PIECE,
+            max_buffer_size=max_record + PIECE_SIZE,
             max_str_len=max_record,
             max_bin_len=max_record,
             max_ext_len=max_record,
@@ -245,9 +246,9 @@ class MsgpackDecoder(Decoder):
     def feed(self, data: bytes) -> list[Any]:
         """Return the values that ``data`` completes."""
         records: list[Any] = []
-        for start in range(0, len(data), _PIECE):
+        for start in range(0, len(data), PIECE_SIZE):
             if self.error is None:
-                self._take_part(data[start:start + _PIECE], records)
+                self._take_part(data[start:start + PIECE_SIZE], records)
         return records
 
     def _take_part(self, data: bytes, records: list[Any]) -> None:
@@ -260,7 +261,7 @@ class MsgpackDecoder(Decoder):
 
     def iterate(self, data: bytes) -> Iterator[Any]:
         """Return an iterator over the values that ``data`` completes."""
-        if self.error is not None or len(data) > _PIECE:
+        if self.error is not None or len(data) > PIECE_SIZE:
             return iter(self.feed(data))
         try:
             self._unpacker.feed(data)

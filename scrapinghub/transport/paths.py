@@ -1,10 +1,13 @@
-"""Names in paths: each segment is encoded once, so that a name reaches exactly its thing."""
+"""Addresses: each name in a path is encoded once, so that it reaches exactly its thing."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import quote
+
+# Where an address that names no port leads.
+PORTS = {'http': 80, 'https': 443}
 
 Path: TypeAlias = 'str | tuple[str | int, ...]'
 

@@ -329,7 +329,7 @@ class Remaining(Plan):
         super().__init__(params, count, field='_key', strip=strip)
         self._name = name
         self._name_of = name_of or _itself
-        self._groups = _split(name, list(dict.fromkeys(wanted)))
+        self._groups = split_names(name, list(dict.fromkeys(wanted)))
         self._asked: set[str] = set()
 
     def ask(self) -> Pairs | None:
@@ -370,8 +370,13 @@ class Remaining(Plan):
         del self._groups[:1]
 
 
-def _split(name: str, values: Sequence[Any]) -> list[list[Any]]:
-    """Split values into groups whose query text is not too long; several groups are in the order of the service."""
+def split_names(name: str, values: Sequence[Any]) -> list[list[Any]]:
+    """Split values into groups whose query text is not too long; several groups are in the order of the service.
+
+    Args:
+        name: Parameter that carries the values.
+        values: The values.
+    """
     sizes = [len(quote_plus(str(value))) + len(name) + 2 for value in values]
     if sum(sizes) <= MAX_QUERY:
         return [list(values)] if values else []

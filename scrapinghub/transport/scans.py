@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from scrapinghub.transport.plan import NotTheSame, Pairs, Plan
-from scrapinghub.transport.plans import AfterKey, ByKeys, ByOrder, Remaining, text_order
+from scrapinghub.transport.plans import AfterKey, ByKeys, ByOrder, Remaining, split_names, text_order
 
 
 def scan_plan(params: Pairs, count: int | None = None, *, keys: Iterable[str] | None = None) -> Plan:
@@ -21,6 +21,9 @@ def scan_plan(params: Pairs, count: int | None = None, *, keys: Iterable[str] | 
         params: Query parameters, without ``count`` and ``key``.
         count: Deliver at most this many records.
         keys: Only the records of these keys; None for any.
+
+    Raises:
+        ValueError: There are too many keys for one request, and ``prefixcount`` allows no second one.
     """
     prefixes = [_text(value) for name, value in params if name == 'prefix']
     names = {name for name, _ in params}
@@ -29,6 +32,11 @@ def scan_plan(params: Pairs, count: int | None = None, *, keys: Iterable[str] | 
         if 'prefixcount' not in names or not wanted:
             return Remaining(params, 'key', wanted, count)
         # A request for the rest would begin to count the records of each prefix anew.
+        if len(split_names('key', wanted)) > 1:
+            raise ValueError(
+                f'the {len(wanted)} keys do not fit into one request, and prefixcount cannot be kept over several: ask '
+                'for fewer keys, or leave prefixcount out'
+            )
         return ByKeys([*params, *(('key', key) for key in wanted)], count, field='_key')
     if _in_order(prefixes):
         if 'prefixcount' in names:

@@ -30,7 +30,7 @@ from scrapinghub.transport.bodies import Body
 from scrapinghub.transport.connections import Adapter, renew
 from scrapinghub.transport.cookies import Cookies
 from scrapinghub.transport.failures import BODY_TIMEOUTS, advise, describe
-from scrapinghub.transport.paths import Path, encode_path
+from scrapinghub.transport.paths import PORTS, Path, encode_path
 from scrapinghub.transport.prepared import Prepared
 from scrapinghub.transport.retries import Attempts, Clock, Repeat, RetrySettings, SystemClock, retry
 
@@ -44,11 +44,9 @@ VALUE_BYTES = 256 * 1024 * 1024
 # bounded more closely than what is read.
 JSON_BYTES = 64 * 1024 * 1024
 MAX_VALUES = 4 * 1024 * 1024
-_PIECE = 1024 * 1024
 MAX_REDIRECTS = 5
 # Many threads may share one client; a smaller pool would throw connections away.
 POOL_SIZE = 256
-_PORTS = {'http': 80, 'https': 443}
 
 Params = Mapping[str, Any] | Iterable[tuple[str, Any]] | None
 
@@ -405,7 +403,7 @@ class Transport:
         location = response.headers['Location']
         try:
             old, new = urlsplit(response.url), urlsplit(urljoin(response.url, location))
-            same_port = (old.port or _PORTS.get(old.scheme)) == (new.port or _PORTS.get(new.scheme))
+            same_port = (old.port or PORTS.get(old.scheme)) == (new.port or PORTS.get(new.scheme))
             target = strip_credentials(new.geturl())
         except ValueError as error:
             raise UnexpectedRedirect(
@@ -589,8 +587,8 @@ class Transport:
         except codec.Malformed as error:
             raise self.undecodable(call, response, body, error) from error
         values: list[Any] = []
-        for start in range(0, len(body), _PIECE):
-            values += decoder.feed(body[start:start + _PIECE])
+        for start in range(0, len(body), codec.PIECE_SIZE):
+            values += decoder.feed(body[start:start + codec.PIECE_SIZE])
             if len(values) > MAX_VALUES:
                 raise DecodeError(f'{call.what} was answered with more than {MAX_VALUES} values')
         values += decoder.finish()

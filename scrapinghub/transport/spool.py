@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from scrapinghub.transport.paths import PORTS
+
 VERSION = 1
 _SCHEMA = (
     'CREATE TABLE writer (id INTEGER PRIMARY KEY, url TEXT NOT NULL, options TEXT NOT NULL, next INTEGER NOT NULL)',
@@ -24,7 +26,6 @@ _SCHEMA = (
 )
 # Came later than the others: a file may be without it.
 _OWNER = 'CREATE TABLE IF NOT EXISTS owner (endpoint TEXT NOT NULL)'
-_PORTS = {'http': ':80', 'https': ':443'}
 
 # Connections of the parent process: closing one after a fork would touch files that the parent uses.
 _of_the_parent: list[sqlite3.Connection] = []
@@ -235,5 +236,5 @@ class Spool:
 def _plain(url: str) -> str:
     """Return a URL in the one of its spellings that is compared, without credentials."""
     parts = urlsplit(url)
-    host = parts.netloc.rpartition('@')[2].lower().removesuffix(_PORTS.get(parts.scheme, ''))
+    host = parts.netloc.rpartition('@')[2].lower().removesuffix(f':{PORTS.get(parts.scheme)}')
     return f'{parts.scheme}://{host}{parts.path.rstrip("/")}'

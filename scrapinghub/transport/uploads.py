@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
-from scrapinghub.exceptions import UploadError, strip_credentials
+from scrapinghub.exceptions import UploadError
 from scrapinghub.transport.engine import Engine
 from scrapinghub.transport.lane import Callback, WriterOptions
 from scrapinghub.transport.paths import Path
@@ -264,7 +264,7 @@ def _open_spool(path: str | os.PathLike[str], transport: Transport) -> Spool:
     # It loads SQLite, which few programs need.
     from scrapinghub.transport.spool import Spool
 
-    return Spool(path, endpoint=strip_credentials(transport.endpoints.storage))
+    return Spool(path, endpoint=transport.endpoints.storage)
 
 
 def split_credentials(url: str) -> tuple[str, Credentials | None]:

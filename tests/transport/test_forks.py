@@ -1,4 +1,4 @@
-"""A child does not wait for threads that only its parent has: a lock that one of them held is held for ever."""
+"""After a fork: a child opens connections of its own, and waits for no lock that a thread of its parent held."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 
 from scrapinghub.transport.session import Transport
 from transport.making import make_transport
+from transport.models import sample_storage, stream_of
 from transport.servers import Server, reply
 
 pytestmark = [
@@ -111,3 +112,26 @@ def test_a_child_does_not_wait_for_a_thread_that_makes_the_session(monkeypatch: 
             done.set()
             thread.join()
         slow.close()
+
+
+def test_a_child_opens_connections_of_its_own() -> None:
+    with Server(lambda request: reply(str(request.connection).encode())) as server:
+        transport = make_transport(server)
+        assert transport.get(('x',)).value == 1
+        assert status_of_child(lambda: transport.get(('x',)).value == 2) == 0
+        assert transport.get(('x',)).value == 1
+        transport.close()
+
+
+def test_a_fork_in_the_middle_of_a_stream() -> None:
+    storage = sample_storage(framing='chunked', chunk=60)
+    storage.items = [{'n': number} for number in range(6000)]
+    storage.options['chunk'] = 30_000
+    with Server(storage.respond) as server:
+        transport = make_transport(server)
+        stream = stream_of(transport, 'items')
+        begin = [next(stream)['n'] for _ in range(5)]
+        assert status_of_child(lambda: begin + [record['n'] for record in stream] == list(range(6000))) == 0
+        assert begin + [record['n'] for record in stream] == list(range(6000))
+        assert server.requests[-1].get('startafter') is not None
+        transport.close()

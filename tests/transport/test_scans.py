@@ -125,3 +125,10 @@ def test_records_of_no_prefix_cannot_be_gone_on_from(key: str | None) -> None:
     assert list(plan.hand_out(plan.take([{'_key': 'a1'}, {'_key': key}])))
     with pytest.raises(NotTheSame, match='without keys'):
         plan.ask()
+
+
+def test_more_keys_than_fit_into_one_request_cannot_be_counted() -> None:
+    keys = [f'{number:090}' for number in range(100)]
+    with pytest.raises(ValueError, match='the 100 keys do not fit into one request'):
+        scan_plan([('prefix', '0'), ('prefixcount', 3)], keys=keys)
+    assert scan_plan([('prefix', '0'), ('prefixcount', 3)], keys=keys[:20]).ask()

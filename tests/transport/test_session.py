@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.server
 import logging
-import os
 import pickle
 import shutil
 import socket
@@ -211,7 +210,7 @@ def test_a_value_that_is_too_large_is_an_error_wherever_it_is_cut(monkeypatch: p
 def test_small_values_that_would_fill_the_memory(
     monkeypatch: pytest.MonkeyPatch, content_type: str, body: bytes, message: str
 ) -> None:
-    for module, name in ((session, 'JSON_BYTES'), (session, 'MAX_VALUES'), (session, '_PIECE'), (codec, '_PIECE')):
+    for module, name in ((session, 'JSON_BYTES'), (session, 'MAX_VALUES'), (codec, 'PIECE_SIZE')):
         monkeypatch.setattr(module, name, 1000)
     with Server(lambda _: reply(body, content_type=content_type, encoding='gzip')) as server:
         transport = make_transport(server, max_record=1000)
@@ -576,50 +575,6 @@ def test_thirty_two_threads_share_their_connections() -> None:
         assert server.connections <= 32
         transport.close()
         assert server.wait_until(lambda: server.closed == server.connections)
-
-
-def run_in_child(work: Any) -> int:
-    """Run something in a forked child; return its exit status: 0 if it returned True."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            status = 0 if work() else 2
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-needs_fork = pytest.mark.skipif(not hasattr(os, 'fork'), reason='no fork here')
-# The server of the test runs in threads; the child uses none of them.
-quiet_fork = pytest.mark.filterwarnings('ignore:This process .* is multi-threaded:DeprecationWarning')
-
-
-@needs_fork
-@quiet_fork
-def test_a_child_opens_connections_of_its_own() -> None:
-    with Server(lambda request: reply(str(request.connection).encode())) as server:
-        transport = make_transport(server)
-        assert transport.get(('x',)).value == 1
-        assert run_in_child(lambda: transport.get(('x',)).value == 2) == 0
-        assert transport.get(('x',)).value == 1
-        transport.close()
-
-
-@needs_fork
-@quiet_fork
-def test_a_fork_in_the_middle_of_a_stream() -> None:
-    storage = sample_storage(framing='chunked', chunk=60)
-    storage.items = [{'n': number} for number in range(6000)]
-    storage.options['chunk'] = 30_000
-    with Server(storage.respond) as server:
-        transport = make_transport(server)
-        stream = stream_of(transport, 'items')
-        begin = [next(stream)['n'] for _ in range(5)]
-        assert run_in_child(lambda: begin + [record['n'] for record in stream] == list(range(6000))) == 0
-        assert begin + [record['n'] for record in stream] == list(range(6000))
-        assert server.requests[-1].get('startafter') is not None
-        transport.close()
 
 
 # Credentials
