@@ -41,8 +41,14 @@ def item(number: int) -> dict[str, Any]:
 def request(number: int) -> dict[str, Any]:
     """Return a request record."""
     return {
-        '_key': f'1/2/3/{number}', 'time': 1476803148640 + number, 'parent': number // 2, 'duration': 120,
-        'status': 200, 'method': 'GET', 'rs': 51234, 'url': f'https://shop.example/catalogue/products/{number}',
+        '_key': f'1/2/3/{number}',
+        'time': 1476803148640 + number,
+        'parent': number // 2,
+        'duration': 120,
+        'status': 200,
+        'method': 'GET',
+        'rs': 51234,
+        'url': f'https://shop.example/catalogue/products/{number}',
         'fp': f'{number:040x}',
     }
 
@@ -50,9 +56,19 @@ def request(number: int) -> dict[str, Any]:
 def job(number: int) -> dict[str, Any]:
     """Return a job summary."""
     return {
-        'key': f'1/2/{1_000_000 - number}', 'spider': 'products', 'state': 'finished', 'close_reason': 'finished',
-        'elapsed': 201815620, 'finished_time': 1492843577852, 'items': 2000, 'logs': 21, 'pages': 2200,
-        'pending_time': 1492843520319, 'running_time': 1492843526622, 'ts': 1492843563720, 'version': '792458b-master',
+        'key': f'1/2/{1_000_000 - number}',
+        'spider': 'products',
+        'state': 'finished',
+        'close_reason': 'finished',
+        'elapsed': 201815620,
+        'finished_time': 1492843577852,
+        'items': 2000,
+        'logs': 21,
+        'pages': 2200,
+        'pending_time': 1492843520319,
+        'running_time': 1492843526622,
+        'ts': 1492843563720,
+        'version': '792458b-master',
         'tags': ['nightly'],
     }
 

@@ -103,8 +103,10 @@ class Bench:
         linear = self.measure('linear_cost', 'ours')
         costs = [f'{cost:.2f} ({int(count):,} items)' for count, cost in linear.items()]
         lines = [
-            (f'Peak memory grows by {memory["growth"]:.1f} MiB while {memory["number"]:,.0f} items are iterated with '
-             'one client, half of them in a stream that had to wait for its consumer.'),
+            (
+                f'Peak memory grows by {memory["growth"]:.1f} MiB while {memory["number"]:,.0f} items are iterated '
+                'with one client, half of them in a stream that had to wait for its consumer.'
+            ),
             f'The first record of a slow stream comes before the second is sent: {"yes" if first["early"] else "no"}.',
             f'{opened["threads"]:.0f} threads with one client open {opened["opened"]:.0f} connections, 20 calls each.',
             f'CPU microseconds of an item: {", ".join(costs)}.',

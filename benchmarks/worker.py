@@ -84,11 +84,16 @@ def item_writes(url: str, sizes: Sizes) -> int:
     sh = client(url)
     items = sh.get_job('1/2/3').items
     for number in range(sizes.writes):
-        items.write({
-            'name': f'A product with number {number}', 'url': f'https://shop.example/catalogue/products/{number}',
-            'price': 19.99, 'stock': number % 97, 'breadcrumbs': ['Home', 'Books', 'Fiction'],
-            'description': 'A plain description, as long as they are. ' * 6,
-        })
+        items.write(
+            {
+                'name': f'A product with number {number}',
+                'url': f'https://shop.example/catalogue/products/{number}',
+                'price': 19.99,
+                'stock': number % 97,
+                'breadcrumbs': ['Home', 'Books', 'Fiction'],
+                'description': 'A plain description, as long as they are. ' * 6,
+            }
+        )
     items.flush()
     sh.close()
     return sizes.writes

@@ -51,6 +51,7 @@ def names(cloud: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
 
 # Pages
 
+
 def run_block(example: Example) -> str | None:
     """Run a block of code, or the program that it is; what it prints is compared with its lines ``# prints: …``."""
     code = str(example.parsed)
@@ -108,6 +109,7 @@ def test_every_block_of_a_page_is_of_a_kind_that_is_run_or_is_no_python() -> Non
 
 
 # Docstrings
+
 
 class Docstring(NamedTuple):
     """A docstring with examples, and where it stands."""
@@ -167,6 +169,7 @@ def test_public_classes_and_their_methods_have_examples() -> None:
 
 
 # The whole
+
 
 def test_the_page_on_errors_names_every_exception() -> None:
     page = (DOCS / 'errors.rst').read_text(encoding='utf-8')

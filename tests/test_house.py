@@ -95,7 +95,16 @@ BRIDGE = 'scrapinghub.sandbox.pytest_plugin'
 ON_THE_WIRE = tuple(
     f'scrapinghub.transport.{name}'
     for name in (
-        'session', 'connections', 'cookies', 'bodies', 'failures', 'prepared', 'retries', 'dash', 'streams', 'lane',
+        'session',
+        'connections',
+        'cookies',
+        'bodies',
+        'failures',
+        'prepared',
+        'retries',
+        'dash',
+        'streams',
+        'lane',
         'engine',
     )
 )

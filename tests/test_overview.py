@@ -70,6 +70,7 @@ def test_the_client_shows_where_it_goes_and_no_key(world: SimpleNamespace) -> No
 
 # Projects
 
+
 def test_projects_are_listed_by_id(client: ScrapinghubClient) -> None:
     assert isinstance(client.projects, Projects)
     assert sorted(client.projects.list()) == [123, 456]
@@ -89,6 +90,7 @@ def test_a_project_is_reached_by_its_id(client: ScrapinghubClient) -> None:
 
 # Spiders
 
+
 def test_spiders_are_listed_as_dicts(project: Project) -> None:
     assert isinstance(project.spiders, Spiders)
     listed = {spider['id']: spider for spider in project.spiders.list()}
@@ -103,6 +105,7 @@ def test_a_spider_is_reached_by_its_name(project: Project) -> None:
 
 
 # Jobs
+
 
 def test_jobs_are_run_from_a_spider_and_from_a_project(project: Project, spider: Spider) -> None:
     assert isinstance(project.jobs, Jobs)
@@ -142,8 +145,17 @@ def test_jobs_come_as_dicts_newest_first(client: ScrapinghubClient, spider: Spid
     summaries = list(spider.jobs.iter())
     assert [summary['key'] for summary in summaries] == ['123/2/3', '123/2/2', '123/2/1']
     assert set(summaries[0]) >= {
-        'close_reason', 'elapsed', 'finished_time', 'items', 'key', 'pending_time', 'running_time', 'spider', 'state',
-        'ts', 'version',
+        'close_reason',
+        'elapsed',
+        'finished_time',
+        'items',
+        'key',
+        'pending_time',
+        'running_time',
+        'spider',
+        'state',
+        'ts',
+        'version',
     }
     jobs = [Job(client, summary['key']) for summary in summaries]
     assert [job.key for job in jobs] == [summary['key'] for summary in summaries]
@@ -207,6 +219,7 @@ def test_what_can_be_done_with_a_job(project: Project) -> None:
 
 # Job data
 
+
 def test_metadata_reads_like_a_dict(job: Job) -> None:
     assert isinstance(job.metadata, JobMeta)
     job.metadata.update({'version': '5123a86-master', 'scrapystats': {'item_scraped_count': 50}})
@@ -224,21 +237,34 @@ def test_items_logs_and_requests_are_dicts(job: Job) -> None:
     job.items.write({'name': 'first'})
     job.logs.info('[scrapy.core.engine] Closing spider (finished)')
     job.requests.add(
-        url='https://example.com', status=200, method='GET', rs=1270, duration=354, ts=1482233733870,
+        url='https://example.com',
+        status=200,
+        method='GET',
+        rs=1270,
+        duration=354,
+        ts=1482233733870,
         fp='6d748741a927b10454c83ac285b002cd239964ea',
     )
     job.close_writers()
     assert list(job.items.iter()) == [{'name': 'first'}]
-    log, = job.logs.iter()
+    (log,) = job.logs.iter()
     assert (log['level'], log['message']) == (20, '[scrapy.core.engine] Closing spider (finished)')
     assert set(log) == {'level', 'message', 'time'}
-    assert list(job.requests.iter()) == [{
-        'duration': 354, 'fp': '6d748741a927b10454c83ac285b002cd239964ea', 'method': 'GET', 'rs': 1270, 'status': 200,
-        'time': 1482233733870, 'url': 'https://example.com',
-    }]
+    assert list(job.requests.iter()) == [
+        {
+            'duration': 354,
+            'fp': '6d748741a927b10454c83ac285b002cd239964ea',
+            'method': 'GET',
+            'rs': 1270,
+            'status': 200,
+            'time': 1482233733870,
+            'url': 'https://example.com',
+        }
+    ]
 
 
 # Activity
+
 
 def test_activity_comes_newest_first(project: Project) -> None:
     assert isinstance(project.activity, Activity)
@@ -257,6 +283,7 @@ def test_activity_comes_newest_first(project: Project) -> None:
 
 # Collections
 
+
 def test_a_collection_keeps_records_by_key(project: Project) -> None:
     assert isinstance(project.collections, Collections)
     foo_store = project.collections.get_store('foo_store')
@@ -272,6 +299,7 @@ def test_a_collection_keeps_records_by_key(project: Project) -> None:
 
 
 # Frontiers
+
 
 def test_a_frontier_has_slots_with_queues_and_fingerprints(project: Project) -> None:
     frontiers = project.frontiers
@@ -311,6 +339,7 @@ def test_a_frontier_has_slots_with_queues_and_fingerprints(project: Project) -> 
 
 
 # Settings
+
 
 def test_settings_are_pairs(project: Project) -> None:
     assert isinstance(project.settings, Settings)

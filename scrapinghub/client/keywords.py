@@ -31,39 +31,41 @@ ALIASES: Mapping[str, str] = {
 }
 
 # Every query parameter that the service documents; anything else is passed on unless it looks like one of them.
-KNOWN = frozenset({
-    'botgroup',
-    'count',
-    'create',
-    'endts',
-    'escape',
-    'fields',
-    'filter',
-    'format',
-    'has_tag',
-    'include_headers',
-    'index',
-    'jobmeta',
-    'key',
-    'lacks_tag',
-    'lineend',
-    'meta',
-    'mincount',
-    'nodata',
-    'offset',
-    'pcount',
-    'prefix',
-    'prefixcount',
-    'quote',
-    'saveas',
-    'sep',
-    'spider',
-    'start',
-    'startafter',
-    'startts',
-    'state',
-    'stop',
-})
+KNOWN = frozenset(
+    {
+        'botgroup',
+        'count',
+        'create',
+        'endts',
+        'escape',
+        'fields',
+        'filter',
+        'format',
+        'has_tag',
+        'include_headers',
+        'index',
+        'jobmeta',
+        'key',
+        'lacks_tag',
+        'lineend',
+        'meta',
+        'mincount',
+        'nodata',
+        'offset',
+        'pcount',
+        'prefix',
+        'prefixcount',
+        'quote',
+        'saveas',
+        'sep',
+        'spider',
+        'start',
+        'startafter',
+        'startts',
+        'state',
+        'stop',
+    }
+)
 
 
 def query(
@@ -249,8 +251,8 @@ def within_one_edit(one: str, other: str) -> bool:
     differ = (mine != yours for mine, yours in zip(one, other, strict=False))
     place = next((place for place, different in enumerate(differ) if different), len(one))
     if len(one) < len(other):
-        return one[place:] == other[place + 1:]
-    if one[place + 1:] == other[place + 1:]:
+        return one[place:] == other[place + 1 :]
+    if one[place + 1 :] == other[place + 1 :]:
         return True
-    swapped = one[place + 1:place + 2] + one[place:place + 1]
-    return swapped == other[place:place + 2] and one[place + 2:] == other[place + 2:]
+    swapped = one[place + 1 : place + 2] + one[place : place + 1]
+    return swapped == other[place : place + 2] and one[place + 2 :] == other[place + 2 :]

@@ -149,7 +149,7 @@ class Records(Resource, Generic[R]):
         """
         values = self._values({'meta': meta}, params)
         text = str(key)
-        place = text[len(self.key) + 1:] if text.startswith(f'{self.key}/') else text
+        place = text[len(self.key) + 1 :] if text.startswith(f'{self.key}/') else text
         record: R | None = self._client.transport.get(
             (*self._path, place), pairs(values), accept=self._accept(values)
         ).value

@@ -135,16 +135,18 @@ class Requests(Records[RequestRecord]):
             >>> job.requests.add('https://example.com/1', 404, 'GET', 0, 20, 1482233734000, parent=number)
             1
         """
-        return self.write({
-            'url': url,
-            'status': _whole('status', status),
-            'method': method,
-            'rs': _whole('rs', rs),
-            'duration': _whole('duration', duration),
-            'parent': parent,
-            'time': _whole('ts', ts),
-            'fp': six.ensure_text(fp) if isinstance(fp, bytes) else fp,
-        })
+        return self.write(
+            {
+                'url': url,
+                'status': _whole('status', status),
+                'method': method,
+                'rs': _whole('rs', rs),
+                'duration': _whole('duration', duration),
+                'parent': parent,
+                'time': _whole('ts', ts),
+                'fp': six.ensure_text(fp) if isinstance(fp, bytes) else fp,
+            }
+        )
 
 
 def _whole(name: str, value: Any) -> int:

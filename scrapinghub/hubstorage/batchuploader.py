@@ -97,7 +97,7 @@ class BatchUploader:
     def _family(self, url: str) -> str:
         client = self._client()
         base = '' if client is None else client.endpoint.rstrip('/') + '/'
-        path = url[len(base):] if base and url.startswith(base) else urlsplit(url).path.lstrip('/')
+        path = url[len(base) :] if base and url.startswith(base) else urlsplit(url).path.lstrip('/')
         return path.partition('/')[0]
 
     def interrupt(self) -> None:

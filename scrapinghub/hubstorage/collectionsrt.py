@@ -94,9 +94,7 @@ class Collections(DownloadableResource):
         """Delete the collection of this name, of every type."""
         return self.apipost('delete', params={'name': _name}, is_idempotent=True)
 
-    def count(
-        self, _type: str, _name: str, *, progress: Callable[[int, str], Any] | None = None, **params: Any
-    ) -> int:
+    def count(self, _type: str, _name: str, *, progress: Callable[[int, str], Any] | None = None, **params: Any) -> int:
         """Return how many records there are.
 
         Args:

@@ -206,13 +206,15 @@ class Requests(ItemsResourceType, DownloadableResource):
         Returns:
             Its number.
         """
-        return self.write({
-            'url': url,
-            'status': int(status),
-            'method': method,
-            'rs': int(rs),
-            'duration': int(duration),
-            'parent': parent,
-            'time': int(ts),
-            'fp': fp,
-        })
+        return self.write(
+            {
+                'url': url,
+                'status': int(status),
+                'method': method,
+                'rs': int(rs),
+                'duration': int(duration),
+                'parent': parent,
+                'time': int(ts),
+                'fp': fp,
+            }
+        )

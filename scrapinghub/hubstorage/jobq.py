@@ -119,7 +119,11 @@ class JobQ(ResourceType):
         return self.apiget('jobsummary', params={'key': jobkeys, 'jobmeta': jobmeta})
 
     def summary(
-        self, _queuename: str | None = None, spiderid: Any = None, count: Any = None, start: Any = None,
+        self,
+        _queuename: str | None = None,
+        spiderid: Any = None,
+        count: Any = None,
+        start: Any = None,
         jobmeta: Any = None,
     ) -> Any:
         """Return how many jobs there are in each state, with the newest of them.

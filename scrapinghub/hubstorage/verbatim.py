@@ -106,14 +106,14 @@ class _Slices(list[Any]):
     @property
     def rest(self) -> bytes:
         """What belongs to no value yet."""
-        return self._data[self._place:]
+        return self._data[self._place :]
 
     def extend(self, unpacker: Iterable[Any]) -> None:
         """Append the bytes of each value."""
         tell = unpacker.tell  # type: ignore[attr-defined]
         for value in unpacker:
             end = tell()
-            record = Packed(self._data[self._place:self._place + end - self.begin])
+            record = Packed(self._data[self._place : self._place + end - self.begin])
             record.value = value
             self.append(record)
             self._place += end - self.begin

@@ -219,10 +219,14 @@ def pages(store: Store, collection: int, selection: Selection) -> Iterator[Page]
         for key in sorted(selection.keys):
             if key >= selection.first and _matches(key, selection.prefixes):
                 times, bounds = selection.window.times()
-                row = store.read().execute(
-                    f'SELECT ts, data FROM collection_records WHERE collection = ? AND key = ? AND {_FRESH}{times}',
-                    (collection, key, store.now(), *bounds),
-                ).fetchone()
+                row = (
+                    store.read()
+                    .execute(
+                        f'SELECT ts, data FROM collection_records WHERE collection = ? AND key = ? AND {_FRESH}{times}',
+                        (collection, key, store.now(), *bounds),
+                    )
+                    .fetchone()
+                )
                 if row is not None:
                     yield limit.admitted([(key, *row)])
         return
@@ -233,9 +237,7 @@ def pages(store: Store, collection: int, selection: Selection) -> Iterator[Page]
                 break
 
 
-def _range(
-    store: Store, collection: int, selection: Selection, first: bytes, end: bytes | None
-) -> Iterator[Page]:
+def _range(store: Store, collection: int, selection: Selection, first: bytes, end: bytes | None) -> Iterator[Page]:
     times, bounds = selection.window.times()
     above, upper = ('', []) if end is None else (' AND key < ?', [end])
     comparison = '>='

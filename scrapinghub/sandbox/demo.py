@@ -154,9 +154,7 @@ class Demo:
                 'fp': fingerprint(url),
             }
 
-    def _logs(
-        self, key: str, books: list[dict[str, Any]], began: int, *, broken: bool
-    ) -> Iterator[dict[str, Any]]:
+    def _logs(self, key: str, books: list[dict[str, Any]], began: int, *, broken: bool) -> Iterator[dict[str, Any]]:
         yield {'time': began, 'level': 20, 'message': f'Spider opened for job {key}'}
         for number, book in enumerate(books):
             time = began + number * 10_000

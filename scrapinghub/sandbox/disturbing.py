@@ -218,4 +218,3 @@ class Disturbed:
         if how == 'reset':
             self._reset()
         raise Gone
-

@@ -100,9 +100,7 @@ class Rule:
             fault = self._source.draw(request.method, path)
             if fault is None:
                 return None
-            met = Met(
-                fault, request.method, path, public_query(request), released=self._released, held=self._held
-            )
+            met = Met(fault, request.method, path, public_query(request), released=self._released, held=self._held)
             self._met.append(met)
             self._guard.notify_all()
             return met
@@ -134,9 +132,7 @@ class Rule:
         return self.times is not None and len(self._met) >= self.times
 
 
-def _told(
-    method: str | None, path: str | re.Pattern[str], query: Mapping[str, str | None] | None
-) -> dict[str, Any]:
+def _told(method: str | None, path: str | re.Pattern[str], query: Mapping[str, str | None] | None) -> dict[str, Any]:
     told: dict[str, Any] = {'path': path} if isinstance(path, str) else {'path_regex': path.pattern}
     if method is not None:
         told['method'] = method

@@ -88,9 +88,7 @@ def count_queue(call: Call, project: int, frontier: str, slot: str) -> Reply:
     number = frontierstore.find(call.store.read(), project, frontier, slot)
     if number is None:
         return storage_value({'count': 0})
-    count, following = frontierstore.queue_size(
-        call.store.read(), number, call.args().get('start', ''), COUNT_BATCHES
-    )
+    count, following = frontierstore.queue_size(call.store.read(), number, call.args().get('start', ''), COUNT_BATCHES)
     return storage_value({'count': count} if following is None else {'count': count, 'nextstart': following})
 
 

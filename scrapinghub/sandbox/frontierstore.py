@@ -155,9 +155,7 @@ def batches(store: Store, slot: int, window: Window, mincount: int | None) -> It
         after = rows[-1][0]
 
 
-def queue_size(
-    connection: sqlite3.Connection, slot: int, start: str, most: int
-) -> tuple[int, str | None]:
+def queue_size(connection: sqlite3.Connection, slot: int, start: str, most: int) -> tuple[int, str | None]:
     """Count the queued requests of at most so many batches from one id on; return also the id to go on from."""
     rows = connection.execute(
         'SELECT id, requests FROM batches WHERE slot = ? AND id >= ? ORDER BY id LIMIT ?', (slot, start, most + 1)

@@ -196,9 +196,7 @@ def _enter(
     return Job(job.id, job.project, job.spider_id, job.number, job.spider, state, now, token, meta)
 
 
-def update(
-    connection: sqlite3.Connection, job: Job, fields: Mapping[str, Any], *, user: str, now: int
-) -> str:
+def update(connection: sqlite3.Connection, job: Job, fields: Mapping[str, Any], *, user: str, now: int) -> str:
     """Move a job into another state and store metadata with it.
 
     A state that the job already has stamps nothing and writes no event; the other fields are stored all the same.
@@ -281,9 +279,7 @@ def _may_start(connection: sqlite3.Connection, project: int, botgroup: object) -
     if limit is None:
         return True
     running = sum(
-        connection.execute(
-            "SELECT COUNT(*) FROM jobs WHERE project = ? AND state = 'running'", (member,)
-        ).fetchone()[0]
+        connection.execute("SELECT COUNT(*) FROM jobs WHERE project = ? AND state = 'running'", (member,)).fetchone()[0]
         for member in project_ids(connection)
         if botgroup in (settings.read_all(connection, member).get('botgroups') or [])
     )

@@ -165,9 +165,7 @@ def job_state(connection: sqlite3.Connection, key: str) -> str | None:
     numbers = parse_key(key)
     if numbers is None:
         return None
-    row = connection.execute(
-        'SELECT state FROM jobs WHERE project = ? AND spider = ? AND job = ?', numbers
-    ).fetchone()
+    row = connection.execute('SELECT state FROM jobs WHERE project = ? AND spider = ? AND job = ?', numbers).fetchone()
     return None if row is None else str(row[0])
 
 

@@ -116,9 +116,7 @@ def write(
 
 def purge(connection: sqlite3.Connection, job: JobId) -> None:
     """Remove all data of a job. Call it inside a write transaction."""
-    streams = connection.execute(
-        'SELECT id FROM streams WHERE project = ? AND spider = ? AND job = ?', job
-    ).fetchall()
+    streams = connection.execute('SELECT id FROM streams WHERE project = ? AND spider = ? AND job = ?', job).fetchall()
     for (stream,) in streams:
         low = stream * NUMBERS
         connection.execute('DELETE FROM records WHERE id >= ? AND id < ?', (low, low + NUMBERS))
@@ -219,11 +217,16 @@ def _streams(
     at: tuple[int, int] = (place.spider, place.job)
     comparison = '>='
     while True:
-        row = store.read().execute(
-            'SELECT id, spider, job FROM streams '
-            f'WHERE project = ? AND (spider, job) {comparison} (?, ?) AND kind = ?{only} ORDER BY spider, job LIMIT 1',
-            (project, *at, kind.name, *values),
-        ).fetchone()
+        row = (
+            store.read()
+            .execute(
+                'SELECT id, spider, job FROM streams '
+                f'WHERE project = ? AND (spider, job) {comparison} (?, ?) AND kind = ?{only} '
+                'ORDER BY spider, job LIMIT 1',
+                (project, *at, kind.name, *values),
+            )
+            .fetchone()
+        )
         if row is None:
             return
         yield row
@@ -238,9 +241,11 @@ def _stream_pages(
     if numbers:
         for number in numbers:
             if first <= number < NUMBERS:
-                row = store.read().execute(
-                    f'SELECT ts, data FROM records WHERE id = ?{times}', (base + number, *bounds)
-                ).fetchone()
+                row = (
+                    store.read()
+                    .execute(f'SELECT ts, data FROM records WHERE id = ?{times}', (base + number, *bounds))
+                    .fetchone()
+                )
                 if row is not None:
                     yield [(b'%b%d' % (prefix, number), *row)]
         return

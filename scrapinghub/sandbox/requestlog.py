@@ -32,8 +32,7 @@ def raw_path(request: Request) -> str:
 def public_query(request: Request) -> list[tuple[str, str]]:
     """Return the query parameters as pairs, in order, without credentials."""
     return [
-        (name, HIDDEN if name.lower() in SECRET_PARAMETERS else value)
-        for name, value in request.args.items(multi=True)
+        (name, HIDDEN if name.lower() in SECRET_PARAMETERS else value) for name, value in request.args.items(multi=True)
     ]
 
 
@@ -162,9 +161,7 @@ class RequestLog(Sequence[Entry]):
 
     def _entry(self, exchange: Exchange) -> Entry:
         request = exchange.request
-        headers = {
-            name: HIDDEN if name.lower() in SECRET_HEADERS else value for name, value in request.headers.items()
-        }
+        headers = {name: HIDDEN if name.lower() in SECRET_HEADERS else value for name, value in request.headers.items()}
         return Entry(
             method=request.method,
             path=raw_path(request),

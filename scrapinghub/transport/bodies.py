@@ -98,7 +98,7 @@ class Body:
         """
         size = checksum = 0
         for piece in self:
-            same = piece[:other.used - size]
+            same = piece[: other.used - size]
             checksum = zlib.crc32(same, checksum)
             size += len(same)
             if size == other.used:

@@ -248,7 +248,7 @@ class MsgpackDecoder(Decoder):
         records: list[Any] = []
         for start in range(0, len(data), PIECE_SIZE):
             if self.error is None:
-                self._take_part(data[start:start + PIECE_SIZE], records)
+                self._take_part(data[start : start + PIECE_SIZE], records)
         return records
 
     def _take_part(self, data: bytes, records: list[Any]) -> None:

@@ -209,9 +209,7 @@ class Adapter(HTTPAdapter):
     Which pool a request belongs to is worked out once for each host, where no proxy may stand in between.
     """
 
-    def get_connection_with_tls_context(
-        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
-    ) -> Any:
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
         """Return the pool of connections for a request."""
         # From here on: the path, which every prepared address has; one that was set by hand may be without.
         end = request.url.find('/', len('https://'))

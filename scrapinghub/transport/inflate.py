@@ -59,7 +59,7 @@ class Inflater:
             zlib.error: The stream is damaged.
         """
         for start in range(0, len(data), _TAKEN):
-            yield from self._feed_part(data[start:start + _TAKEN])
+            yield from self._feed_part(data[start : start + _TAKEN])
 
     def _feed_part(self, data: bytes) -> Iterator[bytes]:
         while True:
@@ -125,7 +125,7 @@ class Inflater:
                 raise zlib.error('the checksum of the data is another one')
             if size != self._size & 0xFFFFFFFF:
                 raise zlib.error('the length of the data is another one')
-            data = data[_TRAILER.size:]
+            data = data[_TRAILER.size :]
         self._inflate = None
         self._first = False
         self.finished = True

@@ -266,9 +266,7 @@ class Lane:
                 'make a client with a spool of its own in each process'
             )
         if self._journaled_as is None:
-            self._journaled_as = spool.add_writer(
-                self.url, self._journaled_options, self.buffer.next_number
-            )
+            self._journaled_as = spool.add_writer(self.url, self._journaled_options, self.buffer.next_number)
         spool.add(self._journaled_as, self.buffer.next_number, text)
 
     def _recover(self, journaled: Journaled) -> None:

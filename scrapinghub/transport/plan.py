@@ -82,11 +82,11 @@ class Plan:
         """
         keys = self._keys_of(block)
         if self._field is not None:
-            block = block[:len(keys)]
+            block = block[: len(keys)]
         if self._resumed and block:
             block, keys = self._admit(block, keys)
         if self.count is not None and self.delivered + len(block) > self.count:
-            block = block[:self.count - self.delivered]
+            block = block[: self.count - self.delivered]
         self._keys = keys
         return block
 
@@ -118,8 +118,10 @@ class Plan:
     def _ask_for_keys(self, block: list[Any], keys: list[Any]) -> None:
         """Append the keys of records that may be other than dicts: those handed on verbatim have a ``get`` as well."""
         try:
-            keys.extend(record.pop(self._field, None) if self._strip else record.get(self._field)
-                        for record in block[len(keys):])
+            keys.extend(
+                record.pop(self._field, None) if self._strip else record.get(self._field)
+                for record in block[len(keys) :]
+            )
         except (AttributeError, TypeError):
             self.error = _no_object(block[len(keys)])
 

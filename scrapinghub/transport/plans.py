@@ -154,9 +154,9 @@ class ByKeys(Plan):
                 self._weights.extend(map(self._weight, block))
             except (AttributeError, KeyError, TypeError, ValueError) as error:
                 self.error = Malformed(f'a record is not of the shape that was asked for: {error!r}')
-                block = block[:len(self._weights)]
+                block = block[: len(self._weights)]
             if self._resumed:
-                block = block[:self._fitting(self._enough - self._weighed)]
+                block = block[: self._fitting(self._enough - self._weighed)]
         return block
 
     def _fitting(self, left: int) -> int:

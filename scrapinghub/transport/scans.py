@@ -55,8 +55,7 @@ def _text(value: Any) -> str:
 def _in_order(prefixes: Sequence[str]) -> bool:
     """Return whether prefix by prefix is the order of the keys, too: they ascend, and none extends another one."""
     return all(
-        not after.startswith(before) and text_order(before) < text_order(after)
-        for before, after in pairwise(prefixes)
+        not after.startswith(before) and text_order(before) < text_order(after) for before, after in pairwise(prefixes)
     )
 
 

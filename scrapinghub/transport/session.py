@@ -588,7 +588,7 @@ class Transport:
             raise self.undecodable(call, response, body, error) from error
         values: list[Any] = []
         for start in range(0, len(body), codec.PIECE_SIZE):
-            values += decoder.feed(body[start:start + codec.PIECE_SIZE])
+            values += decoder.feed(body[start : start + codec.PIECE_SIZE])
             if len(values) > MAX_VALUES:
                 raise DecodeError(f'{call.what} was answered with more than {MAX_VALUES} values')
         values += decoder.finish()

@@ -257,10 +257,12 @@ class _Recovery:
         """
         assert self._answer is not None
         if not body.begins_like(self._answer[1]):
-            raise self._lost(NotTheSame(
-                'a compressed answer was damaged on its way, and not all of what was delivered of it is the same when '
-                'it is asked for again'
-            ))
+            raise self._lost(
+                NotTheSame(
+                    'a compressed answer was damaged on its way, and not all of what was delivered of it is the same '
+                    'when it is asked for again'
+                )
+            )
         self.verifying = False
 
     def answered(self, body: Body) -> None:
@@ -388,7 +390,7 @@ def _parts(plan: Plan, body: Body, decoders: _LateDecoder) -> Iterator[tuple[byt
             yield piece, decoder, True
         else:
             for start in range(0, len(piece) or 1, PART_SIZE):
-                yield piece[start:start + PART_SIZE], decoder, False
+                yield piece[start : start + PART_SIZE], decoder, False
 
 
 def _hand_out_pieces(

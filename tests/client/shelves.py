@@ -63,7 +63,7 @@ class Shelf:
         for name, of in (('key', str), ('index', lambda key: key.rpartition('/')[2])):
             if request.all(name):
                 rows = [row for row in rows if of(row[0]) in request.all(name)]
-        return rows if count is None else rows[:int(count)]
+        return rows if count is None else rows[: int(count)]
 
     def _order(self, key: str) -> Any:
         return key.encode() if self.family == 'collections' else [int(part) for part in key.split('/')]

@@ -58,8 +58,18 @@ def test_the_exceptions_are_there_after_a_bare_import() -> None:
 
 
 def test_every_public_name_of_the_core_is_there() -> None:
-    for name in ('ScrapinghubClient', 'ScrapinghubAPIError', 'DuplicateJobError', 'BadRequest', 'NotFound',
-                 'Unauthorized', 'ValueTooLarge', 'ServerError', 'APIError', '__version__'):
+    for name in (
+        'ScrapinghubClient',
+        'ScrapinghubAPIError',
+        'DuplicateJobError',
+        'BadRequest',
+        'NotFound',
+        'Unauthorized',
+        'ValueTooLarge',
+        'ServerError',
+        'APIError',
+        '__version__',
+    ):
         assert getattr(scrapinghub, name)
         assert name in dir(scrapinghub)
 
@@ -144,7 +154,9 @@ def test_arguments_win_over_the_environment_and_empty_counts_as_not_given(monkey
     assert addresses(endpoint='', dash_endpoint=None) == (storage, storage, 'http://dash.env/api')
     monkeypatch.setenv('SHUB_JOBQ', 'http://jobq.env')
     assert addresses(endpoint=' http://storage.arg/x/ ', dash_endpoint='https://d.arg') == (
-        'http://storage.arg/x', 'http://jobq.env', 'https://d.arg'
+        'http://storage.arg/x',
+        'http://jobq.env',
+        'https://d.arg',
     )
     assert addresses(jobq_endpoint='http://q.arg')[1] == 'http://q.arg'
 
@@ -166,8 +178,11 @@ def test_an_address_of_the_environment_is_refused_by_its_name(monkeypatch: pytes
 
 def test_each_part_of_the_api_is_asked_at_its_address() -> None:
     count, ids = {'/jobq/1/count': json_reply('3')}, {'/ids/1/spider/s': json_reply('7')}
-    with Wire(ids) as storage, Wire(count) as jobq, Wire({'/api/scrapyd/listprojects.json': json_reply(
-        '{"status": "ok", "projects": [1]}')}) as dash:
+    with (
+        Wire(ids) as storage,
+        Wire(count) as jobq,
+        Wire({'/api/scrapyd/listprojects.json': json_reply('{"status": "ok", "projects": [1]}')}) as dash,
+    ):
         client = ScrapinghubClient(KEY, f'{dash.url}/api', endpoint=storage.url, jobq_endpoint=jobq.url)
         project = client.get_project(1)
         assert (project.jobs.count(), project.spiders.get('s').key, client.projects.list()) == (3, '1/7', [1])
@@ -201,8 +216,20 @@ def test_the_user_agent_of_the_storage_can_be_replaced_that_of_the_dash_not() ->
 def test_nothing_of_a_client_shows_the_key() -> None:
     client = ScrapinghubClient(KEY, endpoint='http://user:password@host/')
     project, job = client.get_project(1), client.get_job('1/2/3')
-    things = [client, client.transport, client.uploader, client.projects, project, project.jobs, project.spiders,
-              project.activity, project.settings, job, job.metadata, client.transport.credentials]
+    things = [
+        client,
+        client.transport,
+        client.uploader,
+        client.projects,
+        project,
+        project.jobs,
+        project.spiders,
+        project.activity,
+        project.settings,
+        job,
+        job.metadata,
+        client.transport.credentials,
+    ]
     assert not [text for thing in things for text in (repr(thing), str(thing)) if KEY in text or 'password' in text]
     assert repr(client) == '<scrapinghub.client.ScrapinghubClient http://host>'
     assert repr(job) == '<scrapinghub.client.jobs.Job 1/2/3>'

@@ -43,7 +43,7 @@ class Prefixes(Shelf):
             found.sort(key=lambda row: row[0].encode())
         count, offset = request.get('count'), int(request.get('offset') or 0)
         found = found[offset:]
-        return found if count is None else found[:int(count)]
+        return found if count is None else found[: int(count)]
 
 
 def _without_count(request: Request) -> Request:

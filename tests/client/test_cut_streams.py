@@ -81,7 +81,7 @@ class Beheaded:
     def __call__(self, request: Request) -> Reply:
         answer = self.shelf.respond(request)
         if self.cut is not None:
-            answer, self.cut = Reply(answer.data[:self.cut], close=True), None
+            answer, self.cut = Reply(answer.data[: self.cut], close=True), None
         return answer
 
 

@@ -290,7 +290,7 @@ BROKEN: list[tuple[Reply, type[NetworkError], str]] = [
     (Reply(b'', close=True), ConnectionFailed, 'the server closed the connection without an answer'),
     (Reply(b'', reset=True), ConnectionFailed, 'the connection broke: '),
     (Reply(b'HTTP/1.1 200 OK\r\nContent-', close=True), ConnectionFailed, 'the answer broke off: IncompleteRead('),
-    (Reply(b'SSH-2.0\r\n\r\n', close=True), ConnectionFailed, "the server does not speak HTTP, its answer begins"),
+    (Reply(b'SSH-2.0\r\n\r\n', close=True), ConnectionFailed, 'the server does not speak HTTP, its answer begins'),
     (reply(b'12345', cut=2), BodyBroken, 'the answer broke off: IncompleteRead(2 bytes read, 3 more expected)'),
     (reply(b'12345', framing='chunked', cut=2), BodyBroken, 'the answer broke off: IncompleteRead('),
 ]

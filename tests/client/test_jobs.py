@@ -198,8 +198,17 @@ def form_of(wire: Wire) -> list[tuple[str, str]]:
 
 def test_run_with_everything(wire: Wire, jobs: Jobs) -> None:
     job = jobs.run(
-        'other', 2, 0, {'a': 1}, ['x', 'y'], {'arg': 1, 'none': None, 'both': 'args', 'list': [1, None, 'z']},
-        {'s': 1}, '--x', {'e': '1'}, both='explicit', extra=5,
+        'other',
+        2,
+        0,
+        {'a': 1},
+        ['x', 'y'],
+        {'arg': 1, 'none': None, 'both': 'args', 'list': [1, None, 'z']},
+        {'s': 1},
+        '--x',
+        {'e': '1'},
+        both='explicit',
+        extra=5,
     )
     assert job == Job(wire.client(), '1/2/3')
     assert form_of(wire) == sorted([

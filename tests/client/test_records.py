@@ -386,8 +386,14 @@ def test_written_records_come_back(job: Job) -> None:
     assert job.requests.list() == [
         {'time': 1482233733870, 'duration': 354, 'status': 200, 'method': 'GET', 'rs': 1270, 'url': 'http://e.x/'},
         {
-            'time': 1482233733871, 'duration': 2, 'status': 404, 'method': 'GET', 'rs': 0, 'url': 'http://e.x/1',
-            'parent': 0, 'fp': 'ab',
+            'time': 1482233733871,
+            'duration': 2,
+            'status': 404,
+            'method': 'GET',
+            'rs': 0,
+            'url': 'http://e.x/1',
+            'parent': 0,
+            'fp': 'ab',
         },
     ]
     assert job.samples.list() == [[1482233733870, 1, 2]]
@@ -417,7 +423,7 @@ def test_wrong_numbers_of_requests(job: Job) -> None:
     assert add(*arguments) == 0
     for place, name in ((1, 'status'), (3, 'rs'), (4, 'duration'), (5, 'ts')):
         with pytest.raises(ValueError, match=f"{name} should be an integer, got 'x'"):
-            add(*arguments[:place], 'x', *arguments[place + 1:])
+            add(*arguments[:place], 'x', *arguments[place + 1 :])
     with pytest.raises(ValueError, match='Unknown log level: loud'):
         job.logs.log('x', level='loud')
     job.requests.flush()

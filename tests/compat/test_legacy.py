@@ -261,9 +261,7 @@ def test_one_answer_that_breaks_off_is_an_error(cloud: Sandbox, connection: Conn
         list(items)
 
 
-def test_what_may_have_been_done_is_not_repeated(
-    cloud: Sandbox, connection: Connection, clock: ManualClock
-) -> None:
+def test_what_may_have_been_done_is_not_repeated(cloud: Sandbox, connection: Connection, clock: ManualClock) -> None:
     rule = cloud.faults.add(path='/api/schedule.json', drop='close', apply=True, times=None)
     with pytest.raises(requests.ConnectionError):
         connection[123].schedule('spider')

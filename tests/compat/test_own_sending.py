@@ -101,9 +101,7 @@ def test_records_are_whole_whether_the_program_streams_or_not(cloud: Sandbox, jo
             assert [item['n'] for item in job.items.list()] == list(range(10))
 
 
-def test_errors_of_a_programs_request_are_repeated_by_its_retrier(
-    cloud: Sandbox, logged: Logged, job_key: str
-) -> None:
+def test_errors_of_a_programs_request_are_repeated_by_its_retrier(cloud: Sandbox, logged: Logged, job_key: str) -> None:
     patient(logged, ManualClock())
     rule = cloud.faults.add(path=f'/items/{job_key}/stats', status=503, times=2)
     assert logged.get_job(job_key).items.stats()['totals']['input_values'] == 10
@@ -219,7 +217,12 @@ def test_get_and_post_of_a_connection_can_be_replaced(cloud: Sandbox) -> None:
             return {'spiders': [(method, format, params)]}
 
         def _post(
-            self, method: str, format: str, params: Any = None, headers: Any = None, raw: bool = False,
+            self,
+            method: str,
+            format: str,
+            params: Any = None,
+            headers: Any = None,
+            raw: bool = False,
             files: Any = None,
         ) -> Any:
             return {'jobid': (method, format, params)}

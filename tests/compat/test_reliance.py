@@ -155,9 +155,7 @@ def test_a_client_that_is_used_after_a_fork(hubstorage: HubstorageClient, job_ke
     assert hubstorage.server_timestamp() > 0
     context = multiprocessing.get_context('fork')
     answers = context.Queue()
-    children = [
-        context.Process(target=read_in_another_process, args=(hubstorage, job_key, answers)) for _ in range(2)
-    ]
+    children = [context.Process(target=read_in_another_process, args=(hubstorage, job_key, answers)) for _ in range(2)]
     for child in children:
         child.start()
     assert [answers.get(timeout=30) for _ in children] == 2 * [list(range(10))]

@@ -31,8 +31,10 @@ def test_the_snapshot_holds_the_released_package(released: list[str]) -> None:
     'change',
     [
         ('scrapinghub.legacy.JobSet.count(self)', None),
-        ('scrapinghub.client.jobs.Job.update_tags(self, add=None, remove=None)',
-         'scrapinghub.client.jobs.Job.update_tags(self, remove=None, add=None)'),
+        (
+            'scrapinghub.client.jobs.Job.update_tags(self, add=None, remove=None)',
+            'scrapinghub.client.jobs.Job.update_tags(self, remove=None, add=None)',
+        ),
         ('scrapinghub.hubstorage.jobq.JobQ.PRIO_HIGH = 3', 'scrapinghub.hubstorage.jobq.JobQ.PRIO_HIGH = 2'),
     ],
 )

@@ -22,7 +22,7 @@ def fill(client: ScrapinghubClient) -> None:
     project = client.get_project(PROJECT)
     _fill_job(project.jobs.run('books', meta={'state': 'running'}))
     for number in range(24):
-        tags = ['even', 'odd'][number % 2:]
+        tags = ['even', 'odd'][number % 2 :]
         job = project.jobs.run(f'spider-{number % 5}', job_args={'n': str(number)}, add_tag=tags)
         job.finish(close_reason='finished')
     store = project.collections.get_store('prices')
@@ -46,7 +46,7 @@ def _fill_job(job: Job) -> None:
 
 
 def _noise(number: int) -> str:
-    return f'{(number + 1) * 0x9E3779B97F4A7C15 % 2 ** 64:016x}' * 2
+    return f'{(number + 1) * 0x9E3779B97F4A7C15 % 2**64:016x}' * 2
 
 
 def _job(client: ScrapinghubClient) -> Job:

@@ -27,7 +27,7 @@ def large(world: World) -> Iterator[Job]:
     with world.client(clock=FastClock, max_retries=6) as client:
         job = client.get_project(OTHER_PROJECT).jobs.run('large')
         for number in range(NUMBER):
-            words = [f'{random.randrange(10 ** 6)}' for _ in range(12)]
+            words = [f'{random.randrange(10**6)}' for _ in range(12)]
             job.items.write({'number': number, 'text': ' '.join(words)})
             job.logs.log(' '.join(words), ts=number + 1)
         job.close_writers()

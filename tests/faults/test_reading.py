@@ -28,9 +28,7 @@ def table() -> list[Any]:
     encodings = cycle(ENCODINGS)
     rows = [(read, kind, next(encodings)) for read in READS for kind in KINDS]
     compressed = cycle(encoding for encoding in ENCODINGS if 'gzip' in encoding)
-    rows += [
-        (read, kind, next(compressed)) for read in READS if storage_stream(read) for kind in COMPRESSED_KINDS
-    ]
+    rows += [(read, kind, next(compressed)) for read in READS if storage_stream(read) for kind in COMPRESSED_KINDS]
     return [pytest.param(*row, id=' - '.join(row)) for row in rows]
 
 
@@ -59,7 +57,7 @@ def test_a_stream_that_gives_up_says_so_and_can_go_on(world: World, make_client:
     broken = world.cloud.faults.add(Fault(status=503), times=None)
     with pytest.raises(StreamInterrupted) as caught:
         got.extend(stream)
-    assert got == truth[:len(got)]
+    assert got == truth[: len(got)]
     assert caught.value.status_code == 503
     assert broken.met
     if 'list_iter' in read or READS[read].__code__.co_names[0] == '_still':
@@ -86,7 +84,7 @@ def test_a_server_that_ignores_the_resume_is_found_out(world: World, make_client
     try:
         got.extend(READS[read](make_client()))
     except (StreamInterrupted, DecodeError):
-        assert got == world.truth[read][:len(got)]
+        assert got == world.truth[read][: len(got)]
     else:
         assert got == world.truth[read]
 

@@ -46,7 +46,13 @@ def test_random_schedules(world: World, capsys: pytest.CaptureFixture[str]) -> N
 
 
 REPORT = (
-    'schedules', 'faults met', 'records read', 'streams that raised', 'writes', 'records lost', 'records duplicated',
+    'schedules',
+    'faults met',
+    'records read',
+    'streams that raised',
+    'writes',
+    'records lost',
+    'records duplicated',
     'records wrong',
 )
 

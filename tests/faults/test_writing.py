@@ -23,7 +23,7 @@ MakeClient = Callable[..., ScrapinghubClient]
 # More than one post of a writer of any kind.
 NUMBER = 1100
 # Nothing is sent just because time has passed, however quickly it does.
-NEVER = 10 ** 9
+NEVER = 10**9
 _job_numbers = count()
 
 
@@ -93,9 +93,10 @@ def add_requests(job: Job) -> Callable[[Job], bool]:
     slot.q.add([{'fp': str(number), 'qdata': number} for number in range(NUMBER)])
     slot.flush()
     assert slot.newcount <= NUMBER
-    return lambda job: sorted(
-        int(fingerprint) for batch in slot_of(job).q.iter() for fingerprint, _ in batch['requests']
-    ) == list(range(NUMBER))
+    return lambda job: (
+        sorted(int(fingerprint) for batch in slot_of(job).q.iter() for fingerprint, _ in batch['requests'])
+        == list(range(NUMBER))
+    )
 
 
 def change_metadata(job: Job) -> Callable[[Job], bool]:
@@ -156,9 +157,7 @@ def test_a_job_is_not_scheduled_twice(world: World, make_client: MakeClient, kin
     assert after - before == (kind in AFTER)
 
 
-def test_a_job_is_scheduled_when_the_request_was_certainly_not_received(
-    world: World, make_client: MakeClient
-) -> None:
+def test_a_job_is_scheduled_when_the_request_was_certainly_not_received(world: World, make_client: MakeClient) -> None:
     rule = world.cloud.faults.add(Fault(status=429), method='POST', times=2)
     assert make_client().get_project(OTHER_PROJECT).jobs.run('patient').key
     assert len(rule.met) == 2
@@ -250,7 +249,7 @@ def test_a_record_that_is_too_large_is_never_sent(make_client: MakeClient, job: 
 @pytest.mark.parametrize('kind', BEFORE)
 def test_one_dead_writer_delays_no_other(world: World, make_client: MakeClient, job: Job, kind: str) -> None:
     client = make_client()
-    world.cloud.faults.add(Schedule(kind, kinds=[kind], rate=1, in_a_row=10 ** 9), path='/logs/*', times=None)
+    world.cloud.faults.add(Schedule(kind, kinds=[kind], rate=1, in_a_row=10**9), path='/logs/*', times=None)
     mine = client.get_job(job.key)
     mine.logs.info('goes nowhere')
     mine.items.write({'n': 1})

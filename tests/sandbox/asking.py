@@ -14,6 +14,7 @@ from scrapinghub.sandbox import Sandbox
 
 __all__ = ['NOW', 'TABLES', 'Api', 'Clock', 'json_lines', 'rows']
 
+
 class Api:
     """Requests to one sandbox with its API key, or with other credentials."""
 

@@ -160,9 +160,7 @@ def test_a_file_that_is_no_database_is_told_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize('library', ['werkzeug', 'msgpack'])
 def test_a_missing_extra_is_told_in_one_line(library: str) -> None:
     code = f'import sys; sys.modules[{library!r}] = None; from scrapinghub.sandbox.__main__ import main; main([])'
-    done = subprocess.run(
-        [sys.executable, '-c', code], capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stdout) == (2, '')
     assert done.stderr == (
         f'python -m scrapinghub.sandbox: error: the sandbox needs {library}: '

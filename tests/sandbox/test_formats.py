@@ -81,7 +81,7 @@ def test_csv(caller: Caller, path: str) -> None:
     ]
     options = {'fields': 'n,name', 'sep': ';', 'quote': "'", 'escape': '\\', 'lineend': '\r\n', 'count': '2'}
     assert caller.get(path, params={'format': 'csv', **options}).text == (
-        "1;plain\r\n-2.5;'with \"quotes\", commas\nand lines é'\r\n"
+        '1;plain\r\n-2.5;\'with "quotes", commas\nand lines é\'\r\n'
     )
 
 

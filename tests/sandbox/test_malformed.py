@@ -360,9 +360,7 @@ def tough() -> Iterator[Api]:
 
 @given(path=paths, value=bodies)
 def test_no_json_is_too_odd_for_the_queue(tough: Api, path: str, value: Any) -> None:
-    answer = tough.session.post(
-        tough.cloud.url + path.lstrip('/'), data=json.dumps(value), auth=tough.auth, timeout=30
-    )
+    answer = tough.session.post(tough.cloud.url + path.lstrip('/'), data=json.dumps(value), auth=tough.auth, timeout=30)
     assert answer.status_code in (200, 400), answer.text
     for listed in ('/jobq/1/list', '/jobq/1/summary', '/api/jobs/list.json?project=1', '/jobs/1'):
         tough.ask('GET', listed)
@@ -381,5 +379,3 @@ def test_no_query_is_too_odd(tough: Api, query: list[tuple[str, str]]) -> None:
     for path in ('jobq/1/list', 'jobq/1/count', 'jobq/1/summary', 'spiders/1/lastjobsummary', 'api/jobs/list.json'):
         answer = tough.session.get(tough.cloud.url + path, params=query, auth=tough.auth, timeout=30)
         assert answer.status_code in (200, 400, 403), answer.text
-
-

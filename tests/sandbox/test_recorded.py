@@ -25,10 +25,7 @@ SPIDER = 'hs-test-spider'
 PROXY = 'a proxy in front of the dash of that day compressed; the sandbox never compresses answers of the dash'
 
 #: Exchanges of which one aspect differs on purpose, with the reason.
-EXCEPTIONS: dict[str, tuple[str, str]] = {
-    f'dash-{number:04}': ('headers', PROXY)
-    for number in (6, 8, 9, 10, 11)
-}
+EXCEPTIONS: dict[str, tuple[str, str]] = {f'dash-{number:04}': ('headers', PROXY) for number in (6, 8, 9, 10, 11)}
 
 #: The order of keys is arbitrary at the queue server, in events, in statistics, and in the qdata of a frontier's queue.
 ANY_ORDER = re.compile(r'/(jobq|jobs|projects|spiders|activity)/|/stats$|/hcf/.*/q$')

@@ -44,7 +44,7 @@ class Storage:
         records = getattr(self, f'_{kind}')(request)
         count = request.get('count')
         if count is not None:
-            records = records[:int(count)]
+            records = records[: int(count)]
         answer = records_reply(request, records, **self.options)
         fault = self.faults.pop(0) if self.faults else None
         return fault(answer) if fault is not None else answer
@@ -63,7 +63,7 @@ class Storage:
 
     def _logs(self, request: Request) -> list[dict[str, Any]]:
         start = request.get('start')
-        return self.items[int(start.split('/')[3]) if start else 0:]
+        return self.items[int(start.split('/')[3]) if start else 0 :]
 
     def _samples(self, request: Request) -> list[list[Any]]:
         return [[number, item] for number, item in enumerate(self.items)]
@@ -85,7 +85,7 @@ class Storage:
         return self.events
 
     def _jobs(self, request: Request) -> list[dict[str, Any]]:
-        return self.jobs[int(request.get('start') or 0):]
+        return self.jobs[int(request.get('start') or 0) :]
 
     def _hcf(self, request: Request) -> list[dict[str, Any]]:
         enough = int(request.get('mincount') or 10**9)

@@ -122,7 +122,7 @@ def reply(
         lines.append(f'Content-Length: {len(packed)}')
     elif framing == 'chunked':
         lines.append('Transfer-Encoding: chunked')
-        payload = chunked(packed[start:start + chunk] for start in range(0, len(packed), chunk))
+        payload = chunked(packed[start : start + chunk] for start in range(0, len(packed), chunk))
     else:
         lines.append('Connection: close')
     lines += [f'{name}: {value}' for name, value in (headers or {}).items()]
@@ -276,7 +276,7 @@ def read_request(stream: Any, connection: int) -> Request | None:
     if len(line) < 2:
         return None
     headers: dict[str, str] = {}
-    while (header := stream.readline().decode('latin-1').strip()):
+    while header := stream.readline().decode('latin-1').strip():
         name, _, value = header.partition(':')
         headers[name.lower()] = value.strip()
     body = stream.read(int(headers.get('content-length', 0)))

@@ -79,7 +79,7 @@ def test_every_cut_is_noticed(fixed: Fixed, encoding: str | None, framing: str) 
 def test_a_body_that_arrives_byte_by_byte(fixed: Fixed, encoding: str | None, framing: str) -> None:
     whole = reply(TEXT, encoding=encoding, framing=framing, chunk=1)
     head, _, payload = whole.data.partition(b'\r\n\r\n')
-    fixed.answer = Reply(head + b'\r\n\r\n', [payload[place:place + 1] for place in range(len(payload))], whole.close)
+    fixed.answer = Reply(head + b'\r\n\r\n', [payload[place : place + 1] for place in range(len(payload))], whole.close)
     assert fixed.read()[0] == TEXT
 
 
@@ -246,14 +246,14 @@ def test_output_that_waits_inside_zlib_is_not_forgotten(encoding: str, size: int
     packed = pack(bytes(size), encoding)
     for step in (1, 7, len(packed)):
         inflater = Inflater('gzip' if encoding == 'gzip' else 'deflate')
-        out = [piece for place in range(0, len(packed), step) for piece in inflater.feed(packed[place:place + step])]
+        out = [piece for place in range(0, len(packed), step) for piece in inflater.feed(packed[place : place + step])]
         assert sum(map(len, out)) == size
         assert inflater.finished
 
 
 def unpack_in_steps(inflater: Inflater, packed: bytes, step: int, out: list[bytes]) -> None:
     for start in range(0, len(packed), step):
-        out.extend(inflater.feed(packed[start:start + step]))
+        out.extend(inflater.feed(packed[start : start + step]))
 
 
 @pytest.mark.parametrize('place', [-8, -4])
@@ -272,9 +272,12 @@ def test_the_last_piece_of_a_damaged_member_is_kept_back(place: int, step: int) 
 
 
 @given(
-    st.binary(max_size=20), st.none() | st.binary(max_size=5).map(lambda text: text.replace(b'\0', b'')),
-    st.none() | st.binary(max_size=5).map(lambda text: text.replace(b'\0', b'')), st.none() | st.binary(max_size=9),
-    st.booleans(), st.integers(1, 40),
+    st.binary(max_size=20),
+    st.none() | st.binary(max_size=5).map(lambda text: text.replace(b'\0', b'')),
+    st.none() | st.binary(max_size=5).map(lambda text: text.replace(b'\0', b'')),
+    st.none() | st.binary(max_size=9),
+    st.booleans(),
+    st.integers(1, 40),
 )
 def test_every_header_of_a_member(
     data: bytes, name: bytes | None, comment: bytes | None, extra: bytes | None, checked: bool, step: int
@@ -375,5 +378,3 @@ def test_responses_made_by_hand() -> None:
     response.status_code = 200
     response._content = b'{"a": 1}'
     assert b''.join(Body(response)) == b'{"a": 1}'
-
-

@@ -34,6 +34,7 @@ MSGPACK_VALUES = st.recursive(
     max_leaves=8,
 )
 
+
 @pytest.fixture(params=['msgspec', 'standard library'])
 def lines_decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Decode lines once with the extra ``fast`` and once without."""
@@ -117,7 +118,7 @@ def test_lines_in_any_pieces(fast: bool, values: list[Any], cuts: list[int], las
 )
 def test_lines(body: str, expected: list[Any]) -> None:
     data = body.encode()
-    for parts in ([data], [data[place:place + 1] for place in range(len(data))]):
+    for parts in ([data], [data[place : place + 1] for place in range(len(data))]):
         records, error = run(codec.JsonLinesDecoder(), *parts)
         assert error is None
         assert exact(records) == exact(expected)
@@ -163,7 +164,7 @@ def test_lines_cut_at_every_byte() -> None:
     ends = [place for place, byte in enumerate(body) if byte == 10]
     for cut in range(len(body) + 1):
         records, error = run(codec.JsonLinesDecoder(), body[:cut])
-        assert records == RECORDS[:sum(end <= cut for end in ends)]
+        assert records == RECORDS[: sum(end <= cut for end in ends)]
         whole = cut == 0 or cut in ends or cut - 1 in ends
         assert (error is None) == whole
 
@@ -229,9 +230,9 @@ def test_messagepack_cut_at_every_byte(values: list[Any], bytewise: bool) -> Non
     ends = [sum(map(len, packed[:number])) for number in range(len(packed) + 1)]
     for cut in range(len(body) + 1):
         data = body[:cut]
-        parts = [data[place:place + 1] for place in range(cut)] if bytewise else [data]
+        parts = [data[place : place + 1] for place in range(cut)] if bytewise else [data]
         records, error = run(codec.MsgpackDecoder(), *parts)
-        assert exact(records) == exact(values[:sum(0 < end <= cut for end in ends)])
+        assert exact(records) == exact(values[: sum(0 < end <= cut for end in ends)])
         assert (error is None) == (cut in ends)
 
 
@@ -271,7 +272,7 @@ def test_a_large_record_of_messagepack_within_the_limit() -> None:
     value = {'a': 'x' * 3_000_000, 'b': [1] * 100_000}
     body = msgpack.packb(value)
     decoder = codec.MsgpackDecoder()
-    records = [record for start in range(0, len(body), 65536) for record in decoder.feed(body[start:start + 65536])]
+    records = [record for start in range(0, len(body), 65536) for record in decoder.feed(body[start : start + 65536])]
     assert records == [value]
     assert decoder.finish() == []
     assert decoder.error is None

@@ -17,7 +17,7 @@ from scrapinghub.transport.plan import NotTheSame, Plan
 from scrapinghub.transport.plans import AfterKey, ByKeys
 
 # Those that MessagePack has, too.
-INTEGERS = st.integers(-2**63, 2**64 - 1)
+INTEGERS = st.integers(-(2**63), 2**64 - 1)
 
 RECORDS: st.SearchStrategy[list[Any]] = st.lists(
     st.dictionaries(st.sampled_from(['_key', 'a', 'b']), st.none() | INTEGERS | st.text(max_size=4), max_size=3)

@@ -12,9 +12,20 @@ from requests.cookies import RequestsCookieJar
 from scrapinghub.transport.prepared import Prepared
 
 SEGMENTS = st.text(st.sampled_from('aZ09._~-%2F é?#:@/\\[]"|;,+= '), max_size=6)
-HOSTS = st.sampled_from([
-    'storage.example', 'Storage.example', '127.0.0.1', '[::1]', 'a..b', '.a', '*.a', 'user:pass@a', 'ä.example', '',
-])
+HOSTS = st.sampled_from(
+    [
+        'storage.example',
+        'Storage.example',
+        '127.0.0.1',
+        '[::1]',
+        'a..b',
+        '.a',
+        '*.a',
+        'user:pass@a',
+        'ä.example',
+        '',
+    ]
+)
 PORTS = st.sampled_from(['', ':80', ':080', ':8080', ':65535', ':65536', ':99999', ':', ':x'])
 PARAMS = st.none() | st.lists(st.tuples(st.text(max_size=3), st.text(max_size=3) | st.integers()), max_size=2)
 

@@ -31,13 +31,13 @@ def answer(stored: set[str], asked: Pairs, order: str) -> list[str]:
         ),
         key=str.encode,
     )
-    groups = [[key for key in found if key.startswith(prefix)][:wish.get('prefixcount')] for prefix in prefixes]
+    groups = [[key for key in found if key.startswith(prefix)][: wish.get('prefixcount')] for prefix in prefixes]
     flat = list(chain.from_iterable(groups))
     if order != 'in turn, doubled':
         flat = list(dict.fromkeys(flat))
     if order == 'by key':
         flat.sort(key=str.encode)
-    return flat[wish.get('offset', 0):][:wish.get('count')]
+    return flat[wish.get('offset', 0) :][: wish.get('count')]
 
 
 def deliver(plan: Plan, stored: set[str], order: str, cuts: list[int]) -> list[str]:
@@ -47,7 +47,7 @@ def deliver(plan: Plan, stored: set[str], order: str, cuts: list[int]) -> list[s
         records: list[Any] = [{'_key': key} for key in answer(stored, asked, order)]
         whole = not cuts
         if cuts:
-            records = records[:cuts.pop()]
+            records = records[: cuts.pop()]
         got += [record['_key'] for record in plan.hand_out(plan.take(records))]
         plan.settle()
         if whole:

@@ -102,9 +102,7 @@ FAULTS = st.one_of(
     st.lists(FAULTS, max_size=5),
     st.none() | st.integers(0, 14),
 )
-def test_any_faults(
-    named: tuple[str, str], frame: dict[str, Any], faults: list[Any], count: int | None
-) -> None:
+def test_any_faults(named: tuple[str, str], frame: dict[str, Any], faults: list[Any], count: int | None) -> None:
     name, accept = named
     storage = sample_storage(**frame)
     storage.faults = list(faults)

@@ -387,9 +387,7 @@ def no(status: int) -> Reply:
 @pytest.mark.parametrize(('status', 'kind'), [(400, BadRequest), (401, Unauthorized), (413, ValueTooLarge)])
 def test_a_refusal_of_numbered_records_leaves_a_gap_to_nobody(status: int, kind: type[Exception]) -> None:
     refusing = True
-    storage = Storage(
-        before=lambda post: no(status) if refusing and post.start >= 10 else None
-    )
+    storage = Storage(before=lambda post: no(status) if refusing and post.start >= 10 else None)
     told: list[requests.Response | None] = []
     with uploading(storage) as uploader:
         writer = uploader.writer(ITEMS, WriterOptions(size=10, qsize=40), callback=told.append)

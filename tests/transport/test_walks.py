@@ -54,7 +54,7 @@ class Listing:
         self.asked.append(params)
         start = int(dict(params).get('start', 0))
         count = int(dict(params).get('count', 1000))
-        return [{'key': key} for key in self.keys[start:start + min(count, self.cap)]]
+        return [{'key': key} for key in self.keys[start : start + min(count, self.cap)]]
 
 
 def walk(plan: JobWalk, listing: Listing, between: Callable[[int], int | None]) -> list[str]:
@@ -69,7 +69,7 @@ def walk(plan: JobWalk, listing: Listing, between: Callable[[int], int | None]) 
         broken = cut is not None and cut < len(rows)
         try:
             for start in range(0, len(rows[:cut]), 7):
-                handed = plan.hand_out(plan.take(rows[:cut][start:start + 7]))
+                handed = plan.hand_out(plan.take(rows[:cut][start : start + 7]))
                 got += [job['key'] for job in handed]
                 plan.settle()
             if not broken:
@@ -137,7 +137,7 @@ def test_one_page_is_the_request_of_the_contract() -> None:
     for count in (None, 5, 40):
         listing = Listing(100, 40)
         got = walk(JobWalk([('a', 1)], count), listing, lambda number: None)
-        assert got == listing.keys[:count or 40]
+        assert got == listing.keys[: count or 40]
         assert listing.asked == [[('a', 1), *([('count', count)] if count else [])]]
     listing = Listing(100, 40)
     assert walk(JobWalk([], 5, start=7), listing, lambda number: None) == listing.keys[7:12]
