@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from client.wire import KEY, Wire, json_reply
-from scrapinghub.transport import logs
-from transport.clocks import ManualClock
-from transport.making import make_transport
-from transport.servers import Reply, Server, reply
+from scrapinghub.transport.http import logs
+from support.clocks import ManualClock
+from support.scripted_server import Reply, Server, reply
+from support.transports import make_transport
+from support.wire import KEY, Wire, json_reply
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,7 +24,7 @@ PROGRAM = """\
 import sys
 
 from scrapinghub import ScrapinghubClient
-from scrapinghub.transport import retries
+from scrapinghub.transport.http import retries
 
 retries.random.random = float
 url = sys.argv[1]
@@ -64,11 +64,13 @@ def test_debug_shows_a_line_for_each_request_and_a_warning_for_each_retry(unstea
     out, err = run(PROGRAM, unsteady, KEY, SCRAPINGHUB_LOG=wish)
     assert out == '7\n'
     first, warning, second = err.splitlines()
-    assert 'DEBUG scrapinghub.transport.session: GET /jobq/1/count 503, ' in first
+    assert 'DEBUG scrapinghub.transport.http.transport: GET /jobq/1/count 503, ' in first
     assert first.endswith(' ms, 0 bytes, attempt 1')
-    assert 'WARNING scrapinghub.transport.retries: GET /jobq/1/count failed (attempt 1), next attempt in ' in warning
+    assert (
+        'WARNING scrapinghub.transport.http.retries: GET /jobq/1/count failed (attempt 1), next attempt in ' in warning
+    )
     assert warning.endswith(' s: HTTP 503 Some Reason')
-    assert 'DEBUG scrapinghub.transport.session: GET /jobq/1/count 200, ' in second
+    assert 'DEBUG scrapinghub.transport.http.transport: GET /jobq/1/count 200, ' in second
     assert second.endswith(' ms, 1 bytes, attempt 2')
     assert KEY not in err
 
@@ -76,7 +78,7 @@ def test_debug_shows_a_line_for_each_request_and_a_warning_for_each_retry(unstea
 def test_warning_shows_the_retries_alone(unsteady: str) -> None:
     _, err = run(PROGRAM, unsteady, KEY, SCRAPINGHUB_LOG='warning')
     (line,) = err.splitlines()
-    assert 'WARNING scrapinghub.transport.retries: ' in line
+    assert 'WARNING scrapinghub.transport.http.retries: ' in line
 
 
 def test_a_program_that_shows_the_log_itself_sees_each_line_once(unsteady: str) -> None:
@@ -121,7 +123,7 @@ def test_every_logger_of_the_library_has_a_name_below_its_own(caplog: pytest.Log
     with Server(lambda request: next(answers)) as server:
         make_transport(server, ManualClock()).get(('items', 1), {'apikey': 'topsecret'})
     ours = [record for record in caplog.records if record.name.partition('.')[0] != 'urllib3']
-    assert {record.name for record in ours} == {'scrapinghub.transport.session', 'scrapinghub.transport.retries'}
+    assert {record.name.rpartition('.')[2] for record in ours} == {'transport', 'retries'}
     assert [record.levelname for record in ours] == ['DEBUG', 'WARNING', 'DEBUG', 'WARNING', 'DEBUG']
     texts = [record.getMessage() for record in ours]
     assert texts[0].startswith('GET /items/1 no answer, ')

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from scrapinghub import __version__
 from scrapinghub.client import exceptions as exceptions
-from scrapinghub.client.addresses import find_endpoints
-from scrapinghub.client.credentials import Found, Hidden, find_credentials, user_level
 from scrapinghub.client.jobs import Job
 from scrapinghub.client.notebook import card
 from scrapinghub.client.projects import Project, Projects
 from scrapinghub.client.utils import parse_auth as parse_auth
 from scrapinghub.client.utils import parse_job_key, parse_project_id
+from scrapinghub.config.credentials import Found, Hidden, find_credentials, user_level
+from scrapinghub.config.endpoints import find_endpoints
 from scrapinghub.exceptions import strip_credentials
-from scrapinghub.transport.retries import RetrySettings
-from scrapinghub.transport.session import Transport
-from scrapinghub.transport.uploads import Uploader
+from scrapinghub.transport.http.retries import RetrySettings
+from scrapinghub.transport.http.transport import Transport
+from scrapinghub.transport.uploads.uploader import Uploader
 
 if TYPE_CHECKING:
     from scrapinghub.hubstorage.views import Connection as Connection

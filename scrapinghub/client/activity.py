@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from scrapinghub.client.expectations import Expected
-from scrapinghub.client.keywords import filters, number, pairs, query
-from scrapinghub.client.listing import listed
-from scrapinghub.client.reading import filter_hint, read, uncertain
-from scrapinghub.client.resources import Resource
+from scrapinghub.client._support.lists import listed
+from scrapinghub.client._support.parameters import filters, number, pairs, query
+from scrapinghub.client._support.reading import filter_hint, read, uncertain
+from scrapinghub.client._support.resource import Resource
 from scrapinghub.client.shapes import ActivityEvent
 from scrapinghub.client.utils import parse_job_key, parse_project_id
+from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
-from scrapinghub.transport.plans import Growing
-from scrapinghub.transport.retries import Repeat
+from scrapinghub.transport.http.retries import Repeat
+from scrapinghub.transport.streams.cursors import Growing
 
 if TYPE_CHECKING:
     from scrapinghub.client import ScrapinghubClient

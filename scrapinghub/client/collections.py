@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import six
 
-from scrapinghub.client.answers import field
+from scrapinghub.client._support.lists import Deferred, listed
+from scrapinghub.client._support.parameters import Time, filters, number, pairs, query
+from scrapinghub.client._support.reading import filter_hint, hinting, names, read
+from scrapinghub.client._support.resource import Resource
+from scrapinghub.client._support.responses import field
 from scrapinghub.client.collectionwriter import CollectionWriter, with_text_key
-from scrapinghub.client.expectations import Expected
-from scrapinghub.client.keywords import Time, filters, number, pairs, query
-from scrapinghub.client.listing import Deferred, listed
-from scrapinghub.client.reading import filter_hint, hinting, names, read
-from scrapinghub.client.resources import Resource
 from scrapinghub.client.shapes import CollectionInfo
+from scrapinghub.config.validation import Expected
 from scrapinghub.exceptions import DecodeError, NotFound, ScrapinghubAPIError
 from scrapinghub.transport import codec
-from scrapinghub.transport.lane import MAX_ITEM_BYTES, Callback
-from scrapinghub.transport.retries import Repeat
-from scrapinghub.transport.scans import scan_plan
-from scrapinghub.transport.session import UNSET
-from scrapinghub.transport.uploads import WriterOptions
+from scrapinghub.transport.http.retries import Repeat
+from scrapinghub.transport.http.transport import UNSET
+from scrapinghub.transport.streams.prefixes import scan_plan
+from scrapinghub.transport.uploads.lane import MAX_ITEM_BYTES, Callback
+from scrapinghub.transport.uploads.uploader import WriterOptions
 
 if TYPE_CHECKING:
     from scrapinghub.client import ScrapinghubClient

@@ -8,7 +8,7 @@ from typing import Any
 
 import six
 
-from scrapinghub.transport.uploads import Writer
+from scrapinghub.transport.uploads.uploader import Writer
 
 __all__ = ['CollectionWriter']
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import six
 
-from scrapinghub.client.answers import field, owed
-from scrapinghub.client.frontierwriters import FrontierWriters, SlotWriter
-from scrapinghub.client.keywords import number, pairs, query
-from scrapinghub.client.listing import Deferred, listed
-from scrapinghub.client.reading import read
-from scrapinghub.client.resources import Resource
+from scrapinghub.client._support.frontier_writers import FrontierWriters, SlotWriter
+from scrapinghub.client._support.lists import Deferred, listed
+from scrapinghub.client._support.parameters import number, pairs, query
+from scrapinghub.client._support.reading import read
+from scrapinghub.client._support.resource import Resource
+from scrapinghub.client._support.responses import field, owed
 from scrapinghub.client.shapes import FrontierBatch, FrontierRequest
 from scrapinghub.transport import codec
-from scrapinghub.transport.plan import Pairs
-from scrapinghub.transport.plans import ByKeys, ByOrder
-from scrapinghub.transport.retries import Repeat
+from scrapinghub.transport.http.retries import Repeat
+from scrapinghub.transport.streams.cursor import Pairs
+from scrapinghub.transport.streams.cursors import ByKeys, ByOrder
 
 if TYPE_CHECKING:
     from scrapinghub.client import ScrapinghubClient

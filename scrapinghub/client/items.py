@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from scrapinghub.client.keywords import Time, number, pairs
-from scrapinghub.client.listing import listed
-from scrapinghub.client.reading import below
-from scrapinghub.client.records import Below, Filters, Names, Records, RequestsParams, number_in
+from scrapinghub.client._support.lists import listed
+from scrapinghub.client._support.parameters import Time, number, pairs
+from scrapinghub.client._support.reading import below
+from scrapinghub.client._support.records import Below, Filters, Names, Records, RequestsParams, number_in
 from scrapinghub.exceptions import DecodeError
-from scrapinghub.transport.plan import Plan
-from scrapinghub.transport.plans import AfterKey
-from scrapinghub.transport.streams import Ending, Resumable
+from scrapinghub.transport.streams.cursor import Plan
+from scrapinghub.transport.streams.cursors import AfterKey
+from scrapinghub.transport.streams.stream import Ending, Resumable
 
 __all__ = ['Items']
 

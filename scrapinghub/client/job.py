@@ -6,18 +6,18 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from scrapinghub.client.answers import field
+from scrapinghub.client._support.dash import Dash
+from scrapinghub.client._support.mapping import Fields, StoredFields
+from scrapinghub.client._support.reading import uncertain
+from scrapinghub.client._support.resource import Resource
+from scrapinghub.client._support.responses import field
 from scrapinghub.client.items import Items
 from scrapinghub.client.logs import Logs
-from scrapinghub.client.mapping import Fields, StoredFields
-from scrapinghub.client.reading import uncertain
 from scrapinghub.client.requests import Requests
-from scrapinghub.client.resources import Resource
 from scrapinghub.client.samples import Samples
 from scrapinghub.client.utils import get_tags_for_update, parse_job_key
 from scrapinghub.exceptions import NotFound
-from scrapinghub.transport.dash import Dash
-from scrapinghub.transport.retries import Repeat
+from scrapinghub.transport.http.retries import Repeat
 
 if TYPE_CHECKING:
     from scrapinghub.client import ScrapinghubClient

@@ -6,19 +6,19 @@ import builtins
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, overload
 
-from scrapinghub.client.answers import owed
-from scrapinghub.client.expectations import Expected
-from scrapinghub.client.keywords import Time, number, pairs, query
-from scrapinghub.client.listing import Deferred, listed
-from scrapinghub.client.resources import Resource
+from scrapinghub.client._support.lists import Deferred, listed
+from scrapinghub.client._support.parameters import Time, number, pairs, query
+from scrapinghub.client._support.resource import Resource
+from scrapinghub.client._support.responses import owed
+from scrapinghub.client._support.spider_ids import spider_id
 from scrapinghub.client.shapes import JobSummary, StateSummary
-from scrapinghub.client.spiderids import spider_id
 from scrapinghub.client.utils import parse_project_id
+from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
-from scrapinghub.transport.plans import ByKeys
-from scrapinghub.transport.session import Call
-from scrapinghub.transport.streams import RecordStream
-from scrapinghub.transport.walks import JobWalk
+from scrapinghub.transport.http.transport import Call
+from scrapinghub.transport.streams.cursors import ByKeys
+from scrapinghub.transport.streams.job_pages import JobWalk
+from scrapinghub.transport.streams.stream import RecordStream
 
 if TYPE_CHECKING:
     from scrapinghub.client import ScrapinghubClient

@@ -6,16 +6,16 @@ import builtins
 from collections.abc import Iterator, Mapping
 from typing import Any, overload
 
-from scrapinghub.client.answers import field
-from scrapinghub.client.expectations import Expected
+from scrapinghub.client._support.dash import Dash
+from scrapinghub.client._support.parameters import pairs, query
+from scrapinghub.client._support.responses import field
+from scrapinghub.client._support.scheduling import run_form, schedule
 from scrapinghub.client.job import Job, JobMeta
 from scrapinghub.client.joblisting import JobListing, OneOrMore
-from scrapinghub.client.keywords import pairs, query
-from scrapinghub.client.scheduling import run_form, schedule
 from scrapinghub.client.shapes import CancelResult
 from scrapinghub.client.utils import get_tags_for_update, parse_job_key
-from scrapinghub.transport.dash import Dash
-from scrapinghub.transport.retries import Repeat
+from scrapinghub.config.validation import Expected
+from scrapinghub.transport.http.retries import Repeat
 
 __all__ = ['Job', 'JobMeta', 'Jobs']
 

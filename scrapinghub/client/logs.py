@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from scrapinghub.client.expectations import Expected
-from scrapinghub.client.keywords import Time, pairs
-from scrapinghub.client.listing import listed
-from scrapinghub.client.records import Below, Filters, Names, Records, RequestsParams
+from scrapinghub.client._support.lists import listed
+from scrapinghub.client._support.parameters import Time, pairs
+from scrapinghub.client._support.records import Below, Filters, Names, Records, RequestsParams
 from scrapinghub.client.shapes import LogRecord
 from scrapinghub.client.utils import LogLevel
+from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
 from scrapinghub.transport.codec import encode_json
-from scrapinghub.transport.plan import Pairs, Plan
-from scrapinghub.transport.plans import ByPosition
+from scrapinghub.transport.streams.cursor import Pairs, Plan
+from scrapinghub.transport.streams.cursors import ByPosition
 
 __all__ = ['Logs']
 

@@ -6,20 +6,20 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from scrapinghub.client._support.dash import Dash
+from scrapinghub.client._support.lists import Deferred, listed
+from scrapinghub.client._support.mapping import StoredFields
+from scrapinghub.client._support.parameters import pairs, query
+from scrapinghub.client._support.resource import Resource
+from scrapinghub.client._support.responses import field, owed
 from scrapinghub.client.activity import Activity
-from scrapinghub.client.answers import field, owed
 from scrapinghub.client.collections import Collections
 from scrapinghub.client.frontiers import Frontiers
 from scrapinghub.client.jobs import Jobs
-from scrapinghub.client.keywords import pairs, query
-from scrapinghub.client.listing import Deferred, listed
-from scrapinghub.client.mapping import StoredFields
-from scrapinghub.client.resources import Resource
 from scrapinghub.client.shapes import ProjectSummary
 from scrapinghub.client.spiders import Spiders
 from scrapinghub.client.utils import parse_project_id
 from scrapinghub.transport import codec
-from scrapinghub.transport.dash import Dash
 
 if TYPE_CHECKING:
     from scrapinghub.client import ScrapinghubClient

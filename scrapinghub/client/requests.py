@@ -7,9 +7,9 @@ from typing import Any
 
 import six
 
-from scrapinghub.client.keywords import Time
-from scrapinghub.client.listing import listed
-from scrapinghub.client.records import Below, Filters, Names, Records, RequestsParams
+from scrapinghub.client._support.lists import listed
+from scrapinghub.client._support.parameters import Time
+from scrapinghub.client._support.records import Below, Filters, Names, Records, RequestsParams
 from scrapinghub.client.shapes import RequestRecord
 
 __all__ = ['Requests']

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from scrapinghub.client.keywords import Time, pairs
-from scrapinghub.client.listing import listed
-from scrapinghub.client.records import Below, Filters, Names, Records, RequestsParams
-from scrapinghub.transport.plan import Plan
-from scrapinghub.transport.plans import ByPosition
-from scrapinghub.transport.uploads import WriterOptions
+from scrapinghub.client._support.lists import listed
+from scrapinghub.client._support.parameters import Time, pairs
+from scrapinghub.client._support.records import Below, Filters, Names, Records, RequestsParams
+from scrapinghub.transport.streams.cursor import Plan
+from scrapinghub.transport.streams.cursors import ByPosition
+from scrapinghub.transport.uploads.uploader import WriterOptions
 
 __all__ = ['Samples']
 

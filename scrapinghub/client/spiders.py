@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from scrapinghub.client.answers import field
+from scrapinghub.client._support.dash import Dash
+from scrapinghub.client._support.lists import Deferred, listed
+from scrapinghub.client._support.parameters import query
+from scrapinghub.client._support.resource import Resource
+from scrapinghub.client._support.responses import field
+from scrapinghub.client._support.spider_ids import spider_id
 from scrapinghub.client.jobs import Jobs
-from scrapinghub.client.keywords import query
-from scrapinghub.client.listing import Deferred, listed
-from scrapinghub.client.resources import Resource
 from scrapinghub.client.shapes import SpiderInfo
-from scrapinghub.client.spiderids import spider_id
 from scrapinghub.client.utils import get_tags_for_update, parse_project_id
 from scrapinghub.exceptions import BadRequest
-from scrapinghub.transport.dash import Dash
-from scrapinghub.transport.retries import Repeat
+from scrapinghub.transport.http.retries import Repeat
 
 if TYPE_CHECKING:
     from scrapinghub.client import ScrapinghubClient

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import six
 
-from scrapinghub.client.credentials import Hidden, find_credentials
-from scrapinghub.client.expectations import Expected
+from scrapinghub.config.credentials import Hidden, find_credentials
+from scrapinghub.config.validation import Expected
 from scrapinghub.transport.codec import encode_json
 
 __all__ = [

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from scrapinghub.exceptions import ValueTooLarge
-from scrapinghub.transport.session import UNSET, Credentials
-from scrapinghub.transport.uploads import Writer, WriterOptions
+from scrapinghub.transport.http.transport import UNSET, Credentials
+from scrapinghub.transport.uploads.uploader import Writer, WriterOptions
 
 __all__ = ['BatchUploader', 'ValueTooLarge', 'Writer']
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import requests
 
 from scrapinghub import __version__
-from scrapinghub.client.addresses import DASH, find_endpoints
-from scrapinghub.client.credentials import Hidden
+from scrapinghub.config.credentials import Hidden
+from scrapinghub.config.endpoints import DASH, find_endpoints
 from scrapinghub.hubstorage.batchuploader import BatchUploader
 from scrapinghub.hubstorage.job import Job
 from scrapinghub.hubstorage.jobq import JobQ
@@ -20,9 +20,9 @@ from scrapinghub.hubstorage.resourcetype import ResourceType
 from scrapinghub.hubstorage.retrier import Invocation, Retrier
 from scrapinghub.hubstorage.utils import xauth
 from scrapinghub.transport import codec
-from scrapinghub.transport.retries import Attempts, Repeat, RetrySettings
-from scrapinghub.transport.session import Call, Credentials, Transport
-from scrapinghub.transport.uploads import Uploader
+from scrapinghub.transport.http.retries import Attempts, Repeat, RetrySettings
+from scrapinghub.transport.http.transport import Call, Credentials, Transport
+from scrapinghub.transport.uploads.uploader import Uploader
 
 __all__ = ['HubstorageClient']
 

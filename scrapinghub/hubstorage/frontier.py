@@ -10,7 +10,7 @@ import requests
 
 from scrapinghub.hubstorage.resourcetype import ResourceType
 from scrapinghub.hubstorage.utils import urlpathjoin
-from scrapinghub.transport.uploads import Writer
+from scrapinghub.transport.uploads.uploader import Writer
 
 
 class Frontier(ResourceType):

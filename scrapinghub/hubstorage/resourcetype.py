@@ -12,9 +12,9 @@ from scrapinghub.hubstorage.streaming import MAX_RETRIES, RETRY_INTERVAL, Client
 from scrapinghub.hubstorage.utils import urlpathjoin, xauth
 from scrapinghub.hubstorage.verbatim import JsonTextDecoder, PackedDecoder
 from scrapinghub.transport import codec
-from scrapinghub.transport.session import Call, Credentials
-from scrapinghub.transport.streams import RecordStream
-from scrapinghub.transport.uploads import Writer
+from scrapinghub.transport.http.transport import Call, Credentials
+from scrapinghub.transport.streams.stream import RecordStream
+from scrapinghub.transport.uploads.uploader import Writer
 
 if TYPE_CHECKING:
     from scrapinghub.hubstorage.client import HubstorageClient

@@ -9,8 +9,8 @@ from typing import Any
 
 import requests
 
-from scrapinghub.transport.retries import Attempts, Clock, RetrySettings, retry
-from scrapinghub.transport.session import Call, Transport
+from scrapinghub.transport.http.retries import Attempts, Clock, RetrySettings, retry
+from scrapinghub.transport.http.transport import Call, Transport
 
 _within_a_loop: ContextVar[bool] = ContextVar('within_a_loop', default=False)
 

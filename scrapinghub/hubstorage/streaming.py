@@ -11,12 +11,12 @@ import requests
 from scrapinghub.exceptions import DecodeError, ScrapinghubAPIError
 from scrapinghub.hubstorage.retrier import one_loop
 from scrapinghub.transport import codec
-from scrapinghub.transport.plan import Pairs, Plan
-from scrapinghub.transport.plans import AfterKey, ByPosition, Remaining
-from scrapinghub.transport.retries import Attempts, Clock, RetrySettings, steady_policy
-from scrapinghub.transport.scans import scan_plan
-from scrapinghub.transport.session import Call, set_body
-from scrapinghub.transport.streams import Source
+from scrapinghub.transport.http.retries import Attempts, Clock, RetrySettings, steady_policy
+from scrapinghub.transport.http.transport import Call, set_body
+from scrapinghub.transport.streams.cursor import Pairs, Plan
+from scrapinghub.transport.streams.cursors import AfterKey, ByPosition, Remaining
+from scrapinghub.transport.streams.prefixes import scan_plan
+from scrapinghub.transport.streams.stream import Source
 
 if TYPE_CHECKING:
     from scrapinghub.hubstorage.client import HubstorageClient

@@ -8,7 +8,7 @@ import requests
 
 from scrapinghub import hubstorage, legacy
 from scrapinghub.exceptions import APIError, BadRequest, NotFound, ScrapinghubAPIError, ServerError, Unauthorized
-from scrapinghub.transport.retries import Attempts
+from scrapinghub.transport.http.retries import Attempts
 
 if TYPE_CHECKING:
     from scrapinghub.client import ScrapinghubClient

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import requests
 
 from scrapinghub import __version__
-from scrapinghub.client.addresses import STORAGE, find_endpoints
-from scrapinghub.client.credentials import Hidden
+from scrapinghub.config.credentials import Hidden
+from scrapinghub.config.endpoints import STORAGE, find_endpoints
 from scrapinghub.exceptions import APIError
 from scrapinghub.hubstorage.retrier import Invocation
 from scrapinghub.hubstorage.streaming import as_pairs, readable
@@ -20,10 +20,10 @@ from scrapinghub.legacy.calls import RequestProxyMixin, check_status
 from scrapinghub.legacy.projects import Project
 from scrapinghub.legacy.streaming import Answered
 from scrapinghub.transport import codec
-from scrapinghub.transport.plans import ByPosition
-from scrapinghub.transport.retries import RETRY_STATUSES, Attempts, Repeat
-from scrapinghub.transport.session import Call, Credentials, Transport
-from scrapinghub.transport.streams import RecordStream
+from scrapinghub.transport.http.retries import RETRY_STATUSES, Attempts, Repeat
+from scrapinghub.transport.http.transport import Call, Credentials, Transport
+from scrapinghub.transport.streams.cursors import ByPosition
+from scrapinghub.transport.streams.stream import RecordStream
 
 Self = TypeVar('Self', bound='Connection')
 

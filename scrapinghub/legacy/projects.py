@@ -11,11 +11,11 @@ import requests
 from scrapinghub.hubstorage.streaming import MAX_RETRIES, RETRY_INTERVAL, as_pairs
 from scrapinghub.legacy.calls import RequestProxyMixin
 from scrapinghub.legacy.streaming import Asking, JobList
-from scrapinghub.transport.bodies import Body
-from scrapinghub.transport.plan import Pairs, Plan
-from scrapinghub.transport.plans import ByPosition
-from scrapinghub.transport.session import Call
-from scrapinghub.transport.streams import RecordStream
+from scrapinghub.transport.http.body import Body
+from scrapinghub.transport.http.transport import Call
+from scrapinghub.transport.streams.cursor import Pairs, Plan
+from scrapinghub.transport.streams.cursors import ByPosition
+from scrapinghub.transport.streams.stream import RecordStream
 
 if TYPE_CHECKING:
     from scrapinghub.legacy.connection import Connection

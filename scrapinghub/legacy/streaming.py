@@ -12,11 +12,11 @@ from scrapinghub.hubstorage.retrier import one_loop
 from scrapinghub.hubstorage.streaming import as_dict, stream_attempts
 from scrapinghub.legacy.calls import NO_STATUS, check_status
 from scrapinghub.transport import codec
-from scrapinghub.transport.plan import Pairs, Plan
-from scrapinghub.transport.plans import ByKeys
-from scrapinghub.transport.retries import Attempts, steady_policy
-from scrapinghub.transport.session import Call, Transport
-from scrapinghub.transport.streams import Source
+from scrapinghub.transport.http.retries import Attempts, steady_policy
+from scrapinghub.transport.http.transport import Call, Transport
+from scrapinghub.transport.streams.cursor import Pairs, Plan
+from scrapinghub.transport.streams.cursors import ByKeys
+from scrapinghub.transport.streams.stream import Source
 
 
 class _Lines(Source):

@@ -12,32 +12,22 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map
 from werkzeug.wrappers import Request
 
-from scrapinghub.sandbox import (
-    activity,
-    auth,
-    collections,
-    collectionstore,
-    dash,
-    dashdata,
-    dashprojects,
-    directory,
-    frontiers,
-    frontierstore,
-    jobdata,
-    jobmeta,
-    jobqueue,
-    jobs,
-    projects,
-    records,
-    settings,
-    spiders,
-    system,
-)
-from scrapinghub.sandbox.http import Call, Personality, Reply, ServiceError
-from scrapinghub.sandbox.projects import Projects
-from scrapinghub.sandbox.receiving import RAW_PATH
-from scrapinghub.sandbox.routing import Route, build_map
-from scrapinghub.sandbox.store import Store
+from scrapinghub.sandbox.routes import activity, collections, directory, frontiers, system
+from scrapinghub.sandbox.routes import dash_data as dashdata
+from scrapinghub.sandbox.routes import dash_jobs as dash
+from scrapinghub.sandbox.routes import dash_projects as dashprojects
+from scrapinghub.sandbox.routes import job_data as jobdata
+from scrapinghub.sandbox.routes import job_metadata as jobmeta
+from scrapinghub.sandbox.routes import job_queue as jobqueue
+from scrapinghub.sandbox.server import auth
+from scrapinghub.sandbox.server.http import Call, Personality, Reply, ServiceError
+from scrapinghub.sandbox.server.receiving import RAW_PATH
+from scrapinghub.sandbox.server.routing import Route, build_map
+from scrapinghub.sandbox.store import collections as collectionstore
+from scrapinghub.sandbox.store import frontiers as frontierstore
+from scrapinghub.sandbox.store import jobs, projects, records, settings, spiders
+from scrapinghub.sandbox.store.database import Store
+from scrapinghub.sandbox.store.projects import Projects
 
 logger = logging.getLogger(__name__)
 

@@ -10,15 +10,15 @@ from werkzeug.wrappers import Request
 
 from scrapinghub.sandbox.app import SCHEMAS, App
 from scrapinghub.sandbox.clock import Clock
-from scrapinghub.sandbox.control import Control, is_own
-from scrapinghub.sandbox.effects import Met
-from scrapinghub.sandbox.exchange import Exchange
-from scrapinghub.sandbox.faults import Faults
-from scrapinghub.sandbox.page import Page
-from scrapinghub.sandbox.projects import Projects
-from scrapinghub.sandbox.requestlog import RequestLog
-from scrapinghub.sandbox.server import Server
-from scrapinghub.sandbox.store import Store, now_ms
+from scrapinghub.sandbox.faults.effects import Met
+from scrapinghub.sandbox.faults.faults import Faults
+from scrapinghub.sandbox.routes.control import Control, is_own
+from scrapinghub.sandbox.server.exchange import Exchange
+from scrapinghub.sandbox.server.request_log import RequestLog
+from scrapinghub.sandbox.server.server import Server
+from scrapinghub.sandbox.store.database import Store, now_ms
+from scrapinghub.sandbox.store.projects import Projects
+from scrapinghub.sandbox.web.page import Page
 
 
 class Sandbox:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from scrapinghub.sandbox.inside import Inside, segment
+from scrapinghub.sandbox.web.internal_calls import Inside, segment
 
 if TYPE_CHECKING:
     from scrapinghub.sandbox.cloud import Sandbox

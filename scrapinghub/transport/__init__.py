@@ -1,5 +1,5 @@
 """How a call reaches the wire; knows no endpoint."""
 
-from scrapinghub.transport import logs
+from scrapinghub.transport.http import logs
 
 logs.set_up()

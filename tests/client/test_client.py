@@ -13,13 +13,13 @@ from unittest import mock
 import pytest
 
 import scrapinghub
-from client.wire import KEY, Wire, json_reply, lines_reply
 from scrapinghub import ScrapinghubClient
 from scrapinghub import client as client_module
 from scrapinghub.client.jobs import Job, Jobs
 from scrapinghub.client.projects import Project
 from scrapinghub.sandbox import Sandbox
-from transport.servers import reply
+from support.scripted_server import reply
+from support.wire import KEY, Wire, json_reply, lines_reply
 
 ROOT = Path(scrapinghub.__file__).parent.parent
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from client.wire import Wire, json_reply, lines_reply
 from scrapinghub import ScrapinghubClient
 from scrapinghub.client.collections import Collection, Collections
 from scrapinghub.client.projects import Project
 from scrapinghub.exceptions import BadRequest, DecodeError, NotFound, UploadError, ValueTooLarge
-from transport.clocks import ManualClock
-from transport.servers import Request, reply
+from support.clocks import ManualClock
+from support.scripted_server import Request, reply
+from support.wire import Wire, json_reply, lines_reply
 
 PATH = '/collections/1/s/store'
 # Keys that a path would bend, hide or lose.

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from client.shelves import Shelf
 from scrapinghub import ScrapinghubClient
 from scrapinghub.client.exceptions import StreamInterrupted
-from transport.servers import Reply, Request
+from support.scripted_server import Reply, Request
+from support.shelves import Shelf
 
 KEYS = ['a1', 'a2', 'ab1', 'ab2', 'ab3', 'b1', 'b2', 'c1', 'c2', 'c3', 'ä1']
 RECORDS: dict[str, Any] = {key: {'v': number} for number, key in enumerate(KEYS)}

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from client.shelves import JOB, Shelf
 from scrapinghub import ScrapinghubClient
 from scrapinghub.exceptions import StreamInterrupted
-from transport.servers import Reply, Request
+from support.scripted_server import Reply, Request
+from support.shelves import JOB, Shelf
 
 Read = Callable[[ScrapinghubClient], Iterable[Any]]
 

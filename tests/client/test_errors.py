@@ -14,7 +14,6 @@ import pytest
 import requests
 from urllib3 import exceptions as urllib3_errors
 
-from client.wire import KEY, Wire, json_reply
 from scrapinghub import ScrapinghubClient
 from scrapinghub.client.projects import Project
 from scrapinghub.exceptions import (
@@ -30,9 +29,10 @@ from scrapinghub.exceptions import (
     UploadError,
 )
 from scrapinghub.sandbox import Sandbox
-from scrapinghub.transport.failures import advise, describe
-from scrapinghub.transport.prepared import Prepared
-from transport.servers import Reply, Server, reply
+from scrapinghub.transport.http.network_errors import advise, describe
+from scrapinghub.transport.http.prepared_request import Prepared
+from support.scripted_server import Reply, Server, reply
+from support.wire import KEY, Wire, json_reply
 
 Ask = Callable[[ScrapinghubClient], object]
 

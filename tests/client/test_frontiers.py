@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from client.wire import Wire, json_reply, lines_reply
 from scrapinghub import ScrapinghubClient
 from scrapinghub.client.frontiers import Frontier, Frontiers, FrontierSlot, FrontierSlotFingerprints, FrontierSlotQueue
 from scrapinghub.client.projects import Project
 from scrapinghub.exceptions import DecodeError, Forbidden, StreamInterrupted, UploadError
-from transport.clocks import ManualClock
-from transport.servers import Reply, Request, lines_of, reply
+from support.clocks import ManualClock
+from support.scripted_server import Reply, Request, lines_of, reply
+from support.wire import Wire, json_reply, lines_reply
 
 PATH = '/hcf/1/test/s/example.com'
 STRANGE_NAMES = ['site', 'site#1', 'a/b', 'a?b', '50%', '%23', ' ', 'ä', '日本', 'list', '...', 'a b', '\u2028', 's']

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from client.wire import Wire, json_reply, lines_reply
 from scrapinghub import ScrapinghubClient
-from transport.test_interrupts import Interrupter, consume
+from support.wire import Wire, json_reply, lines_reply
+from transport.streams.test_interrupts import Interrupter, consume
 
 # An interruption inside a destructor is reported by the interpreter and goes no further.
 pytestmark = pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')

@@ -11,14 +11,14 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from client.wire import Wire, json_reply, lines_reply
 from scrapinghub import BadRequest, DuplicateJobError, NotFound, ScrapinghubAPIError, ScrapinghubClient
 from scrapinghub.client.exceptions import DecodeError, StreamInterrupted
 from scrapinghub.client.jobs import Job, Jobs
 from scrapinghub.client.projects import Project
 from scrapinghub.sandbox import Sandbox
-from transport.clocks import ManualClock
-from transport.servers import Reply, reply
+from support.clocks import ManualClock
+from support.scripted_server import Reply, reply
+from support.wire import Wire, json_reply, lines_reply
 
 OK = json_reply('{"status": "ok", "count": 2, "jobid": "1/2/3"}')
 NOTHING = reply(b'', content_type='application/x-jsonlines')

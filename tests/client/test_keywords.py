@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrapinghub.client.keywords import ALIASES, KNOWN, filters, form_value, number, pairs, query, within_one_edit
-from scrapinghub.client.listing import Deferred, listed
+from scrapinghub.client._support.lists import Deferred, listed
+from scrapinghub.client._support.parameters import (
+    ALIASES,
+    KNOWN,
+    filters,
+    form_value,
+    number,
+    pairs,
+    query,
+    within_one_edit,
+)
 
 WORDS = st.text('abcd', max_size=6)
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from client.wire import Wire, json_reply, lines_reply
 from scrapinghub import NotFound, ScrapinghubClient
 from scrapinghub.client.jobs import JobMeta
 from scrapinghub.client.projects import Project, Settings
-from transport.clocks import ManualClock
-from transport.servers import reply
+from support.clocks import ManualClock
+from support.scripted_server import reply
+from support.wire import Wire, json_reply, lines_reply
 
 FIELDS = {'state': 'running', 'tags': ['a'], 'nothing': None, 'auth': 'x', '_key': '1/2/3'}
 PATH = '/jobs/1/2/3'

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from client.wire import Wire, json_reply, lines_reply
 from scrapinghub import BadRequest, NotFound, ScrapinghubAPIError, ScrapinghubClient, ServerError
 from scrapinghub.client.activity import Activity
 from scrapinghub.client.exceptions import DecodeError
 from scrapinghub.client.projects import Project, Projects
 from scrapinghub.client.spiders import Spider, Spiders
 from scrapinghub.sandbox import Sandbox
-from transport.clocks import ManualClock
-from transport.servers import Reply, reply
+from support.clocks import ManualClock
+from support.scripted_server import Reply, reply
+from support.wire import Wire, json_reply, lines_reply
 
 SPIDER: dict[str, Any] = {'version': None, 'tags': [], 'id': 's', 'type': 'manual'}
 ANSWERS = {

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from client.shelves import JOB, Shelf
-from client.wire import Wire, json_reply, lines_reply
 from scrapinghub import ScrapinghubClient
 from scrapinghub.client.items import Items
 from scrapinghub.client.job import Job
@@ -20,8 +18,10 @@ from scrapinghub.client.requests import Requests
 from scrapinghub.client.samples import Samples
 from scrapinghub.exceptions import BadRequest, DecodeError, NotFound, StreamInterrupted, ValueTooLarge
 from scrapinghub.sandbox import Sandbox
-from transport.clocks import ManualClock
-from transport.servers import MSGPACK, Request, reply
+from support.clocks import ManualClock
+from support.scripted_server import MSGPACK, Request, reply
+from support.shelves import JOB, Shelf
+from support.wire import Wire, json_reply, lines_reply
 
 FAMILIES = ['items', 'logs', 'requests', 'samples']
 PATH = f'/items/{JOB}'

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.wire import KEY, Wire
 from scrapinghub import ScrapinghubClient
 from scrapinghub.client import notebook
 from scrapinghub.client.job import Job
 from scrapinghub.client.notebook import Table, card
 from scrapinghub.client.projects import Project
 from scrapinghub.client.spiders import Spider
+from support.wire import KEY, Wire
 
 
 @pytest.fixture

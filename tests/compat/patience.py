@@ -2,7 +2,7 @@
 
 from scrapinghub import HubstorageClient
 from scrapinghub.hubstorage.retrier import Retrier
-from transport.clocks import ManualClock
+from support.clocks import ManualClock
 
 
 def patient(hubstorage: HubstorageClient, clock: ManualClock) -> None:

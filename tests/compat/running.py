@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 import scrapinghub
 from scrapinghub.sandbox import Sandbox
-from scrapinghub.sandbox.requestlog import Entry
+from scrapinghub.sandbox.server.request_log import Entry
 
 HERE = Path(__file__).parent
 PROGRAMS = sorted((HERE / 'programs').glob('*.py'))

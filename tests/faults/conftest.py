@@ -12,8 +12,8 @@ import pytest
 from faults.reading import OTHER_PROJECT, PROJECT, READS, fill
 from scrapinghub import ScrapinghubClient
 from scrapinghub.sandbox import Sandbox
-from scrapinghub.transport.retries import Clock
-from transport.clocks import FastClock, ManualClock
+from scrapinghub.transport.http.retries import Clock
+from support.clocks import FastClock, ManualClock
 
 
 @dataclass
@@ -28,7 +28,7 @@ class World:
     ) -> ScrapinghubClient:
         """Return a client that never waits, or not for long."""
         form, compression = encoding.split()
-        with mock.patch('scrapinghub.transport.session.SystemClock', clock):
+        with mock.patch('scrapinghub.transport.http.transport.SystemClock', clock):
             client = ScrapinghubClient(
                 self.cloud.apikey,
                 endpoint=self.cloud.url,

@@ -11,8 +11,8 @@ from faults.conftest import World
 from faults.reading import OTHER_PROJECT
 from scrapinghub.client.exceptions import StreamInterrupted
 from scrapinghub.client.jobs import Job
-from scrapinghub.sandbox.effects import Fault
-from transport.clocks import FastClock
+from scrapinghub.sandbox.faults.effects import Fault
+from support.clocks import FastClock
 
 NUMBER = 1000
 ROUNDS = 6

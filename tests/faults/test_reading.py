@@ -12,8 +12,8 @@ from faults.conftest import World
 from faults.reading import READS, storage_stream
 from scrapinghub import ScrapinghubAPIError, ScrapinghubClient
 from scrapinghub.client.exceptions import DecodeError, StreamInterrupted
-from scrapinghub.sandbox.effects import Fault
-from scrapinghub.sandbox.schedule import AFTER, BEFORE, BROKEN, UNUSUAL, Schedule
+from scrapinghub.sandbox.faults.effects import Fault
+from scrapinghub.sandbox.faults.schedule import AFTER, BEFORE, BROKEN, UNUSUAL, Schedule
 
 ENCODINGS = ('msgpack gzip', 'json gzip', 'msgpack identity', 'json identity')
 KINDS = (*BEFORE, *AFTER, *BROKEN, *UNUSUAL)

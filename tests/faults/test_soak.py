@@ -19,8 +19,8 @@ from faults.reading import OTHER_PROJECT, READS, storage_stream
 from faults.test_reading import COMPRESSED_KINDS, ENCODINGS, KINDS
 from faults.test_writing import WRITES
 from scrapinghub.client.exceptions import StreamInterrupted
-from scrapinghub.sandbox.schedule import WRITING, Schedule
-from transport.clocks import FastClock
+from scrapinghub.sandbox.faults.schedule import WRITING, Schedule
+from support.clocks import FastClock
 
 SCHEDULES = int(os.environ.get('SOAK_SCHEDULES', '4000'))
 SEED = int(os.environ.get('SOAK_SEED', '1'))

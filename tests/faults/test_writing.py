@@ -14,9 +14,9 @@ from faults.reading import OTHER_PROJECT
 from scrapinghub import ScrapinghubAPIError, ScrapinghubClient
 from scrapinghub.client.exceptions import BadRequest, ServerError, Unauthorized, UploadError, ValueTooLarge
 from scrapinghub.client.jobs import Job
-from scrapinghub.sandbox.effects import Fault
-from scrapinghub.sandbox.schedule import AFTER, BEFORE, WRITING, Schedule
-from transport.clocks import FastClock
+from scrapinghub.sandbox.faults.effects import Fault
+from scrapinghub.sandbox.faults.schedule import AFTER, BEFORE, WRITING, Schedule
+from support.clocks import FastClock
 
 MakeClient = Callable[..., ScrapinghubClient]
 

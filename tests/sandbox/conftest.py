@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.asking import Api
-from sandbox.calling import START, Caller, Clock
 from scrapinghub.sandbox import Sandbox
+from support.http_caller import START, Caller, Clock
+from support.sandbox_api import Api
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.calling import Caller
 from scrapinghub.sandbox import Sandbox
+from support.http_caller import Caller
 
 WRONG = [None, ('', ''), ('wrong', ''), ('', 'key'), ('0' * 32, ''), ('1/1/1', 'token'), ('é', 'é')]
 

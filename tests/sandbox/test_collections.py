@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.calling import START, Caller, Clock, lines
-from scrapinghub.sandbox import Sandbox, collections, collectionstore
+from scrapinghub.sandbox import Sandbox
+from scrapinghub.sandbox.routes import collections
+from scrapinghub.sandbox.store import collections as collectionstore
+from support.http_caller import START, Caller, Clock, lines
 
 MONTH = 30 * 24 * 3600 * 1000
 TYPES = ('s', 'cs', 'vs', 'vcs')

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import requests
 
-from sandbox.calling import START, Caller
-from sandbox.rawclient import RawClient, ask
 from scrapinghub.sandbox import At, Fault, Sandbox
+from support.http_caller import START, Caller
+from support.raw_client import RawClient, ask
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.asking import NOW, TABLES, Api, rows
+from support.sandbox_api import NOW, TABLES, Api, rows
 
 
 def run(api: Api, status: int = 200, **fields: Any) -> Any:

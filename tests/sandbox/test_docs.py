@@ -17,7 +17,7 @@ import requests
 
 import scrapinghub
 from scrapinghub.sandbox import Sandbox, __main__
-from scrapinghub.sandbox.control import Control
+from scrapinghub.sandbox.routes.control import Control
 
 pytest_plugins = ['pytester']
 

@@ -16,12 +16,12 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.calling import Caller
-from sandbox.rawclient import LONG, Answer, RawClient, ask
 from scrapinghub.sandbox import Sandbox
-from scrapinghub.sandbox.effects import At, Fault
-from scrapinghub.sandbox.schedule import KINDS, READING, Schedule
-from scrapinghub.sandbox.shaping import framed, record_ends, shape
+from scrapinghub.sandbox.faults.effects import At, Fault
+from scrapinghub.sandbox.faults.schedule import KINDS, READING, Schedule
+from scrapinghub.sandbox.faults.shaping import framed, record_ends, shape
+from support.http_caller import Caller
+from support.raw_client import LONG, Answer, RawClient, ask
 
 RECORDS = [{'id': number, 'name': f'näme {number}'} for number in range(10)]
 LINES = b''.join(json.dumps(record, separators=(',', ':'), ensure_ascii=False).encode() + b'\n' for record in RECORDS)

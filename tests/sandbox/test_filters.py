@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.calling import Caller
-from scrapinghub.sandbox.filters import OPERATORS, condition, same
+from scrapinghub.sandbox.store.filters import OPERATORS, condition, same
+from support.http_caller import Caller
 
 
 @pytest.mark.parametrize(

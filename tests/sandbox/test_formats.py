@@ -12,8 +12,8 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.calling import START, Caller
-from scrapinghub.sandbox.packing import extend_map, pack, unpack
+from scrapinghub.sandbox.store.packing import extend_map, pack, unpack
+from support.http_caller import START, Caller
 
 ITEMS: list[dict[str, Any]] = [
     {'name': 'plain', 'n': 1, 'tags': ['a', 'b'], 'deep': {'x': None}},

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.calling import START, Caller, Clock, lines
+from support.http_caller import START, Caller, Clock, lines
 
 SLOT = 'hcf/1/front/s/site.com'
 
@@ -154,7 +154,7 @@ def test_the_queue_is_counted_in_parts(caller: Caller, monkeypatch: pytest.Monke
     assert answer.text == '{"count":250}'
     assert answer.headers['Content-Type'] == 'application/json; charset=UTF-8'
     ids = [batch['id'] for batch in caller.read(f'{SLOT}/q')]
-    monkeypatch.setattr('scrapinghub.sandbox.frontiers.COUNT_BATCHES', 2)
+    monkeypatch.setattr('scrapinghub.sandbox.routes.frontiers.COUNT_BATCHES', 2)
     assert caller.get(f'{SLOT}/q/count').json() == {'count': 200, 'nextstart': ids[2]}
     assert caller.get(f'{SLOT}/q/count?start={ids[2]}').json() == {'count': 50}
     assert caller.get('hcf/1/front/s/unknown/q/count').json() == {'count': 0}

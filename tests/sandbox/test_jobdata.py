@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.calling import START, Caller, Clock, lines
 from scrapinghub.sandbox import Sandbox
+from support.http_caller import START, Caller, Clock, lines
 
 
 @pytest.fixture

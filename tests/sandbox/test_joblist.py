@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.asking import NOW, Api
-from scrapinghub.sandbox import joblist
+from scrapinghub.sandbox.store import job_listing as joblist
+from support.sandbox_api import NOW, Api
 
 STATES = ('pending', 'running', 'finished', 'deleted')
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.asking import Api, rows
+from support.sandbox_api import Api, rows
 
 STATES = ('pending', 'running', 'finished', 'deleted')
 

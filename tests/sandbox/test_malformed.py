@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.asking import TABLES, Api, Clock, rows
 from scrapinghub.sandbox import Sandbox
+from support.sandbox_api import TABLES, Api, Clock, rows
 
 DEEP = '[' * 100_000 + ']' * 100_000
 

@@ -20,9 +20,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from sandbox.calling import Caller, Clock, lines
-from sandbox.models import LIVING, MONTH, CollectionModel, FrontierModel, JobModel, Slot
 from scrapinghub.sandbox import Sandbox
+from support.http_caller import Caller, Clock, lines
+from support.sandbox_models import LIVING, MONTH, CollectionModel, FrontierModel, JobModel, Slot
 
 STATES = st.sampled_from(['pending', 'running', 'finished', 'deleted'])
 SPIDERS = st.sampled_from(['a', 'b', 'é c'])
@@ -463,7 +463,7 @@ def machine(
     for name, value in (('cloud', cloud), ('clock', clock), ('caller', caller)):
         monkeypatch.setattr(machine, name, value, raising=False)
     # Few records must do to fill several pages.
-    monkeypatch.setattr('scrapinghub.sandbox.reading.PAGE_ROWS', 3)
+    monkeypatch.setattr('scrapinghub.sandbox.store.reading.PAGE_ROWS', 3)
     return machine
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.asking import NOW, TABLES, Api, Clock, rows
 from scrapinghub.sandbox import Sandbox
+from support.sandbox_api import NOW, TABLES, Api, Clock, rows
 
 STATES = ('pending', 'running', 'finished', 'deleted')
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from sandbox.replaying import PROJECT, Difference, Exchange, Replay, sequences
 from scrapinghub.sandbox import Sandbox
+from support.replaying import PROJECT, Difference, Exchange, Replay, sequences
 
 RECORDED = Path(__file__).parents[2].parent / 'shared' / 'recorded'
 if not RECORDED.is_dir():

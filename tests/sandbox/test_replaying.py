@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from sandbox.replaying import Bindings, Difference, Replay, style_of
+from support.replaying import Bindings, Difference, Replay, style_of
 
 JOB, OTHER = '2222222/1/1500', '2222222/1/1501'
 

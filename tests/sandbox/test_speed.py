@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.calling import Caller
-from scrapinghub.sandbox import Sandbox, records
-from scrapinghub.sandbox.packing import pack
-from scrapinghub.sandbox.reading import PAGE_BYTES, Window
-from scrapinghub.sandbox.recordkinds import ITEMS
+from scrapinghub.sandbox import Sandbox
+from scrapinghub.sandbox.store import records
+from scrapinghub.sandbox.store.packing import pack
+from scrapinghub.sandbox.store.reading import PAGE_BYTES, Window
+from scrapinghub.sandbox.store.record_kinds import ITEMS
+from support.http_caller import Caller
 
 COUNT = 5_000
 MANY = 100_000

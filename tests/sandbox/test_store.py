@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scrapinghub.sandbox.store import Store
+from scrapinghub.sandbox.store.database import Store
 
 SCHEMA = 'CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, v TEXT);'
 

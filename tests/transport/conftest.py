@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from transport.servers import Server
-from transport.storing import Storage
+from support.scripted_server import Server
+from support.upload_server import Storage
 
 
 @pytest.fixture

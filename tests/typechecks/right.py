@@ -32,7 +32,7 @@ from scrapinghub.client.shapes import (
 )
 from scrapinghub.client.spiders import Spider
 from scrapinghub.client.utils import JobKey, parse_job_key
-from scrapinghub.transport.uploads import Writer
+from scrapinghub.transport.uploads.uploader import Writer
 
 
 def of_the_client(client: ScrapinghubClient) -> None:

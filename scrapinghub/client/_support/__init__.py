@@ -1,0 +1,1 @@
+"""Internal modules that the endpoint families of the client share."""

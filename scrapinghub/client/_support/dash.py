@@ -1,0 +1,120 @@
+"""The dialect of the dash: forms go there, JSON objects with a ``status`` come back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import requests
+
+from scrapinghub.exceptions import APIError, BadRequest, NotFound, ScrapinghubAPIError, ServerError, Unauthorized
+from scrapinghub.transport import codec
+from scrapinghub.transport.http.paths import Path
+from scrapinghub.transport.http.retries import RETRY_STATUSES, Repeat
+from scrapinghub.transport.http.transport import Answer, Call, Params, Transport
+
+Form = Mapping[str, Any] | Iterable[tuple[str, Any]]
+
+# Every other status leaves the word to the body.
+_BODY_DECIDES = frozenset(range(400, 500)) - {404} - RETRY_STATUSES
+
+
+class Dash:
+    """Calls of the dash, over the shared transport.
+
+    Args:
+        transport: The way to the wire.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def get(self, path: Path, params: Params = None) -> dict[str, Any]:
+        """GET a ``.json`` call.
+
+        Args:
+            path: Path below the base URL, such as ``('jobs', 'list.json')``.
+            params: Query parameters.
+
+        Returns:
+            The object of the answer, whose ``status`` is ``ok``.
+
+        Raises:
+            BadRequest: The dash refuses, in its own words.
+            Unauthorized: The credentials are wrong.
+            NotFound: There is no such call or project.
+            ServerError: The dash failed.
+        """
+        return self._checked('GET', path, params=params)
+
+    def post(self, path: Path, form: Form, *, repeat: Repeat | None = None) -> dict[str, Any]:
+        """POST a form to a ``.json`` call; returns and raises as :meth:`get`."""
+        return self._checked('POST', path, data=form, repeat=repeat)
+
+    def get_v2(self, path: Path) -> Any:
+        """GET a call of the second version, which answers by HTTP status."""
+        return self._fetch('GET', path).value
+
+    def patch_v2(self, path: Path, value: Any, *, repeat: Repeat | None = None) -> Any:
+        """PATCH a JSON object to a call of the second version."""
+        headers = {'Content-Type': 'application/json'}
+        return self._fetch('PATCH', path, data=codec.encode_json(value).encode(), headers=headers, repeat=repeat).value
+
+    def _fetch(self, method: str, path: Path, *, headers: Mapping[str, str] | None = None, **fields: Any) -> Answer:
+        headers = {'User-Agent': self._transport.dash_user_agent, **(headers or {})}
+        url = self._transport.url(path, dash=True)
+        return self._transport.fetch(Call(method, url, accept=codec.JSON, headers=headers, **fields))
+
+    def _checked(self, method: str, path: Path, **fields: Any) -> dict[str, Any]:
+        try:
+            answer = self._fetch(method, path, own_statuses=_BODY_DECIDES, **fields)
+        except NotFound as error:
+            raise _rephrased(NotFound('Not found'), error, None) from error
+        except ServerError as error:
+            cause = APIError('Internal server error', APIError.ERR_SERVER_ERROR)
+            raise _rephrased(ServerError('Internal server error'), error, cause) from error
+        try:
+            return check_status(answer)
+        except Unauthorized as error:
+            error.hint = self._transport.credentials_hint
+            raise
+
+
+def check_status(answer: Answer) -> dict[str, Any]:
+    """Return the object of a dash answer whose ``status`` is ``ok``.
+
+    Raises:
+        BadRequest: The status is ``error`` or ``badrequest``.
+        Unauthorized: The credentials are wrong.
+        ScrapinghubAPIError: There is no status, or one that nobody knows.
+    """
+    body = answer.value
+    if not isinstance(body, dict) or 'status' not in body:
+        raise _with_request(ScrapinghubAPIError('JSON response does not contain status'), answer.response)
+    status = body['status']
+    if status == 'ok':
+        return body
+    if status not in ('error', 'badrequest'):
+        raise _with_request(ScrapinghubAPIError(f'Unknown response status: {status}'), answer.response)
+    message = body.get('message')
+    if message == 'Authentication failed':
+        error = Unauthorized(message, APIError(message, APIError.ERR_AUTH_ERROR))
+        raise _with_request(error, answer.response)
+    if message is None:
+        raise _with_request(ScrapinghubAPIError('JSON response does not contain status'), answer.response)
+    raise _with_request(BadRequest(str(message)), answer.response)
+
+
+def _with_request(error: ScrapinghubAPIError, response: requests.Response) -> ScrapinghubAPIError:
+    source = ScrapinghubAPIError('', requests.HTTPError(response=response))
+    error.status_code, error.method, error.url = source.status_code, source.method, source.url
+    return error
+
+
+def _rephrased(
+    error: ScrapinghubAPIError, source: ScrapinghubAPIError, http_error: Exception | None
+) -> ScrapinghubAPIError:
+    error.http_error = http_error
+    error.status_code, error.method, error.url = source.status_code, source.method, source.url
+    error.hint, error.maybe_applied = source.hint, source.maybe_applied
+    return error

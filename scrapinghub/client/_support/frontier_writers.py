@@ -1,0 +1,163 @@
+"""What sends to frontiers, and counts how much of it was new."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from scrapinghub.client._support.responses import field
+from scrapinghub.exceptions import UploadError
+from scrapinghub.transport.codec import decode_json
+from scrapinghub.transport.uploads.uploader import Writer, WriterOptions
+
+if TYPE_CHECKING:
+    import requests
+
+    from scrapinghub.client import ScrapinghubClient
+
+_OPTIONS = WriterOptions(size=5000, interval=60.0, qsize=6000, content_encoding='identity', keyed=True, lists=True)
+
+
+class FrontierWriters:
+    """The writers of all slots that were reached through one :class:`~scrapinghub.client.frontiers.Frontiers`.
+
+    Safe to share between threads.
+
+    Args:
+        client: The client.
+        project: Id of the project.
+    """
+
+    def __init__(self, client: ScrapinghubClient, project: str) -> None:
+        self._client = client
+        self._project = project
+        self._lock = threading.Lock()
+        self._slots: dict[tuple[str, str], SlotWriter] = {}
+
+    def of_slot(self, frontier: str, slot: str) -> SlotWriter:
+        """Return the one writer of a slot."""
+        with self._lock:
+            found = self._slots.get((frontier, slot))
+            if found is None:
+                path = ('hcf', self._project, frontier, 's', slot)
+                found = self._slots[frontier, slot] = SlotWriter(self._client, path)
+            return found
+
+    def _of(self, frontier: str | None) -> list[SlotWriter]:
+        with self._lock:
+            return [writer for (name, _), writer in self._slots.items() if frontier in (None, name)]
+
+    def newcount(self, frontier: str | None = None) -> int:
+        """Return how many requests were new in the slots of one frontier, or of all."""
+        return sum(writer.newcount for writer in self._of(frontier))
+
+    def flush(self, frontier: str | None = None) -> None:
+        """Wait until everything added to the slots of one frontier, or of all, is stored.
+
+        Raises:
+            UploadError: Some of it cannot be stored.
+        """
+        _for_all(writer.flush for writer in self._of(frontier))
+
+    def close(self) -> None:
+        """Wait until everything is stored, and take no more.
+
+        Raises:
+            UploadError: Some of it cannot be stored.
+        """
+        _for_all(writer.close for writer in self._of(None))
+
+
+class SlotWriter:
+    """The writer of one slot, made when something is added first.
+
+    Args:
+        client: The client.
+        path: Path of the slot on the storage server.
+    """
+
+    def __init__(self, client: ScrapinghubClient, path: tuple[str, ...]) -> None:
+        self._client = client
+        self._path = path
+        self._lock = threading.Lock()
+        self._writer: Writer | None = None
+        self._tally = _Tally(f'POST {"/".join(path)}')
+
+    @property
+    def newcount(self) -> int:
+        """How many requests were new."""
+        return self._tally.total
+
+    def forget(self) -> None:
+        """Begin to count at 0."""
+        self._tally.reset()
+
+    def add(self, requests: list[dict[str, Any]]) -> None:
+        """Queue requests, all or none; wait while the queue is full."""
+        (self._writer or self._make_writer()).write(requests)
+
+    def _make_writer(self) -> Writer:
+        with self._lock:
+            if self._writer is None:
+                # A writer of its own, not shared with other objects for the same slot: each counts what it added.
+                self._writer = self._client.uploader.writer(
+                    self._path, _OPTIONS, callback=self._tally.add, shared=False
+                )
+            return self._writer
+
+    def flush(self) -> None:
+        """Wait until everything added is stored."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def take_back(self) -> list[Any]:
+        """Return everything that was added and is not stored, and forget it; the writer can go on after an error.
+
+        Returns:
+            Requests, in the order in which they were added.
+        """
+        return [] if self._writer is None else self._writer.take_back()
+
+    def close(self) -> None:
+        """Wait until everything added is stored, and take no more."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+class _Tally:
+    """Adds up what the service calls new; knows no client, so that the thread that calls it keeps none alive.
+
+    Args:
+        what: Name of the call that is answered, for errors.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.total = 0
+        self._what = what
+        self._lock = threading.Lock()
+
+    def add(self, response: requests.Response | None) -> None:
+        """Count an answer; None stands for a batch that was given up."""
+        if response is not None:
+            new = field(decode_json(response.content), 'newcount', int, self._what)
+            with self._lock:
+                self.total += new
+
+    def reset(self) -> None:
+        """Begin at 0."""
+        with self._lock:
+            self.total = 0
+
+
+def _for_all(actions: Iterable[Callable[[], None]]) -> None:
+    """Do all of it, and raise the first error then; it has the others."""
+    errors: list[UploadError] = []
+    for action in actions:
+        try:
+            action()
+        except UploadError as error:
+            errors.append(error)
+    if errors:
+        errors[0].others = (*errors[0].others, *errors[1:])
+        raise errors[0]

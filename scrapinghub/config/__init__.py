@@ -1,0 +1,1 @@
+"""Configuration: credentials, endpoints and configuration files."""

@@ -1,0 +1,1 @@
+"""Routes of the sandbox, one module per section of the API."""

@@ -1,0 +1,98 @@
+"""How the dash takes parameters and gives answers; its calls come from two frameworks of different habits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from typing import Any
+
+from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.exceptions import HTTPException
+
+from scrapinghub.sandbox.server.http import Call, Reply, dash_json
+
+
+def form(call: Call) -> MultiDict[str, str]:
+    """Return the parameters of a call: the query of a GET, the form of a POST."""
+    if call.request.method in ('GET', 'HEAD'):
+        return call.args()
+    try:
+        return call.request.form
+    except HTTPException as error:
+        raise call.error(error.code or 400, f'the form cannot be read: {error.description}') from error
+
+
+def uploaded(call: Call, name: str) -> FileStorage:
+    """Return an uploaded file."""
+    form(call)
+    file = call.request.files.get(name)
+    if file is None:
+        call.fail(400, f'a file named {name} should be uploaded as multipart/form-data')
+    return file
+
+
+def text(call: Call, name: str) -> str:
+    """Return a parameter that must not be absent or empty."""
+    value = form(call).get(name, '')
+    if not value:
+        call.fail(400, f'parameter {name} is required')
+    return value
+
+
+def integer(call: Call, name: str, *, minimum: int = 0) -> int | None:
+    """Return a parameter as an integer, None when it is absent."""
+    value = form(call).get(name)
+    return None if value is None else call.parse_integer(name, value, minimum=minimum)
+
+
+def json_object(call: Call, name: str) -> dict[str, Any] | None:
+    """Return a parameter that holds a JSON object as text, None when it is absent."""
+    value = form(call).get(name)
+    if value is None:
+        return None
+    decoded = call.parse_json(value, name)
+    if not isinstance(decoded, dict):
+        call.fail(400, f'{name} should be a JSON object')
+    return decoded
+
+
+def project(call: Call) -> int:
+    """Return the project of a call, which must exist."""
+    number = call.parse_integer('project', text(call, 'project'), minimum=1)
+    call.require_project(number)
+    return number
+
+
+def spaced(value: Any) -> Reply:
+    """Answer as the older calls do: with blanks after separators."""
+    reply = dash_json(value, compact=False)
+    reply.headers['Vary'] = 'Cookie'
+    return reply
+
+
+def compact(value: Any, allow: str, status: int = 200) -> Reply:
+    """Answer as the newer calls do: without blanks, naming the methods allowed."""
+    reply = dash_json(value, status)
+    reply.headers.update({'Vary': 'Accept, Cookie', 'Allow': allow})
+    return reply
+
+
+def lines(content: Iterable[bytes]) -> Reply:
+    """Answer JSON lines."""
+    return Reply(headers={'Content-Type': 'application/x-jsonlines', 'Vary': 'Cookie'}, body=content)
+
+
+def iso(milliseconds: object) -> str | None:
+    """Spell a time as the dash does, in UTC without a zone; None for what is no time.
+
+    Example:
+        >>> iso(1447082425000)
+        '2015-11-09T15:20:25'
+    """
+    if not isinstance(milliseconds, int):
+        return None
+    try:
+        moment = datetime.fromtimestamp(milliseconds // 1000, timezone.utc)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return moment.strftime('%Y-%m-%dT%H:%M:%S')

@@ -1,0 +1,85 @@
+"""What the routes of the queue server and of the dash read from a request in the same way."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from scrapinghub.sandbox.server.http import Call
+from scrapinghub.sandbox.store.job_listing import JobFilter
+from scrapinghub.sandbox.store.jobs import STATES, parse_key
+from scrapinghub.sandbox.store.spiders import InvalidValue
+
+
+@contextlib.contextmanager
+def refusing(call: Call) -> Iterator[None]:
+    """Answer 400 for a value that cannot be accepted; put around a write transaction, which is then rolled back."""
+    try:
+        yield
+    except InvalidValue as error:
+        raise call.error(400, str(error)) from error
+
+
+def objects(call: Call) -> list[dict[str, Any]]:
+    """Return the JSON objects of a JSON-lines body."""
+    values = call.json_lines()
+    for number, value in enumerate(values, 1):
+        if not isinstance(value, dict):
+            call.fail(400, f'line {number} should be a JSON object')
+    return values
+
+
+def one_object(call: Call) -> dict[str, Any]:
+    """Return the JSON object that is the whole body."""
+    value = call.json_value()
+    if not isinstance(value, dict):
+        call.fail(400, 'the body should be one JSON object')
+    return value
+
+
+def state(call: Call, name: str) -> str:
+    """Check the name of a state."""
+    if name not in STATES:
+        call.fail(400, f'state should be one of {", ".join(STATES)}, got {name[:64]!r}')
+    return name
+
+
+def states(call: Call, default: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the states asked for, each once."""
+    given = tuple(dict.fromkeys(state(call, name) for name in call.args().getlist('state')))
+    return given or default
+
+
+def job_keys(call: Call, name: str, keys: list[str], project: int) -> tuple[str, ...] | None:
+    """Check job keys of a project; None when there are none."""
+    for key in keys:
+        numbers = parse_key(key)
+        if numbers is None or numbers[0] != project:
+            call.fail(400, f'{name} should be a job key of project {project}, such as {project}/1/2, got {key[:64]!r}')
+    return tuple(keys) or None
+
+
+def time_window(call: Call) -> tuple[int | None, int | None]:
+    """Return ``startts`` and ``endts``."""
+    return call.integer('startts'), call.integer('endts')
+
+
+def queue_filter(call: Call, project: int) -> JobFilter:
+    """Read the filter of ``/jobq/P/list`` and ``/jobq/P/count``."""
+    args = call.args()
+    keys = job_keys(call, 'key', args.getlist('key'), project)
+    stop = job_keys(call, 'stop', args.getlist('stop')[:1], project)
+    startts, endts = time_window(call)
+    return JobFilter(
+        project,
+        # Whoever names the jobs wants these jobs, whatever their state.
+        states=states(call, ('finished',) if keys is None else STATES[:3]),
+        spider=args.get('spider'),
+        keys=keys,
+        has_tags=tuple(args.getlist('has_tag')),
+        lacks_tags=tuple(args.getlist('lacks_tag')),
+        startts=startts,
+        endts=endts,
+        stop=None if stop is None else stop[0],
+    )

@@ -1,0 +1,1 @@
+"""HTTP server of the sandbox: connections, requests, replies and routing."""

@@ -1,0 +1,162 @@
+"""From the bytes of a connection to a request: its body, with a length or in chunks, and its WSGI environment."""
+
+from __future__ import annotations
+
+import io
+import string
+from collections.abc import Iterable
+from email.message import Message
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes, urlsplit
+
+from werkzeug.wrappers import Request
+
+from scrapinghub.sandbox.server.exchange import Gone
+from scrapinghub.sandbox.server.http import MAX_BODY
+
+#: Key of the WSGI environment that holds the path as it was sent, still percent-encoded.
+RAW_PATH = 'scrapinghub.raw_path'
+#: So much is read and thrown away of a body that is too large, so that the client gets to read the answer.
+DRAIN = 256 * 1024 * 1024
+PIECE = 64 * 1024
+LONGEST_LINE = 64 * 1024
+TOO_LARGE = f'Request body too large - max {MAX_BODY} bytes'
+
+
+class Unreadable(Exception):
+    """The request cannot be read; the connection ends after the answer.
+
+    Attributes:
+        status: HTTP status of the answer.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def read_body(stream: io.BufferedIOBase, headers: Message) -> bytes:
+    """Read the body of a request whose head was read.
+
+    Args:
+        stream: The connection.
+        headers: Its headers.
+
+    Raises:
+        Unreadable: The body is too large, or its framing is broken.
+        Gone: The connection ended inside the body.
+    """
+    coding, length = (_only(headers, name) for name in ('Transfer-Encoding', 'Content-Length'))
+    if coding is not None:
+        if coding.strip().lower() != 'chunked' or length is not None:
+            raise Unreadable(400, 'Transfer-Encoding must be chunked, and without Content-Length')
+        return _read_chunks(stream)
+    if length is None:
+        return b''
+    if not (length.isascii() and length.isdecimal()):
+        raise Unreadable(400, 'Content-Length must be a number')
+    size = int(length)
+    if size > MAX_BODY:
+        _drain(stream, min(size, DRAIN))
+        raise Unreadable(413, TOO_LARGE)
+    return _read_exactly(stream, size)
+
+
+def _only(headers: Message, name: str) -> str | None:
+    """Return the value of a header that says where the body ends; two values would be two ends."""
+    values = {str(value).strip() for value in headers.get_all(name, ())}
+    if len(values) > 1:
+        raise Unreadable(400, f'{name} must have one value')
+    return next(iter(values), None)
+
+
+def _read_chunks(stream: io.BufferedIOBase) -> bytes:
+    parts: list[bytes] = []
+    total = 0
+    while size := _chunk_size(stream.readline(LONGEST_LINE)):
+        total += size
+        if size > DRAIN or total > DRAIN:
+            raise Unreadable(413, TOO_LARGE)
+        if total > MAX_BODY:
+            parts.clear()
+            _drain(stream, size)
+        else:
+            parts.append(_read_exactly(stream, size))
+        if stream.readline(3) not in (b'\r\n', b'\n'):
+            raise Unreadable(400, 'broken chunk in the request body')
+    while stream.readline(LONGEST_LINE).strip():
+        pass
+    if total > MAX_BODY:
+        raise Unreadable(413, TOO_LARGE)
+    return b''.join(parts)
+
+
+def _chunk_size(line: bytes) -> int:
+    digits = line.partition(b';')[0].strip()
+    if not line:
+        raise Gone
+    if not digits or digits.strip(b'0123456789abcdefABCDEF') or len(digits) > 16:
+        raise Unreadable(400, 'broken chunk in the request body')
+    return int(digits, 16)
+
+
+def _read_exactly(stream: io.BufferedIOBase, size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise Gone
+    return data
+
+
+def _drain(stream: io.BufferedIOBase, size: int) -> None:
+    while size > 0:
+        data = stream.read(min(size, PIECE))
+        if not data:
+            raise Gone
+        size -= len(data)
+
+
+def build_request(
+    method: str, target: str, version: str, headers: Iterable[tuple[str, str]], body: bytes, port: int
+) -> Request:
+    """Build a request.
+
+    Args:
+        method: The method.
+        target: The request target, its bytes decoded as Latin-1.
+        version: The protocol's version, as sent.
+        headers: Names and values.
+        body: The body, without its framing.
+        port: Port on which the server listens.
+    """
+    if not target.startswith('/'):
+        parts = urlsplit(target)
+        target = (parts.path or '/') + (f'?{parts.query}' if parts.query else '')
+    path, _, query = target.partition('#')[0].partition('?')
+    # Whatever was not percent-encoded becomes so.
+    path = quote(path.encode('latin-1'), safe=string.punctuation)
+    environ: dict[str, Any] = {
+        'REQUEST_METHOD': method,
+        'SCRIPT_NAME': '',
+        'PATH_INFO': unquote_to_bytes(path).decode('latin-1'),
+        'QUERY_STRING': query,
+        'SERVER_NAME': '127.0.0.1',
+        'SERVER_PORT': str(port),
+        'SERVER_PROTOCOL': version,
+        'wsgi.version': (1, 0),
+        'wsgi.url_scheme': 'http',
+        'wsgi.input': io.BytesIO(body),
+        # Without this nothing would be read of a body that came in chunks.
+        'wsgi.input_terminated': True,
+        'wsgi.errors': io.StringIO(),
+        'wsgi.multithread': True,
+        'wsgi.multiprocess': False,
+        'wsgi.run_once': False,
+        RAW_PATH: path,
+    }
+    for name, value in headers:
+        key = name.upper().replace('-', '_')
+        if key != 'CONTENT_TYPE':
+            key = f'HTTP_{key}'
+        environ[key] = f'{environ[key]},{value}' if key in environ else value
+    environ['CONTENT_LENGTH'] = str(len(body))
+    return Request(environ)

@@ -1,0 +1,60 @@
+"""The projects that exist in the sandbox."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+
+from scrapinghub.sandbox.store.database import Store
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS projects (id INTEGER PRIMARY KEY, position INTEGER NOT NULL);
+"""
+
+
+def project_ids(connection: sqlite3.Connection) -> list[int]:
+    """Return all project ids in the order in which they were added."""
+    return [number for (number,) in connection.execute('SELECT id FROM projects ORDER BY position').fetchall()]
+
+
+def project_exists(connection: sqlite3.Connection, project: int) -> bool:
+    """Tell whether a project exists."""
+    return connection.execute('SELECT 1 FROM projects WHERE id = ?', (project,)).fetchone() is not None
+
+
+def add_project(connection: sqlite3.Connection, project: int) -> None:
+    """Add a project; one that exists stays as it is. Call it inside a write transaction."""
+    connection.execute(
+        'INSERT OR IGNORE INTO projects VALUES (?, (SELECT COALESCE(MAX(position), 0) + 1 FROM projects))', (project,)
+    )
+
+
+class Projects:
+    """Decide which project ids are known.
+
+    Args:
+        store: The data.
+        initial: Ids that exist from the start; ``None`` lets any id exist from its first use on.
+    """
+
+    def __init__(self, store: Store, initial: Iterable[int] | None) -> None:
+        self._store = store
+        self._initial = None if initial is None else tuple(initial)
+        self.restore()
+
+    def restore(self) -> None:
+        """Add the initial projects, at the start and again after the store was emptied."""
+        if self._initial:
+            with self._store.write() as connection:
+                for project in self._initial:
+                    add_project(connection, project)
+
+    def admit(self, project: int) -> bool:
+        """Tell whether a project exists; in an open sandbox it does from now on. Not inside a write transaction."""
+        if project_exists(self._store.read(), project):
+            return True
+        if self._initial is not None:
+            return False
+        with self._store.write() as connection:
+            add_project(connection, project)
+        return True

@@ -1,0 +1,342 @@
+"""The page at ``/`` for a browser: what is in the projects, as the service's own API tells it."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from scrapinghub.sandbox.routes.control import require_local
+from scrapinghub.sandbox.server.http import Call, Reply
+from scrapinghub.sandbox.store.jobs import parse_key
+from scrapinghub.sandbox.store.records import counters
+from scrapinghub.sandbox.web.internal_calls import Inside, Refused, segment
+from scrapinghub.sandbox.web.markup import Child, Markup, join, table, tag
+from scrapinghub.sandbox.web.page_frame import page
+
+if TYPE_CHECKING:
+    from scrapinghub.sandbox.cloud import Sandbox
+    from scrapinghub.sandbox.server.routing import Route
+
+JOBS = 25
+EVENTS = 12
+RECORDS = 50
+LINES = 100
+QUEUED = 500
+LONGEST_TEXT = 400
+STATES = ('pending', 'running', 'finished')
+LEVELS = {10: 'DEBUG', 20: 'INFO', 30: 'WARNING', 40: 'ERROR', 50: 'CRITICAL'}
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class Page:
+    """The page of one sandbox."""
+
+    def __init__(self, cloud: Sandbox) -> None:
+        self._cloud = cloud
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [('/', ('GET',), self.show)]
+
+    def show(self, call: Call) -> Reply:
+        """Answer the overview, or the details that the query names."""
+        if 'text/html' not in call.request.headers.get('Accept', ''):
+            call.fail(501, f'The sandbox does not know GET {call.request.path}; a browser gets a page there')
+        require_local(call.request)
+        inside = Inside(self._cloud.app)
+        asked = call.args()
+        try:
+            if 'job' in asked:
+                return job_page(inside, asked['job'])
+            if 'collection' in asked:
+                return collection_page(inside, asked.get('project', ''), asked.get('type', ''), asked['collection'])
+            if 'slot' in asked:
+                return slot_page(inside, asked.get('project', ''), asked.get('frontier', ''), asked['slot'])
+        except Refused as error:
+            return missing(str(error))
+        return self._overview(inside)
+
+    def _overview(self, inside: Inside) -> Reply:
+        projects = inside.value('/api/scrapyd/listprojects.json')['projects']
+        if not projects:
+            hint = 'There is no project yet. One appears as soon as a program uses it.'
+            return page('Scrapy Cloud sandbox', tag('section', tag('p', hint, class_='empty')))
+        return page('Scrapy Cloud sandbox', *(self._project(inside, project) for project in projects))
+
+    def _project(self, inside: Inside, project: int) -> Markup:
+        totals = {state: inside.value(f'/jobq/{project}/count', state=state) for state in STATES}
+        jobs = inside.lines(f'/jobq/{project}/list', state=list(STATES), count=JOBS)
+        connection = self._cloud.store.read()
+        for job in jobs:
+            job.update({'items': 0, 'logs': 0, 'pages': 0, 'errors': 0, **counters(connection, job['key'])})
+        spiders = inside.value('/api/spiders/list.json', project=project)['spiders']
+        events = inside.lines(f'/activity/{project}', count=EVENTS, meta='_ts')
+        collections = inside.lines(f'/collections/{project}/list')
+        numbers = ', '.join(f'{count} {state}' for state, count in totals.items())
+        return join(
+            tag('h2', f'Project {project}'),
+            section('Jobs', job_table(jobs), numbers + shown(len(jobs), sum(totals.values()))),
+            tag(
+                'div',
+                section('Spiders', spider_table(inside, project, spiders)),
+                section('Collections', collection_table(inside, project, collections)),
+                section('Frontiers', frontier_table(inside, project)),
+                class_='several',
+            ),
+            section('Activity', event_table(events), 'newest first'),
+        )
+
+
+def section(title: str, content: Markup, note: str = '') -> Markup:
+    """Build a section with its heading."""
+    return tag('section', tag('h3', title, ' ', tag('small', note) if note else None), content)
+
+
+def shown(count: int, total: int) -> str:
+    """Say that not everything is shown, if so."""
+    return f'; the latest {count} are shown' if count < total else ''
+
+
+def link(text: str, **query: Any) -> Markup:
+    """Build a link to another view."""
+    return tag('a', text, href=f'/?{urlencode(query)}')
+
+
+def badge(text: str, kind: str) -> Markup:
+    """Build a badge."""
+    return tag('span', text, class_=f'badge {kind}')
+
+
+def moment(value: object) -> Markup | str:
+    """Show a time of the service, in UTC."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 253_402_300_800_000:
+        return '' if value is None else compact(value)
+    time = EPOCH + timedelta(milliseconds=value)
+    return tag('time', f'{time:%Y-%m-%d %H:%M:%S}', datetime=time.isoformat(), title=f'{value} ms, UTC')
+
+
+def span(start: object, end: object) -> str:
+    """Show the time between two moments."""
+    if not isinstance(start, int) or not isinstance(end, int) or end < start:
+        return ''
+    return str(timedelta(seconds=(end - start) // 1000))
+
+
+def compact(value: Any) -> Markup:
+    """Show a JSON value, the beginning of a long one."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return tag('code', text if len(text) <= LONGEST_TEXT else f'{text[:LONGEST_TEXT]}… ({len(text)} characters)')
+
+
+def counted(count: dict[str, Any]) -> str:
+    """Show what a count call of the service answered, which may have looked at a part only."""
+    return f'{count["count"]}+' if 'nextstart' in count else str(count['count'])
+
+
+def job_table(jobs: list[dict[str, Any]]) -> Markup:
+    """Show jobs."""
+    rows: list[tuple[Child, ...]] = []
+    for job in jobs:
+        reason = job.get('close_reason')
+        good = reason in (None, 'finished')
+        rows.append((
+            tag('span', link(job['key'], job=job['key']), class_='key'),
+            job.get('spider', ''),
+            join(badge(job['state'], job['state']), None if good else join(' ', badge(str(reason), 'bad'))),
+            job['items'],
+            job['pages'],
+            job['logs'],
+            badge(str(job['errors']), 'bad') if job['errors'] else 0,
+            moment(job['ts']),
+            span(job.get('running_time'), job.get('finished_time')),
+            join(*(badge(str(name), 'tag') for name in job.get('tags') or [])),
+        ))  # fmt: skip
+    numbers = ('items#', 'requests#', 'log lines#', 'errors#')
+    return table(('job', 'spider', 'state', *numbers, 'since (UTC)', 'ran for', 'tags'), rows, 'No jobs.')
+
+
+def spider_table(inside: Inside, project: int, spiders: list[dict[str, Any]]) -> Markup:
+    """Show the spiders of a project."""
+    rows: list[tuple[Child, ...]] = [
+        (
+            spider['id'],
+            inside.value(f'/ids/{project}/spider/{segment(spider["id"])}'),
+            *(inside.value(f'/jobq/{project}/count', spider=spider['id'], state=state) for state in STATES),
+            join(*(badge(str(name), 'tag') for name in spider['tags'])),
+        )
+        for spider in spiders
+    ]
+    return table(('spider', 'id#', 'pending#', 'running#', 'finished#', 'tags'), rows, 'No spiders.')
+
+
+def collection_table(inside: Inside, project: int, collections: list[dict[str, str]]) -> Markup:
+    """Show the collections of a project."""
+    rows: list[tuple[Child, ...]] = []
+    for entry in collections:
+        kind, name = entry['type'], entry['name']
+        count = inside.value(f'/collections/{project}/{kind}/{segment(name)}/count')
+        rows.append((link(name, project=project, type=kind, collection=name), kind, counted(count)))
+    return table(('collection', 'type', 'records#'), rows, 'No collections.')
+
+
+def frontier_table(inside: Inside, project: int) -> Markup:
+    """Show the slots of a project's frontiers."""
+    rows: list[tuple[Child, ...]] = []
+    for frontier in inside.value(f'/hcf/{project}/list'):
+        for slot in inside.value(f'/hcf/{project}/{segment(frontier)}/list'):
+            count = inside.value(f'/hcf/{project}/{segment(frontier)}/s/{segment(slot)}/q/count')
+            rows.append((frontier, link(slot, project=project, frontier=frontier, slot=slot), counted(count)))
+    return table(('frontier', 'slot', 'requests queued#'), rows, 'No frontiers.')
+
+
+def event_table(events: list[dict[str, Any]]) -> Markup:
+    """Show the activity of a project."""
+    rows: list[tuple[Child, ...]] = []
+    for event in events:
+        when, what, job = event.pop('_ts', None), event.pop('event', ''), event.pop('job', None)
+        known = isinstance(job, str) and parse_key(job) is not None
+        rows.append((
+            moment(when),
+            what if isinstance(what, str) else compact(what),
+            link(str(job), job=job) if known else (None if job is None else compact(job)),
+            compact(event) if event else None,
+        ))  # fmt: skip
+    return table(('time (UTC)', 'event', 'job', 'more'), rows, 'No events.')
+
+
+def job_page(inside: Inside, key: str) -> Reply:
+    """Show one job and the end of each of its streams."""
+    if parse_key(key) is None:
+        return missing(f'{key} is no job key: one is project/spider/number')
+    found = inside.lines(f'/jobs/{key}')
+    if not found:
+        return missing(f'There is no job {key}.')
+    meta = found[0]
+    facts: list[tuple[Child, ...]] = [
+        (name, moment(value) if name.endswith('_time') else compact(value)) for name, value in sorted(meta.items())
+    ]
+    state = str(meta['state'])
+    items = tail(inside, key, 'items', RECORDS)
+    logs = tail(inside, key, 'logs', LINES)
+    requests = tail(inside, key, 'requests', RECORDS)
+    samples = inside.lines(f'/samples/{key}')
+    return page(
+        f'Job {key}',
+        tag('h2', f'Job {key} ', badge(state, state)),
+        tag('p', f'{meta["spider"]} in project ', tag('a', key.partition('/')[0], href='/')),
+        section('Metadata', table(('field', 'value'), facts, 'No metadata.')),
+        section('Items', record_table(items[1]), latest(*items)),
+        section('Log', log_table(logs[1]), latest(*logs)),
+        section('Requests', request_table(requests[1]), latest(*requests)),
+        section('Samples', sample_table(samples[-RECORDS:]), latest(len(samples), samples[-RECORDS:])),
+    )
+
+
+def tail(inside: Inside, key: str, kind: str, count: int) -> tuple[int, list[tuple[int, Any]]]:
+    """Return how many records a job has, and the last of them with their numbers, the newest first."""
+    total = inside.value(f'/{kind}/{key}/stats')['totals']['input_values']
+    # Numbers need not be without gaps, so the count alone does not say where the last ones are.
+    first = max(0, total - count)
+    lines = inside.lines(f'/{kind}/{key}', start=f'{key}/{first}', meta='_key')[-count:]
+    return total, [(int(str(line.pop('_key')).rpartition('/')[2]), line) for line in reversed(lines)]
+
+
+def latest(total: int, records: list[Any]) -> str:
+    """Say how many records there are, and how many of them are shown."""
+    if not total:
+        return ''
+    return f'{total}, the latest {len(records)} shown' if len(records) < total else f'{total}'
+
+
+def record_table(records: list[tuple[int, Any]]) -> Markup:
+    """Show numbered records."""
+    rows: list[tuple[Child, ...]] = [(number, compact(record)) for number, record in records]
+    return table(('number#', 'item'), rows, 'No items.')
+
+
+def log_table(lines: list[tuple[int, Any]]) -> Markup:
+    """Show log lines."""
+    rows: list[tuple[Child, ...]] = []
+    for number, line in lines:
+        level = int(line.get('level', 0))
+        name = LEVELS.get(level, str(level))
+        style = 'bad' if level >= 40 else 'pending' if level >= 30 else 'finished'
+        rows.append((number, moment(line.get('time')), badge(name, style), compact(line.get('message', ''))))
+    return table(('line#', 'time (UTC)', 'level', 'message'), rows, 'No log lines.')
+
+
+def request_table(requests: list[tuple[int, Any]]) -> Markup:
+    """Show requests."""
+    rows: list[tuple[Child, ...]] = [
+        (
+            number,
+            moment(request.get('time')),
+            request.get('method'),
+            tag('code', str(request.get('url'))),
+            request.get('status'),
+            request.get('rs'),
+            request.get('duration'),
+            request.get('parent'),
+        )
+        for number, request in requests
+    ]
+    headings = ('number#', 'time (UTC)', 'method', 'URL', 'status#', 'bytes#', 'ms#', 'parent#')
+    return table(headings, rows, 'No requests.')
+
+
+def sample_table(samples: list[Any]) -> Markup:
+    """Show samples."""
+    rows: list[tuple[Child, ...]] = [
+        (moment(sample[0] if sample else None), compact(sample[1:])) for sample in reversed(samples)
+    ]
+    return table(('time (UTC)', 'values'), rows, 'No samples.')
+
+
+def collection_page(inside: Inside, project: str, kind: str, name: str) -> Reply:
+    """Show the first records of a collection."""
+    path = f'/collections/{segment(project)}/{segment(kind)}/{segment(name)}'
+    total = counted(inside.value(f'{path}/count'))
+    records = inside.lines(path, count=LINES, meta=['_key', '_ts'])
+    rows: list[tuple[Child, ...]] = [
+        (tag('code', str(record.pop('_key')), class_='name'), moment(record.pop('_ts')), compact(record))
+        for record in records
+    ]
+    return page(
+        f'Collection {name}',
+        tag('h2', f'Collection {name} ', badge(kind, 'tag')),
+        tag('p', 'in project ', tag('a', project, href='/')),
+        section(
+            'Records',
+            table(('key', 'stored (UTC)', 'record'), rows, 'No records.'),
+            total if str(len(rows)) == total else f'{total}, the first {len(rows)} shown',
+        ),
+    )
+
+
+def slot_page(inside: Inside, project: str, frontier: str, slot: str) -> Reply:
+    """Show the first batches of a slot's queue."""
+    path = f'/hcf/{segment(project)}/{segment(frontier)}/s/{segment(slot)}'
+    total = counted(inside.value(f'{path}/q/count'))
+    batches = inside.lines(f'{path}/q', mincount=QUEUED)
+    requests = sum(len(batch['requests']) for batch in batches)
+    rows: list[tuple[Child, ...]] = [
+        (tag('code', batch['id'], class_='name'), len(batch['requests']), compact(batch['requests']))
+        for batch in batches
+    ]
+    return page(
+        f'Slot {slot}',
+        tag('h2', f'Frontier {frontier}, slot {slot}'),
+        tag('p', 'in project ', tag('a', project, href='/')),
+        section(
+            'Queue',
+            table(('batch', 'requests#', 'fingerprint and data of each'), rows, 'No batches.'),
+            f'{total} requests' if str(requests) == total else f'{total} requests, the first {requests} shown',
+        ),
+    )
+
+
+def missing(message: str) -> Reply:
+    """Say that there is no such thing."""
+    return page('Not found', tag('section', tag('p', message, class_='empty')), status=404)

@@ -1,0 +1,1 @@
+"""HTTP: one function sends requests; retries, redirects, bodies and network errors."""

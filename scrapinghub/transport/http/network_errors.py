@@ -1,0 +1,165 @@
+"""Failures of the network in plain words: what failed, which limit it was, and what helps."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import requests
+from urllib3 import exceptions as urllib3_errors
+
+from scrapinghub.transport.http.prepared_request import Prepared
+
+# A whole value, or one record of a stream, may take this many time-outs: a body that trickles in must not hold a call
+# for ever.
+BODY_TIMEOUTS = 5
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it was made from, also where ``requests`` keeps it only as an argument."""
+    todo: list[object] = [error]
+    seen: set[int] = set()
+    while todo:
+        item = todo.pop()
+        if not isinstance(item, BaseException) or id(item) in seen:
+            continue
+        seen.add(id(item))
+        yield item
+        todo += [*item.args, getattr(item, 'reason', None), item.__cause__, item.__context__]
+
+
+def in_handshake(error: BaseException) -> bool:
+    """Return whether a cause is the time limit of a TLS handshake, which is reported as one of reading."""
+    return isinstance(error, TimeoutError) and 'handshake' in str(error)
+
+
+def _is(*kinds: type[BaseException]) -> Callable[[BaseException], bool]:
+    return lambda cause: isinstance(cause, kinds)
+
+
+def _system_words(found: BaseException, chain: list[BaseException]) -> str:
+    """Return what the operating system says of a failure."""
+    told = next((cause for cause in reversed(chain) if isinstance(cause, OSError) and not _is_theirs(cause)), found)
+    return str(told)
+
+
+def _is_theirs(cause: BaseException) -> bool:
+    # The errors of requests are OSErrors too.
+    return isinstance(cause, requests.RequestException)
+
+
+Words = Callable[[BaseException, list[BaseException]], str]
+
+# The first that fits one of the causes tells what happened.
+_WORDS: tuple[tuple[Callable[[BaseException], bool], Words], ...] = (
+    (
+        _is(urllib3_errors.NameResolutionError),
+        lambda found, chain: f'the name of the host cannot be resolved: {_system_words(found, chain)}',
+    ),
+    (_is(urllib3_errors.ProxyError), lambda found, chain: f'the proxy cannot be used: {_system_words(found, chain)}'),
+    (
+        _is(urllib3_errors.NewConnectionError),
+        lambda found, chain: f'the connection could not be opened: {_system_words(found, chain)}',
+    ),
+    (_is(urllib3_errors.ConnectTimeoutError), lambda found, chain: 'timed out while opening the connection'),
+    (in_handshake, lambda found, chain: 'timed out in the TLS handshake'),
+    (_is(urllib3_errors.ReadTimeoutError), lambda found, chain: 'timed out while waiting for the server'),
+    (
+        _is(ssl.SSLCertVerificationError),
+        lambda found, chain: f'the certificate of the server is not trusted: {_verdict(found)}',
+    ),
+    (_is(ssl.SSLError), lambda found, chain: f'the TLS connection could not be made: {found}'),
+    (
+        _is(http.client.RemoteDisconnected),
+        lambda found, chain: 'the server closed the connection without an answer',
+    ),
+    (
+        _is(http.client.BadStatusLine),
+        lambda found, chain: f'the server does not speak HTTP, its answer begins with {str(found)[:80]!r}',
+    ),
+    (
+        _is(http.client.IncompleteRead, urllib3_errors.IncompleteRead),
+        lambda found, chain: f'the answer broke off: {found!r}',
+    ),
+    (_is(http.client.HTTPException), lambda found, chain: f'the answer is no proper HTTP: {found}'),
+    (_is(ConnectionError), lambda found, chain: f'the connection broke: {found}'),
+)
+
+
+def _verdict(error: BaseException) -> str:
+    return str(getattr(error, 'verify_message', '') or error)
+
+
+def describe(error: Exception) -> str:
+    """Return in plain words what failed, safe to log: no URL, hence no credentials.
+
+    Args:
+        error: An error of ``requests``.
+
+    Returns:
+        One line.
+    """
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f'HTTP {error.response.status_code} {error.response.reason or ""}'.rstrip()
+    chain = list(causes(error))
+    for fits, words in _WORDS:
+        found = next((cause for cause in chain if fits(cause)), None)
+        if found is not None:
+            return words(found, chain)
+    if error.args and isinstance(error.args[0], str):
+        # One of our own.
+        return error.args[0]
+    return ' <- '.join(dict.fromkeys(type(cause).__name__ for cause in chain))
+
+
+def advise(error: requests.RequestException, timeout: Any) -> str | None:
+    """Return what helps against a failure of the network: for a time-out, which limit it was and how to raise it.
+
+    Args:
+        error: The failure.
+        timeout: The limit of the client, in seconds, for a request that does not know its own.
+
+    Returns:
+        A line, or None.
+    """
+    if isinstance(error, requests.exceptions.ProxyError):
+        return (
+            'Proxies are named by the environment variables HTTP_PROXY and HTTPS_PROXY; the hosts in NO_PROXY are '
+            'reached without one.'
+        )
+    if isinstance(error, requests.Timeout):
+        return _advise_on_time(error, timeout)
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error)):
+        return (
+            'The certificates of an authority of your own, or of a proxy that looks into connections, are given by the '
+            'environment variable REQUESTS_CA_BUNDLE, as the path of a file.'
+        )
+    return None
+
+
+def _advise_on_time(error: requests.Timeout, timeout: Any) -> str:
+    request = error.request or getattr(error.response, 'request', None)
+    own = False
+    if isinstance(request, Prepared):
+        timeout, own = request.timeout, request.own_timeout
+    chain = list(causes(error))
+    opening = isinstance(error, requests.ConnectTimeout)
+    waited = any(isinstance(cause, (urllib3_errors.TimeoutError, TimeoutError)) for cause in chain)
+    if not waited:
+        # Raised by ourselves, while bytes kept coming.
+        return (
+            f'A whole answer, or one record of a stream, may take {BODY_TIMEOUTS} times connection_timeout. Give the '
+            'client more where it is made: connection_timeout=…, in seconds.'
+        )
+    if isinstance(timeout, tuple):
+        timeout = timeout[0 if opening else -1]
+    limit = 'The limit' if timeout is None else f'The limit of {timeout:g} seconds'
+    what = 'opening a connection' if opening else 'each wait for the server'
+    if own:
+        return f"{limit} for {what} is the 'timeout' in requests_params of this call: give more there."
+    return (
+        f'{limit} for {what} is the connection_timeout of the client. Give it more where it is made: '
+        'connection_timeout=…, in seconds.'
+    )

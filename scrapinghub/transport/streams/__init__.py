@@ -1,0 +1,1 @@
+"""Record streams: read records over connections that break, each record once."""

@@ -1,0 +1,1 @@
+"""Uploads: batch writers, their queues and the threads that send them."""

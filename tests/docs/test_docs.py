@@ -1,0 +1,199 @@
+"""Every example of the documentation and of the docstrings runs as it stands, and every page can be reached."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import doctest
+import importlib
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from sybil import Document, Example
+from sybil.parsers.rest import CodeBlockParser, DocTestParser, SkipParser
+
+from scrapinghub import exceptions
+from scrapinghub.sandbox import Sandbox
+from support.docworld import NAMES, world
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / 'docs'
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+# These have tests of their own, which run what they show as the files and commands that it is.
+ELSEWHERE = {'sandbox.rst', 'scrapy.rst'}
+
+if not DOCS.exists():
+    pytest.skip('the documentation is not here', allow_module_level=True)
+
+
+@pytest.fixture(scope='module')
+def cloud() -> Iterator[Sandbox]:
+    with Sandbox(projects=[123]) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def names(cloud: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """What an example finds: see :func:`docworld.world`."""
+    for name, value in {**cloud.environ, 'NO_PROXY': '127.0.0.1'}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    with world(cloud) as names:
+        yield names
+
+
+# Pages
+
+
+def run_block(example: Example) -> str | None:
+    """Run a block of code, or the program that it is; what it prints is compared with its lines ``# prints: …``."""
+    code = str(example.parsed)
+    caption = (example.region.lexemes or {}).get('options', {}).get('caption')
+    printed = run_program(caption, code) if caption else run_here(code, example)
+    expected = re.findall(r'# prints: (.*)', code)
+    shown = printed.splitlines()
+    return None if shown == expected else f'prints {shown}, not {expected}'
+
+
+def run_here(code: str, example: Example) -> str:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, f'{example.path}:{example.line}', 'exec', dont_inherit=True), example.namespace)
+    return printed.getvalue()
+
+
+def run_program(name: str, code: str) -> str:
+    """Run a program in the present folder, against the sandbox that the environment names; return what it prints."""
+    Path(name).write_text(code, encoding='utf-8')
+    path = {'PYTHONPATH': str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, name], env={**os.environ, **path}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return done.stdout
+
+
+def parse(page: Path) -> Document:
+    return Document.parse(str(page), DocTestParser(FLAGS), CodeBlockParser('python', run_block), SkipParser())
+
+
+PAGES = [ROOT / 'README.rst', *sorted(page for page in DOCS.rglob('*.rst') if page.name not in ELSEWHERE)]
+PAGES_WITH_EXAMPLES = [page for page in PAGES if list(parse(page))]
+
+
+@pytest.mark.parametrize('page', PAGES_WITH_EXAMPLES, ids=lambda page: page.stem)
+def test_the_examples_of_a_page_run_as_shown(page: Path, names: dict[str, Any]) -> None:
+    document = parse(page)
+    document.namespace.update(names)
+    for example in document:
+        example.evaluate()
+    names.update(document.namespace)
+
+
+def test_most_pages_have_examples() -> None:
+    assert len(PAGES_WITH_EXAMPLES) > 12
+
+
+def test_every_block_of_a_page_is_of_a_kind_that_is_run_or_is_no_python() -> None:
+    for page in PAGES:
+        languages = set(re.findall(r'\.\. code(?:-block)?:: *(\S*)', page.read_text(encoding='utf-8')))
+        assert languages <= {'python', 'bash', 'text', 'ini', 'none'}, page
+
+
+# Docstrings
+
+
+class Docstring(NamedTuple):
+    """A docstring with examples, and where it stands."""
+
+    module: str
+    name: str
+    test: doctest.DocTest
+
+
+def docstrings() -> Iterator[Docstring]:
+    """Find the docstrings that have examples, in the sources: a name may have moved to another module."""
+    parser = doctest.DocTestParser()
+    for path in sorted((ROOT / 'scrapinghub').rglob('*.py')):
+        parts = path.relative_to(ROOT).with_suffix('').parts
+        module = '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
+        if module.endswith('__main__'):
+            continue
+        for name, node in defined(ast.parse(path.read_text(encoding='utf-8'))):
+            text = ast.get_docstring(node, clean=False) or ''
+            line = node.body[0].lineno - 1 if node.body else 0
+            test = parser.get_doctest(text, {}, f'{module}.{name}', str(path), line)
+            if test.examples:
+                yield Docstring(module, name, test)
+
+
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef
+
+
+def defined(tree: Documented, prefix: str = '') -> Iterator[tuple[str, Documented]]:
+    """Yield a module, its classes and all functions, with their names."""
+    yield prefix.rstrip('.'), tree
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            yield from defined(node, f'{prefix}{node.name}.')
+
+
+DOCSTRINGS = list(docstrings())
+
+
+@pytest.mark.parametrize('docstring', DOCSTRINGS, ids=lambda docstring: f'{docstring.module}.{docstring.name}')
+def test_the_example_of_a_docstring_runs_as_shown(docstring: Docstring, request: pytest.FixtureRequest) -> None:
+    # Filling the sandbox takes most of the time, and not every example needs it.
+    plain = NAMES.isdisjoint(re.findall(r'\w+', ' '.join(example.source for example in docstring.test.examples)))
+    names: dict[str, Any] = {} if plain else request.getfixturevalue('names')
+    docstring.test.globs = {**vars(importlib.import_module(docstring.module)), **names}
+    said: list[str] = []
+    doctest.DocTestRunner(optionflags=FLAGS).run(docstring.test, out=said.append, clear_globs=False)
+    names.update(docstring.test.globs)
+    assert not said, ''.join(said)
+
+
+def test_public_classes_and_their_methods_have_examples() -> None:
+    found = {(docstring.module, docstring.name) for docstring in DOCSTRINGS}
+    assert len(found) > 80
+    for module, name in (('client', 'ScrapinghubClient'), ('client.items', 'Items.iter'), ('client.job', 'Job')):
+        assert (f'scrapinghub.{module}', name) in found
+
+
+# The whole
+
+
+def test_the_page_on_errors_names_every_exception() -> None:
+    page = (DOCS / 'errors.rst').read_text(encoding='utf-8')
+    assert set(re.findall(r'\* - :class:`~scrapinghub.exceptions.(\w+)`', page)) == set(exceptions.__all__)
+
+
+def test_every_public_module_is_in_the_reference() -> None:
+    pages = '\n'.join(page.read_text(encoding='utf-8') for page in (DOCS / 'api').glob('*.rst'))
+    shown = set(re.findall(r'\.\. automodule:: (\S+)', pages))
+    families = 'activity collections frontiers items jobs logs projects requests samples shapes spiders utils'
+    assert shown >= {'scrapinghub.client', 'scrapinghub.exceptions'}
+    assert shown >= {f'scrapinghub.client.{name}' for name in families.split()}
+
+
+def test_every_page_is_reached_from_the_front_page() -> None:
+    reached, todo = set(), ['index']
+    while todo:
+        page = todo.pop()
+        if page in reached:
+            continue
+        reached.add(page)
+        text = (DOCS / f'{page}.rst').read_text(encoding='utf-8')
+        folder = Path(page).parent
+        for block in re.findall(r'\.\. toctree::\n((?:    .*\n|\n)+)', text + '\n'):
+            entries = [line.strip() for line in block.splitlines() if line.strip() and not line.strip().startswith(':')]
+            todo += [(folder / re.sub(r'.*<(.*)>', r'\1', entry)).as_posix() for entry in entries]
+    assert reached == {page.relative_to(DOCS).with_suffix('').as_posix() for page in DOCS.rglob('*.rst')}

@@ -1,0 +1,180 @@
+"""Heads of answers that have no end: an error of our own, within bounded time and memory."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+
+from scrapinghub.exceptions import NetworkError, StreamInterrupted
+from scrapinghub.transport.http.body import Body
+from scrapinghub.transport.http.connections import Adapter
+from scrapinghub.transport.http.retries import RetrySettings
+from scrapinghub.transport.http.transport import Call
+from scrapinghub.transport.streams.cursors import AfterKey
+from scrapinghub.transport.streams.stream import RecordStream
+from support.scripted_server import JSON_LINES, Reply, Server
+from support.transports import make_transport
+
+STATUS = b'HTTP/1.1 200 OK\r\n'
+CHUNKED = STATUS + f'Content-Type: {JSON_LINES}\r\nTransfer-Encoding: chunked\r\n\r\n'.encode()
+LAST_CHUNK = CHUNKED + b'9\r\n{"a": 1}\n\r\n0\r\n'
+
+
+def trickling(text: bytes) -> Iterator[bytes]:
+    """Yield a text again and again, with pauses shorter than the time-out of the client."""
+    pause = threading.Event()
+    while True:
+        yield text
+        pause.wait(0.01)
+
+
+def flowing(text: bytes) -> Iterator[bytes]:
+    """Yield a text again and again."""
+    while True:
+        yield text * 1000
+
+
+@pytest.mark.parametrize(
+    ('head', 'more'),
+    [
+        (b'', b'H'),
+        (STATUS + b'X-Long: ', b'x'),
+        (STATUS, b'X-Header: some\r\n'),
+        (b'', b'HTTP/1.1 100 Continue\r\n\r\n'),
+        (CHUNKED, b'0'),
+        (LAST_CHUNK, b'X-Trailer: some\r\n'),
+    ],
+    ids=['status line', 'header', 'headers', 'continue', 'size of a chunk', 'trailer'],
+)
+@pytest.mark.parametrize('trickles', [True, False], ids=['trickling', 'flowing'])
+def test_a_head_without_end(head: bytes, more: bytes, trickles: bool) -> None:
+    answer = Reply(head, (trickling if trickles else flowing)(more))
+    with Server(lambda _: answer) as server:
+        transport = make_transport(server, timeout=0.1, retries=RetrySettings(0))
+        with pytest.raises(NetworkError):
+            transport.get(('x',))
+        transport.close()
+
+
+def test_the_body_may_be_asked_for_much_later() -> None:
+    with Server(lambda _: Reply(LAST_CHUNK + b'\r\n')) as server:
+        transport = make_transport(server, timeout=0.2)
+        response = transport.open(Call('GET', f'{server.url}/x'))
+        threading.Event().wait(1.1)
+        assert Body(response).read(100) == b'{"a": 1}\n'
+        transport.close()
+
+
+def test_a_trailer_without_end_after_the_records_of_a_stream() -> None:
+    with Server(lambda _: Reply(LAST_CHUNK, trickling(b'X-Trailer: some\r\n'))) as server:
+        transport = make_transport(server, timeout=0.3, retries=RetrySettings(0))
+        stream: RecordStream[object] = RecordStream(transport, Call('GET', f'{server.url}/x'), AfterKey([]))
+        assert next(stream) == {'a': 1}
+        with pytest.raises(StreamInterrupted):
+            next(stream)
+        transport.close()
+
+
+LOOKS_UP = pytest.mark.skipif(
+    not hasattr(HTTPAdapter, 'get_connection_with_tls_context'), reason='this version of requests looks up by itself'
+)
+
+HEADS = {
+    'whole': (b'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-A: 1\r\n\r\n',),
+    'line feeds only': (b'HTTP/1.1 200 OK\nContent-Length: 4\nX-A: 1\n\n',),
+    'mixed': (b'HTTP/1.1 200 OK\r\nContent-Length: 4\nX-A: 1\r\n\n',),
+    'in two parts': (b'HTTP/1.1 200 OK\r\nContent-Length: 4\r', b'\nX-A: 1\r\n\r\n'),
+    'continued': (b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-A: 1\r\n\r\n',),
+    'older': (b'HTTP/1.0 200 OK\r\nContent-Length: 4\r\nX-A: 1\r\n\r\n',),
+}
+
+
+@pytest.mark.parametrize('name', HEADS)
+@pytest.mark.parametrize('body', [b'\r\n\r\n', b'\n\n{}', b'null'])
+def test_what_follows_the_head_belongs_to_the_body(name: str, body: bytes) -> None:
+    first, *others = HEADS[name]
+    go_on = threading.Event()
+
+    def parts() -> Iterator[bytes]:
+        for other in others:
+            go_on.wait(10)
+            yield other
+        yield body
+
+    with Server(lambda _: Reply(first, parts()) if others else Reply(first + body)) as server:
+        transport = make_transport(server)
+        threading.Timer(0.05, go_on.set).start()
+        for _ in range(2):
+            response = transport.open(Call('GET', f'{server.url}/x'))
+            assert response.headers['X-A'] == '1'
+            assert Body(response).read(100) == body
+            response.close()
+        transport.close()
+
+
+@pytest.mark.parametrize('status', ['204 No Content', '304 Not Modified'])
+def test_an_answer_without_a_body(status: str) -> None:
+    with Server(lambda _: Reply(f'HTTP/1.1 {status}\r\n\r\n'.encode())) as server:
+        transport = make_transport(server)
+        for _ in range(3):
+            response = transport.attempt(Call('GET', f'{server.url}/x'))
+            assert Body(response).read(100) == b''
+        assert server.connections == 1
+        transport.close()
+
+
+@LOOKS_UP
+def test_hosts_whose_addresses_have_no_path_are_told_apart() -> None:
+    adapter = Adapter()
+    pools = []
+    for port in (8001, 8002):
+        request = requests.Request('GET', f'http://127.0.0.1:{port}').prepare()
+        request.url = f'http://127.0.0.1:{port}'
+        pools.append(adapter.get_connection_with_tls_context(request, verify=True))
+    assert [pool.port for pool in pools] == [8001, 8002]
+    adapter.close()
+
+
+def test_the_queue_of_a_pool_answers_what_queues_are_asked() -> None:
+    pool = Adapter().poolmanager.connection_from_url('http://127.0.0.1')
+    assert pool.pool is not None
+    assert (pool.pool.empty(), pool.pool.qsize()) == (True, 0)
+    connection = pool._new_conn()
+    pool.pool.put(connection, block=False)
+    assert (pool.pool.empty(), pool.pool.qsize()) == (False, 1)
+    assert pool.pool.get(block=False) is connection
+    with pytest.raises(queue.Empty):
+        pool.pool.get(block=False)
+    pool.close()
+
+
+@LOOKS_UP
+def test_the_pool_of_a_host_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    look_up = HTTPAdapter.get_connection_with_tls_context
+
+    def counted(self: HTTPAdapter, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        asked.append(request.url)
+        return look_up(self, request, *args, **kwargs)
+
+    monkeypatch.setattr(HTTPAdapter, 'get_connection_with_tls_context', counted)
+    with Server(lambda _: Reply(STATUS + b'Content-Length: 2\r\n\r\n{}')) as server:
+        transport = make_transport(server)
+        for path in ('a', 'b', 'c'):
+            transport.get((path,))
+        assert len(asked) == 1
+        # After a fork, or by another thread: the pools are closed under those who use them.
+        transport.drop_connections()
+        transport.get(('d',))
+        assert len(asked) == 2
+        assert server.connections == 2
+        # Another verdict about certificates, or a proxy, is another connection.
+        transport.get(('e',), options={'verify': False})
+        assert len(asked) == 3
+        transport.close()

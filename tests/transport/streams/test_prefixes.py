@@ -1,0 +1,134 @@
+"""Plans of scans, against every order in which a service may send the records of several prefixes."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scrapinghub.transport.streams.cursor import NotTheSame, Pairs, Plan
+from scrapinghub.transport.streams.prefixes import scan_plan
+
+KEYS = st.text('abä', min_size=1, max_size=4)
+ORDERS = ('by key', 'in turn', 'in turn, doubled')
+
+
+def answer(stored: set[str], asked: Pairs, order: str) -> list[str]:
+    """Return the keys that a service answers with."""
+    wish = dict(asked)
+    prefixes = [value for name, value in asked if name == 'prefix'] or ['']
+    keys = [value for name, value in asked if name == 'key']
+    found = sorted(
+        (
+            key
+            for key in stored
+            if (not keys or key in keys)
+            and key.encode() >= wish.get('start', '').encode()
+            and ('startafter' not in wish or key.encode() > wish['startafter'].encode())
+        ),
+        key=str.encode,
+    )
+    groups = [[key for key in found if key.startswith(prefix)][: wish.get('prefixcount')] for prefix in prefixes]
+    flat = list(chain.from_iterable(groups))
+    if order != 'in turn, doubled':
+        flat = list(dict.fromkeys(flat))
+    if order == 'by key':
+        flat.sort(key=str.encode)
+    return flat[wish.get('offset', 0) :][: wish.get('count')]
+
+
+def deliver(plan: Plan, stored: set[str], order: str, cuts: list[int]) -> list[str]:
+    """Return the keys that a stream delivers whose answers are cut after so many records."""
+    got: list[str] = []
+    while (asked := plan.ask()) is not None:
+        records: list[Any] = [{'_key': key} for key in answer(stored, asked, order)]
+        whole = not cuts
+        if cuts:
+            records = records[: cuts.pop()]
+        got += [record['_key'] for record in plan.hand_out(plan.take(records))]
+        plan.settle()
+        if whole:
+            plan.complete()
+    return got
+
+
+@given(
+    stored=st.sets(KEYS, max_size=30),
+    prefixes=st.lists(st.text('abä', max_size=3), max_size=4),
+    limits=st.fixed_dictionaries(
+        {},
+        optional={
+            'start': KEYS,
+            'startafter': KEYS,
+            'prefixcount': st.integers(0, 4),
+            'offset': st.integers(0, 5),
+        },
+    ),
+    keys=st.none() | st.lists(KEYS, max_size=6),
+    order=st.sampled_from(ORDERS),
+    cuts=st.lists(st.integers(0, 12), max_size=6),
+)
+def test_a_scan_that_breaks_has_the_records_of_one_that_does_not(
+    stored: set[str],
+    prefixes: list[str],
+    limits: dict[str, Any],
+    keys: list[str] | None,
+    order: str,
+    cuts: list[int],
+) -> None:
+    if keys is not None:
+        # Ask for the rest by key, and from an offset: nothing tells what that leaves out.
+        limits.pop('offset', None)
+    params = [*(('prefix', prefix) for prefix in prefixes), *limits.items()]
+    whole = deliver(scan_plan(params, keys=keys), stored, order, [])
+    broken = deliver(scan_plan(params, keys=keys), stored, order, list(cuts))
+    assert set(broken) == set(whole)
+    if order != 'in turn, doubled':
+        assert len(broken) == len(whole)
+    if order == 'by key':
+        assert broken == whole
+
+
+@given(
+    stored=st.sets(KEYS, max_size=30),
+    prefixes=st.lists(KEYS, min_size=1, max_size=4),
+    count=st.integers(0, 10),
+    order=st.sampled_from(ORDERS[:2]),
+    cuts=st.lists(st.integers(0, 6), max_size=6),
+)
+def test_a_count_is_kept(stored: set[str], prefixes: list[str], count: int, order: str, cuts: list[int]) -> None:
+    params = [('prefix', prefix) for prefix in prefixes]
+    whole = deliver(scan_plan(params, count), stored, order, [])
+    broken = deliver(scan_plan(params, count), stored, order, cuts)
+    assert len(broken) == len(set(broken)) == len(whole)
+    if order == 'by key':
+        assert broken == whole
+
+
+@pytest.mark.parametrize('keys', [[None], ['b1'], ['a1']])
+def test_what_was_not_asked_for_is_an_error(keys: list[str | None]) -> None:
+    plan = scan_plan([('prefix', 'c'), ('prefix', 'a')])
+    plan.ask()
+    assert list(plan.hand_out(plan.take([{'_key': 'a1'}, {'_key': 'a2'}])))
+    assert plan.ask() == [('prefix', 'a'), ('startafter', 'a2')]
+    with pytest.raises(NotTheSame, match='asked for keys'):
+        plan.take([{'_key': key} for key in keys])
+
+
+@pytest.mark.parametrize('key', [None, 'b1'])
+def test_records_of_no_prefix_cannot_be_gone_on_from(key: str | None) -> None:
+    plan = scan_plan([('prefix', 'c'), ('prefix', 'a')])
+    plan.ask()
+    assert list(plan.hand_out(plan.take([{'_key': 'a1'}, {'_key': key}])))
+    with pytest.raises(NotTheSame, match='without keys'):
+        plan.ask()
+
+
+def test_more_keys_than_fit_into_one_request_cannot_be_counted() -> None:
+    keys = [f'{number:090}' for number in range(100)]
+    with pytest.raises(ValueError, match='the 100 keys do not fit into one request'):
+        scan_plan([('prefix', '0'), ('prefixcount', 3)], keys=keys)
+    assert scan_plan([('prefix', '0'), ('prefixcount', 3)], keys=keys[:20]).ask()

@@ -1,0 +1,352 @@
+"""The journal: what was written survives the process, and nothing else changes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from scrapinghub.exceptions import Unauthorized
+from scrapinghub.transport.uploads.spool import Spool
+from scrapinghub.transport.uploads.uploader import Uploader, WriterOptions
+from support.scripted_server import Server, reply
+from support.transports import KEY, make_transport
+from support.upload_server import Storage, failing, lost_answer
+
+PACKAGE = Path(__file__).parents[3]
+ITEMS = ('items', 1, 2, 3)
+PATH = '/items/1/2/3'
+STORE = ('collections', 1, 's', 'store')
+STORE_PATH = '/collections/1/s/store'
+KEYED = WriterOptions(size=10, keyed=True, lists=True, content_encoding='identity')
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / 'spool.db'
+
+
+# The journal alone
+
+
+def test_it_gives_back_what_it_was_given(path: Path) -> None:
+    spool = Spool(path)
+    one = spool.add_writer('http://x/1', {'size': 5}, 7)
+    two = spool.add_writer('http://x/2', {}, 0)
+    spool.renumber(two, 0, ['"a"', '"b"'])
+    for number in range(7, 12):
+        spool.add(one, number, str(number))
+    spool.stored(one, 7, 10)
+    spool.stored(two, 0, 2)
+    spool.close()
+    again = Spool(path)
+    first, second = again.journaled()
+    assert (first.url, first.options, first.start, first.texts) == ('http://x/1', {'size': 5}, 10, ['10', '11'])
+    assert (second.start, second.texts) == (2, [])
+    again.taken_back(first.id, 10)
+    again.remove_writer(second.id)
+    [first] = again.journaled()
+    assert (first.start, first.texts) == (10, [])
+    again.close()
+    assert not again.usable
+
+
+def test_one_at_a_time_holds_it(path: Path) -> None:
+    spool = Spool(path)
+    with pytest.raises(RuntimeError, match='is in use'):
+        Spool(path)
+    program = 'import sys; from scrapinghub.transport.uploads.spool import Spool; Spool(sys.argv[1])'
+    done = subprocess.run(
+        [sys.executable, '-c', program, path], capture_output=True, text=True, check=False, cwd=PACKAGE, timeout=60
+    )
+    assert f'RuntimeError: the spool {path} is in use' in done.stderr
+    spool.close()
+    Spool(path).close()
+
+
+def test_other_files_are_left_alone(path: Path, tmp_path: Path) -> None:
+    path.write_text('some notes, long enough to be no database at all ' * 10)
+    with pytest.raises(ValueError, match='is not a spool'):
+        Spool(path)
+    assert path.read_text().startswith('some notes')
+    other = tmp_path / 'other.db'
+    connection = sqlite3.connect(other)
+    connection.execute('CREATE TABLE mine (a)')
+    connection.close()
+    with pytest.raises(ValueError, match='is not a spool of this version'):
+        Spool(other)
+    with pytest.raises(OSError, match='missing'):
+        Spool(tmp_path / 'missing' / 'spool.db')
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='rights are those of POSIX')
+def test_nobody_else_may_read_it(path: Path) -> None:
+    spool = Spool(path)
+    spool.add_writer('http://x', {}, 0)
+    assert {file.stat().st_mode & 0o77 for file in path.parent.iterdir()} == {0}
+    spool.close()
+
+
+def test_it_is_for_one_endpoint(path: Path) -> None:
+    Spool(path, endpoint='https://User:secret@Storage.example:443/').close()
+    spool = Spool(path, endpoint='https://storage.example')
+    spool.add_writer('https://storage.example/items/1/2/3', {}, 0)
+    spool.close()
+    for other in ('https://other.example', 'http://storage.example', 'https://storage.example/v2'):
+        with pytest.raises(ValueError, match=f'made for https://storage.example, .* writes to {other}: ') as caught:
+            Spool(path, endpoint=other)
+        assert str(path) in str(caught.value)
+        assert 'secret' not in str(caught.value)
+    assert b'secret' not in path.read_bytes()
+    # Refused is not held.
+    spool = Spool(path, endpoint='https://storage.example')
+    assert len(spool.journaled()) == 1
+    spool.close()
+
+
+def test_a_file_that_does_not_say_whose_it_is_belongs_to_who_wrote_it(path: Path) -> None:
+    spool = Spool(path)
+    writer = spool.add_writer('http://storage.example/items/1/2/3', {}, 0)
+    spool.close()
+    # Neither of them is known to be wrong: that is decided by what is in the file.
+    for endpoint in ('http://other.example', 'http://storage.example'):
+        spool = Spool(path, endpoint=endpoint)
+        assert [journaled.id for journaled in spool.journaled()] == [writer]
+        spool.close()
+    with pytest.raises(ValueError, match=r'was made for http://storage\.example'):
+        Spool(path, endpoint='http://other.example')
+
+
+# Writers with a journal
+
+
+def test_a_client_of_another_endpoint_sends_nothing_of_it(server: Server, storage: Storage, path: Path) -> None:
+    storage.before = lambda post: reply(status=503)
+    uploader = Uploader(make_transport(server), spool=path)
+    uploader.writer(ITEMS, WriterOptions()).write('kept')
+    assert uploader.close(5) is False
+    with Server(storage.respond) as elsewhere:
+        with pytest.raises(ValueError, match=f'made for {server.url}, and this client writes to {elsewhere.url}'):
+            Uploader(make_transport(elsewhere), spool=path)
+        assert not elsewhere.requests
+    assert storage.stored(PATH) == []
+    storage.before = lambda post: None
+    assert Uploader(make_transport(server), spool=path).close()
+    assert storage.stored(PATH) == ['kept']
+
+
+def test_a_clean_end_leaves_nothing(server: Server, storage: Storage, path: Path) -> None:
+    for start in (0, 0):
+        uploader = Uploader(make_transport(server), spool=path)
+        writer = uploader.writer(ITEMS, WriterOptions(size=2), start=start)
+        assert [writer.write(n) for n in range(5)] == list(range(5))
+        assert uploader.close()
+    assert storage.stored(PATH) == list(range(5))
+    spool = Spool(path)
+    assert spool.journaled() == []
+    spool.close()
+
+
+def test_what_a_closed_client_could_not_send_is_sent_by_the_next(server: Server, storage: Storage, path: Path) -> None:
+    storage.before = lambda post: reply(status=503)
+    uploader = Uploader(make_transport(server), spool=path)
+    items, store = uploader.writer(ITEMS, WriterOptions()), uploader.writer(STORE, KEYED, shared=False)
+    for n in range(3):
+        items.write(n)
+    store.write([{'_key': 'a'}, {'_key': 'b'}])
+    assert uploader.close(5) is False
+    with pytest.raises(AssertionError):
+        items.write(3)
+
+    storage.before = lambda post: None
+    uploader = Uploader(make_transport(server), spool=path)
+    assert uploader.writer(ITEMS, WriterOptions()).write(3) == 3
+    assert uploader.close()
+    assert storage.stored(PATH) == [0, 1, 2, 3]
+    assert list(storage.keyed[STORE_PATH]) == ['a', 'b']
+
+
+def test_records_that_are_taken_back_are_not_sent_again(server: Server, storage: Storage, path: Path) -> None:
+    storage.before = lambda post: reply(status=401) if post.records[0] == 'bad' else None
+    uploader = Uploader(make_transport(server), spool=path)
+    writer = uploader.writer(ITEMS, WriterOptions())
+    writer.write('bad')
+    with pytest.raises(Unauthorized):
+        writer.flush()
+    assert writer.take_back() == ['bad']
+    assert writer.write('good') == 0
+    assert uploader.close()
+    assert storage.stored(PATH) == ['good']
+
+
+def test_refused_keyed_records_are_tried_again_by_the_next(server: Server, storage: Storage, path: Path) -> None:
+    storage.before = lambda post: reply(status=400) if any(r['_key'] == 'b' for r in post.records) else None
+    uploader = Uploader(make_transport(server), spool=path)
+    uploader.writer(STORE, KEYED).write([{'_key': key} for key in 'abc'])
+    with pytest.raises(Exception, match='400'):
+        uploader.close()
+    assert sorted(storage.keyed[STORE_PATH]) == ['a', 'c']
+    storage.before = lambda post: None
+    uploader = Uploader(make_transport(server), spool=path)
+    assert uploader.close()
+    assert storage.posts[-1].records == [{'_key': 'b'}]
+
+
+def test_other_credentials_are_taken_over_and_tried(server: Server, storage: Storage, path: Path) -> None:
+    storage.before = lambda post: reply(status=503)
+    uploader = Uploader(make_transport(server), spool=path)
+    uploader.writer(ITEMS, WriterOptions(), auth=('1/2/3', 'secret-token')).write(0)
+    assert uploader.close(1) is False
+    written = b''.join(file.read_bytes() for file in path.parent.iterdir())
+    assert b'secret-token' not in written
+    assert KEY.encode() not in written
+
+    def only_the_job(post: Any) -> Any:
+        return None if post.request.headers['authorization'].startswith('Basic MS8yLzM6') else reply(status=401)
+
+    storage.before = only_the_job
+    uploader = Uploader(make_transport(server), spool=path)
+    with pytest.raises(Unauthorized):
+        uploader.flush()
+    assert uploader.writer(ITEMS, WriterOptions(), auth=('1/2/3', 'secret-token')).write(1) == 1
+    assert uploader.close()
+    assert storage.stored(PATH) == [0, 1]
+
+
+def test_a_url_with_a_key_in_its_query_is_refused(server: Server, path: Path) -> None:
+    uploader = Uploader(make_transport(server), spool=path)
+    with pytest.raises(ValueError, match='given as `auth`'):
+        uploader.writer(f'{server.url}/items?apikey={KEY}', WriterOptions())
+    uploader.writer(server.url.replace('//', f'//{KEY}:@') + '/items', WriterOptions()).write(0)
+    uploader.close()
+    assert KEY.encode() not in path.read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='this system has no fork')
+def test_a_forked_child_cannot_use_it(server: Server, storage: Storage, path: Path) -> None:
+    program = """
+import os, sys
+from scrapinghub.transport.http.transport import Credentials, Endpoints, Transport
+from scrapinghub.transport.uploads.uploader import Uploader, WriterOptions
+url = sys.argv[1]
+uploader = Uploader(Transport(Credentials('k'), Endpoints(url, url, url), user_agent='test'), spool=sys.argv[2])
+writer = uploader.writer(('items', 1, 2, 3), WriterOptions())
+writer.write(0)
+child = os.fork()
+if child == 0:
+    try:
+        writer.write(1)
+    except RuntimeError as error:
+        assert 'a spool of its own in each process' in str(error)
+        sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert writer.write(1) == 1
+assert uploader.close()
+"""
+    subprocess.run([sys.executable, '-c', program, server.url, path], check=True, cwd=PACKAGE, timeout=60)
+    assert storage.stored(PATH) == [0, 1]
+
+
+# kill -9
+
+KILLED = """
+import sys
+from scrapinghub.transport.http.transport import Credentials, Endpoints, Transport
+from scrapinghub.transport.uploads.uploader import Uploader, WriterOptions
+
+url, spool = sys.argv[1:]
+uploader = Uploader(Transport(Credentials('k'), Endpoints(url, url, url), user_agent='test'), spool=spool)
+items = uploader.writer(('items', 1, 2, 3), WriterOptions(size=7))
+samples = uploader.writer(('samples', 1, 2, 3), WriterOptions(size=5, content_encoding='identity'))
+store = uploader.writer(('collections', 1, 's', 'store'), WriterOptions(size=6, keyed=True, lists=True), shared=False)
+frontier = uploader.writer(('hcf', 1, 'f', 's', 'slot'), WriterOptions(size=4, keyed=True))
+number = items.next_number
+while True:
+    assert items.write({'n': number}) == number
+    print('items', number, flush=True)
+    # A kill between the two leaves this one a record behind.
+    sample = samples.next_number
+    assert samples.write([sample]) == sample
+    print('samples', sample, flush=True)
+    store.write([{'_key': str(number)}])
+    print('store', number, flush=True)
+    frontier.write({'_key': str(number)})
+    print('frontier', number, flush=True)
+    number += 1
+"""
+
+
+def kill_at(server: Server, path: Path, lines: int) -> list[tuple[str, int]]:
+    """Run a program that writes, kill it after so many lines; return what it had written, as kind and number."""
+    with subprocess.Popen(
+        [sys.executable, '-c', KILLED, server.url, str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=PACKAGE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        said = []
+        for _ in range(lines):
+            said.append(process.stdout.readline())
+            assert said[-1], process.stderr.read()
+        os.kill(process.pid, signal.SIGKILL)
+        said += process.stdout
+    # The last line may be cut.
+    words = [line.split() for line in said if line.endswith('\n')]
+    return [(kind, int(number)) for kind, number in words]
+
+
+def check_kills(server: Server, storage: Storage, path: Path, *, seed: int, kills: int) -> None:
+    random = Random(seed)
+    faults = [failing(random.randrange(3), lambda: reply(status=503)), failing(random.randrange(3), lost_answer)]
+    storage.before, storage.after = faults
+    written = [pair for _ in range(kills) for pair in kill_at(server, path, random.randrange(1, 120))]
+    assert len(set(written)) == len(written)
+    uploader = Uploader(make_transport(server), spool=path)
+    assert uploader.close()
+    # A record may be there whose number the program did not come to print.
+    for kind in ('items', 'samples'):
+        stored = storage.stored(f'/{kind}/1/2/3')
+        assert {number for which, number in written if which == kind} <= set(range(len(stored)))
+        assert stored == [{'n': n} if kind == 'items' else [n] for n in range(len(stored))]
+    for kind, where in (('store', STORE_PATH), ('frontier', '/hcf/1/f/s/slot')):
+        assert {str(number) for which, number in written if which == kind} <= set(storage.keyed.get(where, {}))
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='kill -9 is a signal')
+def test_what_was_written_survives_kill_9(server: Server, storage: Storage, path: Path) -> None:
+    check_kills(server, storage, path, seed=1, kills=3)
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(os.name != 'posix', reason='kill -9 is a signal')
+@pytest.mark.parametrize('seed', range(20))
+def test_what_was_written_survives_many_kills(server: Server, storage: Storage, path: Path, seed: int) -> None:
+    check_kills(server, storage, path, seed=seed, kills=10)
+
+
+def test_threads_share_the_journal(server: Server, storage: Storage, path: Path) -> None:
+    uploader = Uploader(make_transport(server), spool=path)
+    writer = uploader.writer(ITEMS, WriterOptions(size=10, qsize=20))
+
+    def produce() -> None:
+        for n in range(50):
+            writer.write(n)
+
+    threads = [threading.Thread(target=produce) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert uploader.close()
+    assert len(storage.stored(PATH)) == 400
