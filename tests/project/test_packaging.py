@@ -97,9 +97,13 @@ def test_the_version_stands_in_one_place() -> None:
         assert not re.search(rf'(?<![\d.]){re.escape(version)}(?![\d.])', own_words), name
 
 
-def test_the_changes_begin_with_this_version() -> None:
-    headings = re.findall(r'^(\S+)\n-+$', text('CHANGES.rst'), re.MULTILINE)
-    assert headings[0] == scrapinghub.__version__
+def test_the_changelog_has_this_version_and_dates() -> None:
+    headings = re.findall(r'^(\d\S*) \((.+)\)\n-+$', text('CHANGES.rst'), re.MULTILINE)
+    dates = dict(headings)
+    assert scrapinghub.__version__ in dates
+    released = [version for version, _ in headings if dates[version] != 'unreleased']
+    assert [version for version, _ in headings][-len(released) :] == released
+    assert all(re.fullmatch(r'\d{4}-\d\d-\d\d', dates[version]) for version in released)
 
 
 def test_the_same_interpreters_are_promised_and_tested() -> None:
