@@ -126,8 +126,8 @@ def test_every_logger_of_the_library_has_a_name_below_its_own(caplog: pytest.Log
     assert {record.name.rpartition('.')[2] for record in ours} == {'transport', 'retries'}
     assert [record.levelname for record in ours] == ['DEBUG', 'WARNING', 'DEBUG', 'WARNING', 'DEBUG']
     texts = [record.getMessage() for record in ours]
-    assert texts[0].startswith('GET /items/1 no answer, ')
-    assert texts[1].endswith(' s: the server closed the connection without an answer')
+    assert texts[0].startswith('GET /items/1 no response, ')
+    assert texts[1].endswith(' s: the server closed the connection without a response')
     assert 'topsecret' not in ''.join(texts)
 
 

@@ -151,13 +151,13 @@ class ScrapinghubClient:
     def _hsclient(self) -> HubstorageClient:
         from scrapinghub.hubstorage import views
 
-        return views.hsclient_of(self)
+        return views.hsclient_over(self.transport, self.uploader)
 
     @cached_property
     def _connection(self) -> Connection:
         from scrapinghub.hubstorage import views
 
-        return views.connection_of(self)
+        return views.connection_over(self.transport)
 
     @property
     def projects(self) -> Projects:

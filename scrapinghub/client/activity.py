@@ -75,7 +75,7 @@ class Activity(Resource):
             self._client.transport,
             ('activity', self.key),
             Growing(pairs(values), number('count', count)),
-            accept=codec.JSON_LINES,
+            accept=codec.ANY,
             hint=filter_hint(conditions),
         )
 

@@ -18,8 +18,8 @@ from scrapinghub.client.shapes import CollectionInfo
 from scrapinghub.config.validation import Expected
 from scrapinghub.exceptions import DecodeError, NotFound, ScrapinghubAPIError
 from scrapinghub.transport import codec
+from scrapinghub.transport.http.call import UNSET
 from scrapinghub.transport.http.retries import Repeat
-from scrapinghub.transport.http.transport import UNSET
 from scrapinghub.transport.streams.prefixes import scan_plan
 from scrapinghub.transport.uploads.lane import MAX_ITEM_BYTES, Callback
 from scrapinghub.transport.uploads.uploader import WriterOptions
@@ -192,7 +192,7 @@ class Collection(Resource):
 
     @property
     def _accept(self) -> str:
-        return codec.MSGPACK if self._client.transport.use_msgpack else codec.JSON_LINES
+        return codec.MSGPACK if self._client.transport.use_msgpack else codec.ANY
 
     def _absence(self, error: ScrapinghubAPIError, what: str = 'no') -> str | None:
         if not isinstance(error, NotFound):
@@ -307,7 +307,7 @@ class Collection(Resource):
         total = 0
         with hinting(self._absence), hinting(filter_hint(values.get('filter', ()))):
             while True:
-                answer = self._client.transport.get(path, pairs(values), accept=codec.JSON).value
+                answer = self._client.transport.get(path, pairs(values), expects=codec.JSON).value
                 total += field(answer, 'count', int, what)
                 following = answer.get('nextstart')
                 if not following:

@@ -335,7 +335,7 @@ class FrontierSlotFingerprints(_Addressed):
         """
         values = query({'start': start}, params)
         plan = _FingerprintPlan(pairs(values), number('count', count), f'GET {"/".join(self._path)}')
-        records = read(self._client.transport, self._path, plan, accept=codec.JSON_LINES)
+        records = read(self._client.transport, self._path, plan, accept=codec.ANY)
         # Not a generator, which would end in silence after an error, nor any other function written in Python, inside
         # which Ctrl-C would lose a fingerprint.
         return map(itemgetter('fp'), records)
@@ -429,7 +429,7 @@ class FrontierSlotQueue(_Addressed):
             weight=_size,
             enough=least,
         )
-        return read(self._client.transport, self._path, plan, accept=codec.JSON_LINES)
+        return read(self._client.transport, self._path, plan, accept=codec.ANY)
 
     list = listed(iter)
 
@@ -452,7 +452,7 @@ class FrontierSlotQueue(_Addressed):
 
 def _names(client: ScrapinghubClient, path: tuple[str, ...]) -> Iterator[str]:
     what = f'GET {"/".join(path)}'
-    return Deferred(lambda: owed(client.transport.get(path, accept=codec.JSON).value or [], list, what))
+    return Deferred(lambda: owed(client.transport.get(path, expects=codec.JSON).value or [], list, what))
 
 
 def _size(batch: Any) -> int:

@@ -15,7 +15,7 @@ from scrapinghub.client.shapes import JobSummary, StateSummary
 from scrapinghub.client.utils import parse_project_id
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
-from scrapinghub.transport.http.transport import Call
+from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.streams.cursors import ByKeys
 from scrapinghub.transport.streams.job_pages import JobWalk
 from scrapinghub.transport.streams.stream import RecordStream
@@ -83,7 +83,7 @@ class JobListing(Resource):
             },
             params,
         )
-        answer = self._client.transport.get(('jobq', self.project_id, 'count'), pairs(values), accept=codec.JSON)
+        answer = self._client.transport.get(('jobq', self.project_id, 'count'), pairs(values), expects=codec.JSON)
         return owed(answer.value, int, f'GET jobq/{self.project_id}/count')
 
     @overload

@@ -121,7 +121,7 @@ class Logs(Records[LogRecord]):
 
     def _accept(self, values: Mapping[str, Any]) -> str:
         # The service leaves the key out of MessagePack, whatever is asked for.
-        return codec.JSON_LINES if '_key' in values.get('meta', ()) else super()._accept(values)
+        return codec.ANY if '_key' in values.get('meta', ()) else super()._accept(values)
 
     def _keyed_plan(self, values: dict[str, Any], count: int | None, *, strip: bool) -> Plan:
         keyless = strip and self._accept({}) == codec.MSGPACK

@@ -97,7 +97,7 @@ class Projects:
             [3]
         """
         path = ('projects', 'jobsummaries')
-        answer = self._client.transport.get(path, pairs(query({'state': state}, params)), accept=codec.JSON)
+        answer = self._client.transport.get(path, pairs(query({'state': state}, params)), expects=codec.JSON)
         return [] if answer.value is None else owed(answer.value, list, 'GET projects/jobsummaries')
 
     def _fetch(self) -> Iterator[int]:

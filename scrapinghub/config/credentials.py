@@ -1,7 +1,6 @@
-"""Where credentials come from, and what kind they are.
+"""Credentials: what they are, and where they are found.
 
-A key travels through this module inside :class:`Hidden`, so that the local variables of a traceback, which many tools
-print or send somewhere, never show it.
+Functions of this module pass keys inside :class:`Hidden`, because many tools print the local variables of a traceback.
 """
 
 from __future__ import annotations
@@ -10,12 +9,11 @@ import binascii
 import inspect
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from scrapinghub.config.validation import Expected
-from scrapinghub.transport.http.transport import Credentials
 
 KEY_VARIABLES = ('SH_APIKEY', 'SHUB_APIKEY')
 JOB_VARIABLE = 'SHUB_JOBAUTH'
@@ -39,6 +37,41 @@ class Hidden:
 
     def __repr__(self) -> str:
         return '<hidden>'
+
+
+class Credentials(tuple[str, str]):
+    """User and password, as ``requests`` takes them; never shown.
+
+    Args:
+        user: User, or API key.
+        password: Password; empty for an API key.
+
+    Raises:
+        ValueError: One of them has characters that an HTTP header cannot hold.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, user: str, password: str = '') -> Credentials:
+        """Pair a user with a password."""
+        pair = super().__new__(cls, (user, password))
+        # The traceback of the error below must not show them; the UnicodeEncodeError of a later place would.
+        del user, password
+        if not _fit_a_header(pair):
+            raise ValueError(f'{WRONG}: an API key has no characters beyond Latin-1')
+        return pair
+
+    def __getnewargs__(self) -> tuple[str, str]:
+        return self[0], self[1]
+
+    def __repr__(self) -> str:
+        return 'Credentials(...)'
+
+    __str__ = __repr__
+
+
+def _fit_a_header(texts: Iterable[str]) -> bool:
+    return all(max(str(text), default='') < '\u0100' for text in texts)
 
 
 class Found(NamedTuple):

@@ -1,15 +1,35 @@
-"""Base URLs of the service: from arguments, environment or defaults."""
+"""Base URLs of the services: from arguments, environment or defaults."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from scrapinghub.config.credentials import Hidden
-from scrapinghub.transport.http.transport import Endpoints
+from scrapinghub.exceptions import strip_credentials
 
 STORAGE = 'https://storage.scrapinghub.com'
 DASH = 'https://app.zyte.com/api'
+
+
+@dataclass(frozen=True, repr=False)
+class Endpoints:
+    """Base URLs of the three services, without trailing slashes.
+
+    Attributes:
+        storage: Storage server.
+        jobq: Job queue.
+        dash: Dash.
+    """
+
+    storage: str
+    jobq: str
+    dash: str
+
+    def __repr__(self) -> str:
+        shown = ', '.join(f'{name}={strip_credentials(url)!r}' for name, url in vars(self).items())
+        return f'Endpoints({shown})'
 
 
 def find_endpoints(given: Hidden) -> Endpoints:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from scrapinghub.config.credentials import Credentials
 from scrapinghub.exceptions import ValueTooLarge
-from scrapinghub.transport.http.transport import UNSET, Credentials
+from scrapinghub.transport.http.call import UNSET
 from scrapinghub.transport.uploads.uploader import Writer, WriterOptions
 
 __all__ = ['BatchUploader', 'ValueTooLarge', 'Writer']

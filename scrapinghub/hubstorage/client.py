@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import requests
 
 from scrapinghub import __version__
-from scrapinghub.config.credentials import Hidden
+from scrapinghub.config.credentials import Credentials, Hidden
 from scrapinghub.config.endpoints import DASH, find_endpoints
 from scrapinghub.hubstorage.batchuploader import BatchUploader
 from scrapinghub.hubstorage.job import Job
@@ -20,8 +20,10 @@ from scrapinghub.hubstorage.resourcetype import ResourceType
 from scrapinghub.hubstorage.retrier import Invocation, Retrier
 from scrapinghub.hubstorage.utils import xauth
 from scrapinghub.transport import codec
+from scrapinghub.transport.http.call import Call
+from scrapinghub.transport.http.responses import decode
 from scrapinghub.transport.http.retries import Attempts, Repeat, RetrySettings
-from scrapinghub.transport.http.transport import Call, Credentials, Transport
+from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.uploads.uploader import Uploader
 
 __all__ = ['HubstorageClient']
@@ -169,19 +171,19 @@ class HubstorageClient:
         """
         stream = bool(kwargs.pop('stream', False))
         call = _as_call(kwargs, Repeat.ALWAYS if is_idempotent else Repeat.UNRECEIVED)
-        attempts = Attempts(self.retry_settings.for_call(), self.transport.clock, call.what, repeat=call.repeated)
+        attempts = self.transport.attempts(call, self.retry_settings.for_call)
         invocation = Invocation(self.transport, call, attempts, stream=stream)
         try:
             # A retrier of the program's own repeats only what may be repeated whatever happened.
             response: requests.Response = self.retrier.call(invocation) if is_idempotent else invocation.repeat()
         except requests.RequestException as error:
-            told = self.explain(error, attempts)
-            if told is error:
+            ours = self.translate_error(error, attempts)
+            if ours is error:
                 raise
-            raise told from error
+            raise ours from error
         return response
 
-    def explain(self, error: requests.RequestException, attempts: Attempts | None = None) -> Exception:
+    def translate_error(self, error: requests.RequestException, attempts: Attempts | None = None) -> Exception:
         """Return the exception that this client raises for a failure: here the failure itself.
 
         Args:
@@ -196,7 +198,7 @@ class HubstorageClient:
         """Return the time of the service, in milliseconds since the epoch."""
         url = f'{self.endpoint.rstrip("/")}/system/ts'
         response = self.request(is_idempotent=True, method='GET', url=url)
-        values = self.transport.decode(Call('GET', url, accept=codec.JSON), response)
+        values = decode(Call('GET', url, expects=codec.JSON), response, self.transport.max_record)
         return int(values[0])
 
     # Objects
@@ -266,7 +268,7 @@ def _as_call(kwargs: Mapping[str, Any], repeat: Repeat) -> Call:
     fields = {name: options.pop(name) for name in _FIELDS if name in options}
     # Redirects are the transport's business.
     options.pop('allow_redirects', None)
-    accept = codec.MSGPACK if (fields.get('headers') or {}).get('Accept') == codec.MSGPACK else codec.JSON_LINES
+    accept = (fields.get('headers') or {}).get('Accept') or codec.ANY
     if isinstance(auth, (tuple, list)):
         auth = Credentials(*auth)
     return Call(method, url, accept=accept, repeat=repeat, auth=auth, options=options, **fields)

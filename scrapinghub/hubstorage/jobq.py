@@ -56,7 +56,7 @@ class JobQ(ResourceType):
             text = str(answer['error'])
             if 'Active job' in text:
                 raise DuplicateJobError(text)
-            raise self.client.explain(requests.HTTPError(text))
+            raise self.client.translate_error(requests.HTTPError(text))
         return answer
 
     def start(self, job: Any = None, **start_params: Any) -> Any:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import requests
 
+from scrapinghub.config.credentials import Credentials
 from scrapinghub.hubstorage.serialization import jlencode
 from scrapinghub.hubstorage.streaming import MAX_RETRIES, RETRY_INTERVAL, ClientSource, as_pairs, plan_for
 from scrapinghub.hubstorage.utils import urlpathjoin, xauth
 from scrapinghub.hubstorage.verbatim import JsonTextDecoder, PackedDecoder
 from scrapinghub.transport import codec
-from scrapinghub.transport.http.transport import Call, Credentials
+from scrapinghub.transport.http.call import Call
+from scrapinghub.transport.http.responses import decode
 from scrapinghub.transport.streams.stream import RecordStream
 from scrapinghub.transport.uploads.uploader import Writer
 
@@ -74,13 +76,13 @@ class ResourceType:
         if kwargs['method'] == 'GET' and self.client.use_msgpack and self._allows_msgpack(path):
             kwargs['headers'] = {'Accept': codec.MSGPACK, **(kwargs.get('headers') or {})}
         packed = (kwargs.get('headers') or {}).get('Accept') == codec.MSGPACK
-        call = Call(kwargs['method'], url, accept=codec.MSGPACK if packed else codec.JSON)
+        call = Call(kwargs['method'], url, expects=codec.MSGPACK if packed else codec.JSON)
         response = self.client.request(**kwargs)
         return self._values(call, response)
 
     def _values(self, call: Call, response: requests.Response) -> Iterator[Any]:
         # Decoded when it is looked at: many answers to a post never are, and stand-ins put any text there.
-        yield from self.client.transport.decode(call, response)
+        yield from decode(call, response, self.client.transport.max_record)
 
     def apiget(self, _path: Any = None, **kwargs: Any) -> Iterator[Any]:
         """GET a path below this place, see :meth:`apirequest`."""
@@ -123,7 +125,7 @@ class DownloadableResource(ResourceType):
         Returns:
             The records as Python objects, with their ``_key``.
         """
-        return self._stream(codec.MSGPACK if self._streams_msgpack() else codec.JSON_LINES, None, *args, **kwargs)
+        return self._stream(codec.MSGPACK if self._streams_msgpack() else codec.ANY, None, *args, **kwargs)
 
     def _streams_msgpack(self) -> bool:
         return self.client.use_msgpack and self._allows_msgpack(None)
@@ -141,7 +143,7 @@ class DownloadableResource(ResourceType):
         Returns:
             The texts, as the service has sent them.
         """
-        return self._stream(codec.JSON_LINES, JsonTextDecoder, _path, requests_params, **apiparams)
+        return self._stream(codec.ANY, JsonTextDecoder, _path, requests_params, **apiparams)
 
     def iter_msgpack(
         self, _path: Any = None, requests_params: Mapping[str, Any] | None = None, **apiparams: Any

@@ -1,4 +1,4 @@
-"""The retry loop as programs know it: an object with ``call``."""
+"""The retry loop in the form of older releases: an object with ``call``."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any
 
 import requests
 
+from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.retries import Attempts, Clock, RetrySettings, retry
-from scrapinghub.transport.http.transport import Call, Transport
+from scrapinghub.transport.http.transport import Transport
 
 _within_a_loop: ContextVar[bool] = ContextVar('within_a_loop', default=False)
 
 
 @contextmanager
 def one_loop() -> Iterator[None]:
-    """Leave the repeating to the caller: a stream, which has a retry loop of its own, calls what has one too."""
+    """Disable retries of inner calls: a stream has its own retry loop, and calls functions that have one too."""
     token = _within_a_loop.set(True)
     try:
         yield
@@ -26,7 +27,7 @@ def one_loop() -> Iterator[None]:
 
 
 class Retrier:
-    """Repeat a function that fails in a way that may pass.
+    """Repeats a function after transient failures.
 
     Args:
         settings: How often and how long.
@@ -41,19 +42,19 @@ class Retrier:
         """Call a function until it succeeds or the budget is spent.
 
         Args:
-            function: Whatever makes a request and raises errors of ``requests``.
+            function: Makes a request and raises errors of ``requests``.
             *args: Its arguments.
             **kwargs: Its keyword arguments.
 
         Returns:
-            What the function returns.
+            The result of the function.
 
         Raises:
             requests.RequestException: The last failure.
         """
         if isinstance(function, Invocation):
             return function.repeat()
-        attempts = Attempts(self.settings.for_call(), self._clock, 'the request')
+        attempts = Attempts(self.settings.for_call, self._clock, 'the request')
         return _repeat(lambda: function(*args, **kwargs), attempts)
 
 
@@ -62,12 +63,12 @@ def _repeat(function: Callable[[], Any], attempts: Attempts) -> Any:
 
 
 class Invocation:
-    """A call that knows how it is sent and repeated; calling it sends it once.
+    """A request with its retry loop; calling it sends the request once.
 
     Args:
-        transport: The way to the wire.
-        call: What to send.
-        attempts: The loop that it is made in, which counts the attempts.
+        transport: Sends the request.
+        call: The request.
+        attempts: The retry loop.
         stream: Whether to leave the body unread.
     """
 

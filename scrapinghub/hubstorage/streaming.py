@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -11,8 +12,10 @@ import requests
 from scrapinghub.exceptions import DecodeError, ScrapinghubAPIError
 from scrapinghub.hubstorage.retrier import one_loop
 from scrapinghub.transport import codec
-from scrapinghub.transport.http.retries import Attempts, Clock, RetrySettings, steady_policy
-from scrapinghub.transport.http.transport import Call, set_body
+from scrapinghub.transport.http.call import Call
+from scrapinghub.transport.http.responses import set_body
+from scrapinghub.transport.http.retries import Attempts, RetrySettings, steady_policy
+from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.streams.cursor import Pairs, Plan
 from scrapinghub.transport.streams.cursors import AfterKey, ByPosition, Remaining
 from scrapinghub.transport.streams.prefixes import scan_plan
@@ -26,24 +29,22 @@ RETRY_INTERVAL: float = 60
 
 
 def stream_attempts(
-    settings: RetrySettings, clock: Clock, call: Call, delivered: int, limits: tuple[int, float]
+    transport: Transport, settings: RetrySettings, call: Call, delivered: int, limits: tuple[int, float]
 ) -> Attempts:
     """Return the retry loop of a stream.
 
     Args:
-        settings: What the client was told about retries.
-        clock: Measures and waits.
-        call: What is asked.
+        transport: Sends the requests.
+        settings: The limits of the client.
+        call: The request.
         delivered: Number of records delivered.
         limits: ``MAX_RETRIES`` and ``RETRY_INTERVAL`` of the resource: they count if they were changed.
     """
     if not delivered:
-        policy = settings.for_call()
-    elif limits != (MAX_RETRIES, RETRY_INTERVAL):
-        policy = steady_policy(*limits)
-    else:
-        policy = settings.for_stream()
-    return Attempts(policy, clock, call.what)
+        return transport.attempts(call, settings.for_call)
+    if limits != (MAX_RETRIES, RETRY_INTERVAL):
+        return transport.attempts(call, partial(steady_policy, *limits))
+    return transport.attempts(call, settings.for_stream)
 
 
 class ClientSource(Source):
@@ -76,8 +77,8 @@ class ClientSource(Source):
         """Return an answer of good status, its body not read."""
         options = dict(self._options)
         headers = dict(options.pop('headers', None) or {})
-        if call.accept == codec.MSGPACK:
-            headers.setdefault('Accept', codec.MSGPACK)
+        if call.accept != codec.ANY:
+            headers.setdefault('Accept', call.accept)
         if headers:
             options['headers'] = headers
         try:
@@ -101,7 +102,7 @@ class ClientSource(Source):
     def attempts(self, call: Call, delivered: int) -> Attempts:
         """Return the retry loop: by the class attributes of the resource, if they were changed."""
         client = self._client
-        return stream_attempts(client.retry_settings, client.transport.clock, call, delivered, self._limits)
+        return stream_attempts(client.transport, client.retry_settings, call, delivered, self._limits)
 
     def decoder(self, call: Call, response: requests.Response) -> codec.Decoder:
         """Return a new decoder for an answer."""
@@ -112,8 +113,7 @@ class ClientSource(Source):
 
     def explain(self, error: requests.RequestException, attempts: Attempts, plan: Plan) -> Exception:
         """Return the exception that the user gets for a failure."""
-        told = self._client.explain(error, attempts)
-        if told is not error:
+        if self._client.translate_error(error, attempts) is not error:
             return super().explain(error, attempts, plan)
         if isinstance(error.__cause__, codec.Malformed):
             after = '' if plan.last_key is None else f' (the one after key {plan.last_key})'

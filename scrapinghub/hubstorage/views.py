@@ -1,32 +1,31 @@
-"""The older clients as views of a :class:`~scrapinghub.ScrapinghubClient`: its transport, its writers, its errors."""
+"""The older clients over the transport and the writers of a new client: they raise its errors."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import requests
 
 from scrapinghub import hubstorage, legacy
 from scrapinghub.exceptions import APIError, BadRequest, NotFound, ScrapinghubAPIError, ServerError, Unauthorized
 from scrapinghub.transport.http.retries import Attempts
+from scrapinghub.transport.http.transport import Transport
+from scrapinghub.transport.uploads.uploader import Uploader
 
-if TYPE_CHECKING:
-    from scrapinghub.client import ScrapinghubClient
-
-__all__ = ['Connection', 'HubstorageClient', 'connection_of', 'hsclient_of']
+__all__ = ['Connection', 'HubstorageClient', 'connection_over', 'hsclient_over']
 
 
 class HubstorageClient(hubstorage.HubstorageClient):
     """A low-level client that raises the errors of :mod:`scrapinghub.client.exceptions`."""
 
-    def explain(self, error: requests.RequestException, attempts: Attempts | None = None) -> Exception:
+    def translate_error(self, error: requests.RequestException, attempts: Attempts | None = None) -> Exception:
         """Return the exception that this client raises for a failure.
 
         Args:
             error: The failure.
             attempts: The retry loop that gave up.
         """
-        return self.transport.explain(error, attempts)
+        return self.transport.translate_error(error, attempts)
 
 
 class Connection(legacy.Connection):
@@ -38,7 +37,7 @@ class Connection(legacy.Connection):
         except APIError as error:
             raise _translated(error) from error
         except requests.RequestException as error:
-            raise self.transport.explain(error) from error
+            raise self.transport.translate_error(error) from error
 
 
 _CLASSES: dict[str, type[ScrapinghubAPIError]] = {
@@ -57,11 +56,11 @@ def _translated(error: APIError) -> Exception:
     return _CLASSES.get(kind, ScrapinghubAPIError)(str(error), error if kind in _KEEP_THEIR_CAUSE else None)
 
 
-def hsclient_of(client: ScrapinghubClient) -> HubstorageClient:
-    """Return the low-level client that shares the transport and the writers of a client."""
-    return HubstorageClient.over(client.transport, client.uploader)
+def hsclient_over(transport: Transport, uploader: Uploader) -> HubstorageClient:
+    """Return a low-level client that shares a transport and its writers."""
+    return HubstorageClient.over(transport, uploader)
 
 
-def connection_of(client: ScrapinghubClient) -> Connection:
-    """Return the legacy client that shares the transport of a client."""
-    return Connection.over(client.transport)
+def connection_over(transport: Transport) -> Connection:
+    """Return a legacy client that shares a transport."""
+    return Connection.over(transport)

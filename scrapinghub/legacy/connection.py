@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import requests
 
 from scrapinghub import __version__
-from scrapinghub.config.credentials import Hidden
+from scrapinghub.config.credentials import Credentials, Hidden
 from scrapinghub.config.endpoints import STORAGE, find_endpoints
 from scrapinghub.exceptions import APIError
 from scrapinghub.hubstorage.retrier import Invocation
@@ -20,15 +20,15 @@ from scrapinghub.legacy.calls import RequestProxyMixin, check_status
 from scrapinghub.legacy.projects import Project
 from scrapinghub.legacy.streaming import Answered
 from scrapinghub.transport import codec
-from scrapinghub.transport.http.retries import RETRY_STATUSES, Attempts, Repeat
-from scrapinghub.transport.http.transport import Call, Credentials, Transport
+from scrapinghub.transport.http.call import Call
+from scrapinghub.transport.http.responses import decode, undecodable
+from scrapinghub.transport.http.retries import FINAL_STATUSES, RETRY_STATUSES, Repeat
+from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.streams.cursors import ByPosition
 from scrapinghub.transport.streams.stream import RecordStream
 
 Self = TypeVar('Self', bound='Connection')
 
-# Every other status of an error leaves the word to the body.
-_BODY_DECIDES = frozenset(range(400, 500)) - {404} - RETRY_STATUSES
 _REPEATED_POSTS = ('jobs/update.json', 'jobs/stop.json', 'jobs/delete.json')
 
 
@@ -176,12 +176,11 @@ class Connection(RequestProxyMixin):
             headers={'User-Agent': self.transport.dash_user_agent, **(headers or {})},
             repeat=Repeat.ALWAYS if is_get or url.endswith(_REPEATED_POSTS) else None,
             options={} if files is None else {'files': _loaded(files)},
-            own_statuses=frozenset() if stream else _BODY_DECIDES,
+            handled_statuses=frozenset() if stream else FINAL_STATUSES - {404},
         )
         transport = self.transport
-        attempts = Attempts(transport.retries.for_call(), transport.clock, call.what, repeat=call.repeated)
         try:
-            response = Invocation(transport, call, attempts, stream=stream).repeat()
+            response = Invocation(transport, call, transport.attempts(call), stream=stream).repeat()
         except requests.HTTPError as error:
             answer = error.response
             if answer is None or (answer.status_code < 500 and answer.status_code in RETRY_STATUSES):
@@ -206,10 +205,10 @@ class Connection(RequestProxyMixin):
             return RecordStream(self.transport, call, ByPosition([]), Answered(self.transport, response))
         if format != 'json':
             raise APIError('format must be either json or jl', APIError.ERR_VALUE_ERROR)
-        call = Call('GET', response.url or '', accept=codec.JSON)
-        values = self.transport.decode(call, response)
+        call = Call('GET', response.url or '', expects=codec.JSON)
+        values = decode(call, response, self.transport.max_record)
         if not values:
-            raise self.transport.undecodable(call, response, b'', ValueError('the body is empty'))
+            raise undecodable(call, response, b'', ValueError('the body is empty'))
         return check_status(values[0])
 
     # Projects

@@ -12,7 +12,7 @@ from scrapinghub.hubstorage.streaming import MAX_RETRIES, RETRY_INTERVAL, as_pai
 from scrapinghub.legacy.calls import RequestProxyMixin
 from scrapinghub.legacy.streaming import Asking, JobList
 from scrapinghub.transport.http.body import Body
-from scrapinghub.transport.http.transport import Call
+from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.streams.cursor import Pairs, Plan
 from scrapinghub.transport.streams.cursors import ByPosition
 from scrapinghub.transport.streams.stream import RecordStream

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import requests
@@ -12,8 +13,9 @@ from scrapinghub.hubstorage.retrier import one_loop
 from scrapinghub.hubstorage.streaming import as_dict, stream_attempts
 from scrapinghub.legacy.calls import NO_STATUS, check_status
 from scrapinghub.transport import codec
+from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.retries import Attempts, steady_policy
-from scrapinghub.transport.http.transport import Call, Transport
+from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.streams.cursor import Pairs, Plan
 from scrapinghub.transport.streams.cursors import ByKeys
 from scrapinghub.transport.streams.stream import Source
@@ -48,7 +50,7 @@ class Answered(_Lines):
 
     def attempts(self, call: Call, delivered: int) -> Attempts:
         """Return a loop of a single attempt."""
-        return Attempts(steady_policy(1, 0), self._transport.clock, call.what)
+        return self._transport.attempts(call, partial(steady_policy, 1, 0))
 
 
 class Asking(_Lines):
@@ -87,8 +89,7 @@ class Asking(_Lines):
 
     def attempts(self, call: Call, delivered: int) -> Attempts:
         """Return the retry loop."""
-        transport = self._transport
-        return stream_attempts(transport.retries, transport.clock, call, delivered, self._limits)
+        return stream_attempts(self._transport, self._transport.retries, call, delivered, self._limits)
 
     def explain(self, error: requests.RequestException, attempts: Attempts, plan: Plan) -> Exception:
         """Return what the chain made of the failure, or the failure itself."""

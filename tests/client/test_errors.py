@@ -29,8 +29,8 @@ from scrapinghub.exceptions import (
     UploadError,
 )
 from scrapinghub.sandbox import Sandbox
-from scrapinghub.transport.http.network_errors import advise, describe
-from scrapinghub.transport.http.prepared_request import Prepared
+from scrapinghub.transport.http.connections import Prepared
+from scrapinghub.transport.http.network_errors import describe, hint_for
 from support.scripted_server import Reply, Server, reply
 from support.wire import KEY, Wire, json_reply
 
@@ -181,8 +181,8 @@ def client_of(url: str, **options: Any) -> ScrapinghubClient:
 
 
 LIMIT = (
-    'The limit of 0.05 seconds for each wait for the server is the connection_timeout of the client. '
-    'Give it more where it is made: connection_timeout=…, in seconds.'
+    'The limit of 0.05 seconds for each wait for the server is the connection_timeout of the client: '
+    'pass a larger connection_timeout=…, in seconds.'
 )
 
 
@@ -235,13 +235,15 @@ def test_a_time_out_while_connecting() -> None:
     pool: Any = None
     error = requests.ConnectTimeout(urllib3_errors.MaxRetryError(pool, '/items/1', inner), request=request)
     assert describe(error) == 'timed out while opening the connection'
-    assert (advise(error, 60) or '').startswith('The limit of 0.5 seconds for opening a connection is the connection_t')
+    assert (hint_for(error, 60) or '').startswith(
+        'The limit of 0.5 seconds for opening a connection is the connection_t'
+    )
 
 
 def test_a_body_that_trickles_in() -> None:
-    error = requests.ReadTimeout('the answer did not arrive within 300 seconds')
-    assert describe(error) == 'the answer did not arrive within 300 seconds'
-    assert 'may take 5 times connection_timeout' in (advise(error, 60) or '')
+    error = requests.ReadTimeout('the response did not arrive within 300 seconds')
+    assert describe(error) == 'the response did not arrive within 300 seconds'
+    assert 'may take 5 times connection_timeout' in (hint_for(error, 60) or '')
 
 
 @pytest.mark.parametrize('value', ['60', -1, float('inf'), float('nan'), (3, 5)])
@@ -287,12 +289,12 @@ def test_a_name_that_cannot_be_resolved() -> None:
 
 
 BROKEN: list[tuple[Reply, type[NetworkError], str]] = [
-    (Reply(b'', close=True), ConnectionFailed, 'the server closed the connection without an answer'),
+    (Reply(b'', close=True), ConnectionFailed, 'the server closed the connection without a response'),
     (Reply(b'', reset=True), ConnectionFailed, 'the connection broke: '),
-    (Reply(b'HTTP/1.1 200 OK\r\nContent-', close=True), ConnectionFailed, 'the answer broke off: IncompleteRead('),
-    (Reply(b'SSH-2.0\r\n\r\n', close=True), ConnectionFailed, 'the server does not speak HTTP, its answer begins'),
-    (reply(b'12345', cut=2), BodyBroken, 'the answer broke off: IncompleteRead(2 bytes read, 3 more expected)'),
-    (reply(b'12345', framing='chunked', cut=2), BodyBroken, 'the answer broke off: IncompleteRead('),
+    (Reply(b'HTTP/1.1 200 OK\r\nContent-', close=True), ConnectionFailed, 'the response broke off: IncompleteRead('),
+    (Reply(b'SSH-2.0\r\n\r\n', close=True), ConnectionFailed, 'the server does not speak HTTP, its response begins'),
+    (reply(b'12345', cut=2), BodyBroken, 'the response broke off: IncompleteRead(2 bytes read, 3 more expected)'),
+    (reply(b'12345', framing='chunked', cut=2), BodyBroken, 'the response broke off: IncompleteRead('),
 ]
 
 
@@ -323,13 +325,13 @@ def tls_error(inner: ssl.SSLError) -> requests.exceptions.SSLError:
 def test_a_server_without_tls() -> None:
     error = tls_error(ssl.SSLError(1, '[SSL: WRONG_VERSION_NUMBER] wrong version number'))
     assert describe(error).startswith('the TLS connection could not be made: [SSL: WRONG_VERSION_NUMBER]')
-    assert advise(error, 60) is None
+    assert hint_for(error, 60) is None
 
 
 def test_a_certificate_that_is_not_trusted() -> None:
     error = tls_error(ssl.SSLCertVerificationError(1, 'certificate verify failed: self-signed certificate'))
     assert describe(error).startswith('the certificate of the server is not trusted: ')
-    assert 'REQUESTS_CA_BUNDLE' in (advise(error, 60) or '')
+    assert 'REQUESTS_CA_BUNDLE' in (hint_for(error, 60) or '')
 
 
 def test_an_unknown_failure_is_told_by_its_classes() -> None:

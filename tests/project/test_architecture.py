@@ -26,11 +26,10 @@ LONGER_MODULES = {
     'scrapinghub/client/frontiers.py': 479,
     'scrapinghub/client/joblisting.py': 421,
     'scrapinghub/exceptions.py': 427,
-    'scrapinghub/transport/codec/__init__.py': 467,
-    'scrapinghub/transport/http/transport.py': 649,
-    'scrapinghub/transport/streams/stream.py': 445,
-    'scrapinghub/transport/uploads/lane.py': 467,
-    'scrapinghub/transport/uploads/workers.py': 509,
+    'scrapinghub/transport/codec/__init__.py': 469,
+    'scrapinghub/transport/streams/stream.py': 447,
+    'scrapinghub/transport/uploads/lane.py': 469,
+    'scrapinghub/transport/uploads/workers.py': 510,
 }
 
 

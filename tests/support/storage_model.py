@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scrapinghub.transport import codec
-from scrapinghub.transport.http.transport import Call, Transport
+from scrapinghub.transport.http.call import Call
+from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.streams import cursors as plans
 from scrapinghub.transport.streams.cursor import Pairs, Plan
 from scrapinghub.transport.streams.job_pages import JobWalk

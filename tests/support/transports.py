@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from scrapinghub.transport.http.transport import Credentials, Endpoints, Transport
+from scrapinghub.config.credentials import Credentials
+from scrapinghub.config.endpoints import Endpoints
+from scrapinghub.transport.http.transport import Transport
 from support.clocks import ManualClock
 from support.scripted_server import Server
 

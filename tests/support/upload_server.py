@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from scrapinghub.transport.http.transport import Credentials, Endpoints, Transport
+from scrapinghub.config.credentials import Credentials
+from scrapinghub.config.endpoints import Endpoints
+from scrapinghub.transport.http.transport import Transport
 from support.scripted_server import Reply, Request, Server, reply
 
 Fault = Callable[['Post'], 'Reply | None']

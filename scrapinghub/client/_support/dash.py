@@ -9,14 +9,16 @@ import requests
 
 from scrapinghub.exceptions import APIError, BadRequest, NotFound, ScrapinghubAPIError, ServerError, Unauthorized
 from scrapinghub.transport import codec
+from scrapinghub.transport.http.call import Call, Params
 from scrapinghub.transport.http.paths import Path
-from scrapinghub.transport.http.retries import RETRY_STATUSES, Repeat
-from scrapinghub.transport.http.transport import Answer, Call, Params, Transport
+from scrapinghub.transport.http.responses import DecodedResponse
+from scrapinghub.transport.http.retries import FINAL_STATUSES, Repeat
+from scrapinghub.transport.http.transport import Transport
 
 Form = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
-# Every other status leaves the word to the body.
-_BODY_DECIDES = frozenset(range(400, 500)) - {404} - RETRY_STATUSES
+# Of these the body holds the reason.
+_HANDLED_STATUSES = FINAL_STATUSES - {404}
 
 
 class Dash:
@@ -60,14 +62,16 @@ class Dash:
         headers = {'Content-Type': 'application/json'}
         return self._fetch('PATCH', path, data=codec.encode_json(value).encode(), headers=headers, repeat=repeat).value
 
-    def _fetch(self, method: str, path: Path, *, headers: Mapping[str, str] | None = None, **fields: Any) -> Answer:
+    def _fetch(
+        self, method: str, path: Path, *, headers: Mapping[str, str] | None = None, **fields: Any
+    ) -> DecodedResponse:
         headers = {'User-Agent': self._transport.dash_user_agent, **(headers or {})}
         url = self._transport.url(path, dash=True)
-        return self._transport.fetch(Call(method, url, accept=codec.JSON, headers=headers, **fields))
+        return self._transport.fetch(Call(method, url, expects=codec.JSON, headers=headers, **fields))
 
     def _checked(self, method: str, path: Path, **fields: Any) -> dict[str, Any]:
         try:
-            answer = self._fetch(method, path, own_statuses=_BODY_DECIDES, **fields)
+            answer = self._fetch(method, path, handled_statuses=_HANDLED_STATUSES, **fields)
         except NotFound as error:
             raise _rephrased(NotFound('Not found'), error, None) from error
         except ServerError as error:
@@ -80,7 +84,7 @@ class Dash:
             raise
 
 
-def check_status(answer: Answer) -> dict[str, Any]:
+def check_status(answer: DecodedResponse) -> dict[str, Any]:
     """Return the object of a dash answer whose ``status`` is ``ok``.
 
     Raises:

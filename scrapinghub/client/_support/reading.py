@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import six
 
+from scrapinghub.config.credentials import Credentials
 from scrapinghub.exceptions import BadRequest, ScrapinghubAPIError
+from scrapinghub.transport.http.call import Call, checked_options
 from scrapinghub.transport.http.paths import Path
 from scrapinghub.transport.http.retries import MAYBE_APPLIED_HINT, Attempts
-from scrapinghub.transport.http.transport import Call, Credentials, Transport, checked_options
+from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.streams.cursor import Plan
 from scrapinghub.transport.streams.stream import RecordStream, Source
 

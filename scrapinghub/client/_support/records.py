@@ -112,7 +112,7 @@ class Records(Resource, Generic[R]):
 
     def _accept(self, values: Mapping[str, Any]) -> str:
         msgpack = self._offers_msgpack and self._client.transport.use_msgpack
-        return codec.MSGPACK if msgpack else codec.JSON_LINES
+        return codec.MSGPACK if msgpack else codec.ANY
 
     def _plan(self, values: dict[str, Any], count: int | None, segments: tuple[str, ...]) -> Plan:
         """Return how to read; parameters that the plan takes over leave ``values``."""
@@ -170,7 +170,7 @@ class Records(Resource, Generic[R]):
             2
         """
         path = (*self._path, 'stats')
-        answer = self._client.transport.get(path, pairs(query({'all': all}, params)), accept=codec.JSON).value
+        answer = self._client.transport.get(path, pairs(query({'all': all}, params)), expects=codec.JSON).value
         owed(answer, dict, f'GET {"/".join(path)}')
         stats: Stats = answer
         return stats

@@ -18,6 +18,8 @@ import msgpack
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 
+# Sent as ``Accept`` where the service chooses the format: JSON lines for records, JSON for values.
+ANY = '*/*'
 JSON = 'application/json'
 JSON_LINES = 'application/x-jsonlines'
 MSGPACK = 'application/x-msgpack'
@@ -382,7 +384,7 @@ def decoder_for(
     kind = (content_type or '').partition(';')[0].strip().lower()
     if kind == MSGPACK or kind == 'application/msgpack':
         return MsgpackDecoder(max_record)
-    if kind in (JSON_LINES, 'application/jsonlines', 'application/x-ndjson'):
+    if kind in (ANY, JSON_LINES, 'application/jsonlines', 'application/x-ndjson'):
         return JsonLinesDecoder(max_record)
     if kind == JSON:
         return JsonDecoder(max_json, spread=spread)

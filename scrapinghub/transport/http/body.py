@@ -105,21 +105,6 @@ class Body:
                 break
         return (size, checksum) == (other.used, other.checksum)
 
-    def read(self, limit: int) -> bytes:
-        """Return the whole body, or its first ``limit`` bytes if it is longer.
-
-        Raises:
-            requests.RequestException: As in iteration.
-        """
-        parts: list[bytes] = []
-        size = 0
-        for piece in self:
-            parts.append(piece)
-            size += len(piece)
-            if size > limit:
-                break
-        return b''.join(parts)[:limit]
-
     def _framed(self) -> bool:
         raw = self._response.raw
         return bool(getattr(raw, 'chunked', False)) or self._length() is not None

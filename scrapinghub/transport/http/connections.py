@@ -1,8 +1,9 @@
-"""Connections that notice when an answer breaks off inside its head, or when its head has no end.
+"""What lies between ``requests`` and a socket: requests, sessions, connection pools and the heads of responses.
 
-``http.client`` takes the end of the connection for the end of the headers: a cut there would pass for an answer of good
-status, without a length and without a body. And it reads lines as long as bytes keep coming: headers that trickle in,
-answers 100 one after another, or lines without end after the last chunk would hold a call for ever.
+``http.client`` takes the end of the connection for the end of the headers: a cut there would pass for a response of
+good status, without a length and without a body. And it reads lines as long as bytes keep arriving: slow headers, many
+informational responses, or endless lines after the last chunk would block a call for ever. :class:`HeadedResponse`
+detects both.
 """
 
 from __future__ import annotations
@@ -16,34 +17,105 @@ import sys
 import time
 import weakref
 from collections import deque
+from collections.abc import Iterator
+from http.cookiejar import CookieJar
 from typing import Any
 
+import requests
 from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from scrapinghub.transport.http.network_errors import BODY_TIMEOUTS
+# A head, a whole value, or one record of a stream may take this many time-outs: slow bytes must not block a call for
+# ever.
+BODY_TIMEOUTS = 5
+# Lines that follow one another may have so many bytes together; the head of a response has some hundreds.
+MAX_LINES_BYTES = 1024 * 1024
 
+# What ``requests`` leaves unchanged: a lower-case host, and segments without dots only or characters to quote.
+_PLAIN_URL = re.compile(
+    r'https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,3}|:[1-5][0-9]{4})?(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+'
+).fullmatch
 # The first empty line: where a head ends.
 _END_OF_HEAD = re.compile(rb'\n\r?\n').search
-# An answer of another status than 100, after which comes another head.
-_FINAL = re.compile(rb'HTTP/1\.[01] [2-5]').match
+# A status other than 1xx, whose head is followed by the body and not by another head.
+_FINAL_STATUS = re.compile(rb'HTTP/1\.[01] [2-5]').match
 
-# Lines that follow one another may have so many bytes together; the head of an answer of the service has some hundreds.
-MAX_LINES_BYTES = 1024 * 1024
+
+# Requests and sessions
+
+
+class Prepared(requests.PreparedRequest):
+    """A prepared request that knows its time limits.
+
+    Attributes:
+        timeout: Seconds, or a pair of seconds for opening the connection and for each wait; None for no limit.
+        own_timeout: Whether the limits were given for this call, and not for the client.
+    """
+
+    timeout: Any = None
+    own_timeout: bool = False
+
+    def prepare_url(self, url: Any, params: Any) -> None:
+        """Set the address; a plain one needs no parsing."""
+        if params or not isinstance(url, str) or not _PLAIN_URL(url):
+            super().prepare_url(url, params)
+        else:
+            self.url = url
+
+    def prepare_cookies(self, cookies: Any) -> None:
+        """Set the cookies; an empty jar is not searched."""
+        if isinstance(cookies, CookieJar) and not len(cookies):
+            self._cookies = cookies
+        else:
+            super().prepare_cookies(cookies)
+
+
+class Session(requests.Session):
+    """A session that follows redirects only with ``allow_redirects``."""
+
+    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """Follow redirects; without ``allow_redirects`` requests would read each body to prepare the next request."""
+        if kwargs.get('yield_requests'):
+            return iter(())
+        follow: Iterator[Any] = super().resolve_redirects(*args, **kwargs)
+        return follow
+
+
+class Cookies(RequestsCookieJar):
+    """The cookies of a session; its lock is taken only for responses that set some.
+
+    A lock that is taken for each response may be left locked for ever: where Ctrl-C arrives just after it was taken, or
+    where the process is forked meanwhile.
+    """
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Extract the cookies of a response, if it sets any."""
+        if 'Set-Cookie' in response.info():
+            super().extract_cookies(response, request)
+
+    def copy(self) -> Cookies:
+        """Return the same cookies under a new lock."""
+        found = Cookies(self.get_policy())
+        found.update(self)
+        return found
+
+
+# Heads of responses
 
 
 class _WholeLines(io.BufferedReader):
-    """What a connection sends; a line that ends with the connection and not with a line feed is an error.
+    """The bytes of a connection; a line that ends with the connection and not with a line feed is an error.
 
     Attributes:
-        patience: Seconds that lines which follow one another, with no other data in between, may take together.
+        time_limit: Seconds that lines which follow one another, with no other data in between, may take together.
     """
 
-    # Nothing in place of the status line, or after the last chunk, is left to http.client.
+    # An empty line in place of the status line, or after the last chunk, is left to http.client.
     needs_line = False
     first: io.BufferedReader | None = None
-    patience = math.inf
-    _until: float | None = None
+    time_limit = math.inf
+    deadline: float | None = None
     _size = 0
 
     def readline(self, size: int | None = -1, /) -> bytes:
@@ -52,10 +124,10 @@ class _WholeLines(io.BufferedReader):
         Raises:
             http.client.IncompleteRead: The connection ended inside it, or before it where one has to follow.
             http.client.HTTPException: The lines have too many bytes.
-            TimeoutError: They take too long, although bytes keep coming.
+            TimeoutError: They take too long, although bytes keep arriving.
         """
-        if self._until is None:
-            self._until, self._size = time.monotonic() + self.patience, 0
+        if self.deadline is None:
+            self.deadline, self._size = time.monotonic() + self.time_limit, 0
         limit = sys.maxsize if size is None or size < 0 else size
         line = b''
         while not line.endswith(b'\n') and len(line) < limit:
@@ -66,85 +138,84 @@ class _WholeLines(io.BufferedReader):
             if not held:
                 return line
             line += super().read(min(held.find(b'\n') + 1 or len(held), limit - len(line)))
-            if time.monotonic() > self._until:
-                raise TimeoutError(f'the head of the answer did not arrive within {self.patience:.0f} seconds')
+            if time.monotonic() > self.deadline:
+                raise TimeoutError(f'the head of the response did not arrive within {self.time_limit:.0f} seconds')
         self._size += len(line)
         if self._size > MAX_LINES_BYTES:
             raise http.client.HTTPException(f'its head has more than {MAX_LINES_BYTES} bytes')
         return line
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return data; the lines that follow are counted anew."""
-        self.end_lines()
+        """Return data, and restart the limits of the lines that follow."""
+        self.deadline = None
         return super().read(size)
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Return data that has arrived; the lines that follow are counted anew."""
-        self.end_lines()
+        """Return data that has arrived, and restart the limits of the lines that follow."""
+        self.deadline = None
         return super().read1(size)
-
-    def end_lines(self) -> None:
-        """Begin to count anew."""
-        self._until = None
 
 
 class HeadedResponse(http.client.HTTPResponse):
-    """An answer whose status line and headers have arrived to their end."""
+    """A response whose status line and headers have arrived completely."""
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        # Those who stand in for a socket need no limit.
+        # Stand-ins for a socket need no limit.
         timeout = sock.gettimeout() if hasattr(sock, 'gettimeout') else None
-        self._patience = math.inf if timeout is None else BODY_TIMEOUTS * timeout
+        self._time_limit = math.inf if timeout is None else BODY_TIMEOUTS * timeout
 
     def begin(self) -> None:
         """Read the status line and the headers."""
         if type(self.fp) is not io.BufferedReader:
             return super().begin()
-        # The buffer made by http.client is empty yet. It is kept, because it would close the connection when it goes.
+        # The buffer made by http.client is still empty. It is kept, because it closes the connection when it is freed.
         stream = _WholeLines(self.fp.raw)
         stream.first = self.fp
-        stream.patience = self._patience
+        stream.time_limit = self._time_limit
         self.fp = stream
         held = stream.peek(1)
-        end = _END_OF_HEAD(held) if _FINAL(held) else None
+        end = _END_OF_HEAD(held) if _FINAL_STATUS(held) else None
         if end is None:
             stream.needs_line = bool(held)
             super().begin()
             stream.needs_line = False
         else:
-            # All of it has arrived, so that none of its lines can be cut or late.
+            # The whole head has arrived, so that none of its lines can be cut or late.
             self.fp = io.BufferedReader(io.BytesIO(stream.read(end.end())))
             try:
                 super().begin()
             finally:
                 self.fp = stream
-        # The body may be asked for much later.
-        stream.end_lines()
+        # The body may be read much later.
+        stream.deadline = None
 
     def flush(self) -> None:
-        """Do nothing: nothing is ever written to an answer.
+        """Do nothing: nothing is ever written to a response.
 
-        The close of ``http.client`` calls it. Asked after an interruption had closed the connection, a buffer would
+        The close of ``http.client`` calls it. Called after an interruption had closed the connection, a buffer would
         raise a ``ValueError`` in place of the interruption.
         """
 
 
 def _with_whole_heads(connection: Any) -> Any:
-    # Stand-ins for connections are left alone.
+    # Stand-ins for connections stay as they are.
     if isinstance(connection, http.client.HTTPConnection):
         connection.response_class = HeadedResponse
     return connection
 
 
-class _Idle:
-    """The connections that wait for a request, the last one first; stands in for a queue in the pools of urllib3.
+# Pools
 
-    It has no lock: that of a queue remains held for ever where Ctrl-C arrives just after it was taken, or where the
+
+class _Idle:
+    """The idle connections of a pool, last in first out; replaces the queue in the pools of urllib3.
+
+    It has no lock: that of a queue stays locked for ever where Ctrl-C arrives just after it was taken, or where the
     process is forked meanwhile, and every later request would wait for it.
 
-    A pool puts None into it for each connection that it may hold. Without these it opens one where none waits, too, and
-    a large pool costs no more than a small one.
+    A pool puts None into it for each connection that it may hold. Without these it opens one where none is idle, too,
+    and a large pool costs no more than a small one.
 
     Args:
         maxsize: How many are kept.
@@ -204,14 +275,14 @@ _POOLS = {'http': _Pool, 'https': _TLSPool}
 
 
 class Adapter(HTTPAdapter):
-    """What joins a session to such connections, directly and through a proxy.
+    """Connects a session to such pools, directly and through a proxy.
 
-    Which pool a request belongs to is worked out once for each host, where no proxy may stand in between.
+    The pool of a request is determined once for each host, unless a proxy may be used.
     """
 
     def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
         """Return the pool of connections for a request."""
-        # From here on: the path, which every prepared address has; one that was set by hand may be without.
+        # The path begins here; every prepared address has one, but an address that was set by hand may have none.
         end = request.url.find('/', len('https://'))
         plain = isinstance(verify, (bool, str)) and isinstance(cert, (str, type(None)))
         key = (request.url[:end], verify, cert) if plain and end > 0 and not proxies else None
@@ -222,11 +293,6 @@ class Adapter(HTTPAdapter):
             if key is not None:
                 self._pools[key] = pool
         return pool
-
-    def request_url(self, request: Any, proxies: Any) -> str:
-        """Return what the request line says."""
-        path: str = request.path_url
-        return super().request_url(request, proxies) if proxies or path.startswith('//') else path
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of direct connections."""
@@ -243,7 +309,7 @@ class Adapter(HTTPAdapter):
 
 
 def renew(adapter: Any) -> None:
-    """Give an adapter new pools, as it gets them when it is unpickled; the old ones are neither asked nor waited for.
+    """Give an adapter new pools, as it gets them when it is unpickled; the old ones are not used or waited for.
 
     Args:
         adapter: Any adapter of ``requests``.

@@ -1,4 +1,4 @@
-"""Failures of the network in plain words: what failed, which limit it was, and what helps."""
+"""Network failures in plain words: what failed, which limit it was, and how to fix it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from typing import Any
 import requests
 from urllib3 import exceptions as urllib3_errors
 
-from scrapinghub.transport.http.prepared_request import Prepared
-
-# A whole value, or one record of a stream, may take this many time-outs: a body that trickles in must not hold a call
-# for ever.
-BODY_TIMEOUTS = 5
+from scrapinghub.transport.http.connections import BODY_TIMEOUTS, Prepared
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it was made from, also where ``requests`` keeps it only as an argument."""
+    """Yield an error and its causes, also those that ``requests`` keeps only as arguments."""
     todo: list[object] = [error]
     seen: set[int] = set()
     while todo:
@@ -31,7 +27,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def in_handshake(error: BaseException) -> bool:
-    """Return whether a cause is the time limit of a TLS handshake, which is reported as one of reading."""
+    """Return whether a cause is the time-out of a TLS handshake, which is reported as a read time-out."""
     return isinstance(error, TimeoutError) and 'handshake' in str(error)
 
 
@@ -40,19 +36,17 @@ def _is(*kinds: type[BaseException]) -> Callable[[BaseException], bool]:
 
 
 def _system_words(found: BaseException, chain: list[BaseException]) -> str:
-    """Return what the operating system says of a failure."""
-    told = next((cause for cause in reversed(chain) if isinstance(cause, OSError) and not _is_theirs(cause)), found)
-    return str(told)
-
-
-def _is_theirs(cause: BaseException) -> bool:
-    # The errors of requests are OSErrors too.
-    return isinstance(cause, requests.RequestException)
+    """Return the message of the operating system for a failure."""
+    for cause in reversed(chain):
+        # The errors of requests are OSErrors too.
+        if isinstance(cause, OSError) and not isinstance(cause, requests.RequestException):
+            return str(cause)
+    return str(found)
 
 
 Words = Callable[[BaseException, list[BaseException]], str]
 
-# The first that fits one of the causes tells what happened.
+# The first entry that fits one of the causes describes the failure.
 _WORDS: tuple[tuple[Callable[[BaseException], bool], Words], ...] = (
     (
         _is(urllib3_errors.NameResolutionError),
@@ -73,17 +67,17 @@ _WORDS: tuple[tuple[Callable[[BaseException], bool], Words], ...] = (
     (_is(ssl.SSLError), lambda found, chain: f'the TLS connection could not be made: {found}'),
     (
         _is(http.client.RemoteDisconnected),
-        lambda found, chain: 'the server closed the connection without an answer',
+        lambda found, chain: 'the server closed the connection without a response',
     ),
     (
         _is(http.client.BadStatusLine),
-        lambda found, chain: f'the server does not speak HTTP, its answer begins with {str(found)[:80]!r}',
+        lambda found, chain: f'the server does not speak HTTP, its response begins with {str(found)[:80]!r}',
     ),
     (
         _is(http.client.IncompleteRead, urllib3_errors.IncompleteRead),
-        lambda found, chain: f'the answer broke off: {found!r}',
+        lambda found, chain: f'the response broke off: {found!r}',
     ),
-    (_is(http.client.HTTPException), lambda found, chain: f'the answer is no proper HTTP: {found}'),
+    (_is(http.client.HTTPException), lambda found, chain: f'the response is no proper HTTP: {found}'),
     (_is(ConnectionError), lambda found, chain: f'the connection broke: {found}'),
 )
 
@@ -93,7 +87,7 @@ def _verdict(error: BaseException) -> str:
 
 
 def describe(error: Exception) -> str:
-    """Return in plain words what failed, safe to log: no URL, hence no credentials.
+    """Return what failed, in plain words that are safe to log: without a URL, hence without credentials.
 
     Args:
         error: An error of ``requests``.
@@ -114,32 +108,32 @@ def describe(error: Exception) -> str:
     return ' <- '.join(dict.fromkeys(type(cause).__name__ for cause in chain))
 
 
-def advise(error: requests.RequestException, timeout: Any) -> str | None:
-    """Return what helps against a failure of the network: for a time-out, which limit it was and how to raise it.
+def hint_for(error: requests.RequestException, timeout: Any) -> str | None:
+    """Return how to fix a network failure: for a time-out, which limit it was and how to raise it.
 
     Args:
         error: The failure.
-        timeout: The limit of the client, in seconds, for a request that does not know its own.
+        timeout: The limit of the client, in seconds, for a request that does not hold its own.
 
     Returns:
         A line, or None.
     """
     if isinstance(error, requests.exceptions.ProxyError):
         return (
-            'Proxies are named by the environment variables HTTP_PROXY and HTTPS_PROXY; the hosts in NO_PROXY are '
+            'Proxies are set by the environment variables HTTP_PROXY and HTTPS_PROXY; NO_PROXY lists hosts that are '
             'reached without one.'
         )
     if isinstance(error, requests.Timeout):
-        return _advise_on_time(error, timeout)
+        return _hint_for_time_out(error, timeout)
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error)):
         return (
-            'The certificates of an authority of your own, or of a proxy that looks into connections, are given by the '
-            'environment variable REQUESTS_CA_BUNDLE, as the path of a file.'
+            'For a private certificate authority, or a proxy that inspects connections, set the environment variable '
+            'REQUESTS_CA_BUNDLE to the path of a file with its certificates.'
         )
     return None
 
 
-def _advise_on_time(error: requests.Timeout, timeout: Any) -> str:
+def _hint_for_time_out(error: requests.Timeout, timeout: Any) -> str:
     request = error.request or getattr(error.response, 'request', None)
     own = False
     if isinstance(request, Prepared):
@@ -150,16 +144,15 @@ def _advise_on_time(error: requests.Timeout, timeout: Any) -> str:
     if not waited:
         # Raised by ourselves, while bytes kept coming.
         return (
-            f'A whole answer, or one record of a stream, may take {BODY_TIMEOUTS} times connection_timeout. Give the '
-            'client more where it is made: connection_timeout=…, in seconds.'
+            f'A whole response, or one record of a stream, may take {BODY_TIMEOUTS} times connection_timeout. Pass a '
+            'larger connection_timeout=…, in seconds, to the client.'
         )
     if isinstance(timeout, tuple):
         timeout = timeout[0 if opening else -1]
     limit = 'The limit' if timeout is None else f'The limit of {timeout:g} seconds'
-    what = 'opening a connection' if opening else 'each wait for the server'
+    step = 'opening a connection' if opening else 'each wait for the server'
     if own:
-        return f"{limit} for {what} is the 'timeout' in requests_params of this call: give more there."
+        return f"{limit} for {step} is the 'timeout' in requests_params of this call: pass a larger one."
     return (
-        f'{limit} for {what} is the connection_timeout of the client. Give it more where it is made: '
-        'connection_timeout=…, in seconds.'
+        f'{limit} for {step} is the connection_timeout of the client: pass a larger connection_timeout=…, in seconds.'
     )

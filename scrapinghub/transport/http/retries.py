@@ -1,7 +1,7 @@
 """When a failed request is repeated, how long the pauses are, and when to give up.
 
-The policy is an object of ``retrying``; the one loop that asks it is :class:`Attempts`. Single calls, streams and
-uploads use the same loop, each with a budget of its own.
+The policy is an object of ``retrying``; :class:`Attempts` is the only loop that uses it. Single calls, streams and
+uploads use the same loop, each with its own budget.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from scrapinghub.transport.http.network_errors import causes, describe, in_hands
 logger = logging.getLogger(__name__)
 
 RETRY_STATUSES = frozenset({408, 429, 502, 503, 504})
+# Errors of the request, which another attempt does not change.
+FINAL_STATUSES = frozenset(range(400, 500)) - RETRY_STATUSES
 
 DEFAULT_MAX_RETRIES = 3
 DEFAULT_MAX_RETRY_TIME = 60.0
@@ -39,18 +41,18 @@ UPLOAD_OUTAGE_SECONDS = 30 * 3600.0
 UPLOAD_PAUSE_LIMIT_MS = 30_000
 UPLOAD_FIRST_PAUSE_MS = 250
 
-# Where the user gave no limit of time, an answer still cannot make a program sleep for ever.
+# Without a time limit of the user, a response still cannot make a program sleep for ever.
 MAX_RETRY_AFTER_SECONDS = UPLOAD_OUTAGE_SECONDS
 
 
 MAYBE_APPLIED_HINT = (
-    'The service may have carried this request out although its answer was lost, so it was not repeated. '
-    'Look first (list the jobs, read the record back), then decide whether to send it again.'
+    'The service may have carried this request out although its response was lost, so it was not repeated. '
+    'Check first (list the jobs, read the record back), then decide whether to send it again.'
 )
 
 
 class Clock(Protocol):
-    """What waiting needs to know of time; tests put a clock of their own in its place."""
+    """Time, as the retry loop and the writers use it; tests replace it."""
 
     def monotonic(self) -> float:
         """Return seconds from a clock that never goes back."""
@@ -61,31 +63,30 @@ class Clock(Protocol):
         ...
 
     def wait(self, seconds: float, wake: threading.Event | None = None) -> bool:
-        """Pause; return True if ``wake`` was set before the time was over."""
+        """Pause; return True if ``wake`` was set before the end of the pause."""
         ...
 
 
 class SystemClock:
     """The clock of the machine."""
 
-    def monotonic(self) -> float:
-        """Return seconds from a clock that never goes back."""
-        return time.monotonic()
-
-    def time(self) -> float:
-        """Return seconds since the epoch."""
-        return time.time()
+    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)
 
     def wait(self, seconds: float, wake: threading.Event | None = None) -> bool:
-        """Pause; return True if ``wake`` was set before the time was over."""
+        """Pause; return True if ``wake`` was set before the end of the pause."""
         if wake is None:
             time.sleep(seconds)
             return False
         return wake.wait(seconds)
 
 
+Policy = Callable[[], retrying.Retrying]
+"""Makes a policy: when to stop, and how long to wait. Policies cannot be pickled, and most calls need none."""
+
+
 class Repeat(Enum):
-    """Which failures of a request allow to send it once more."""
+    """Which failures of a request allow to send it again."""
 
     ALWAYS = 'repeated like a GET'
     UNRECEIVED = 'repeated only if it was certainly never received'
@@ -93,14 +94,14 @@ class Repeat(Enum):
 
 @dataclass(frozen=True)
 class RetrySettings:
-    """What the user said about retries.
+    """The limits of retries, as the user gave them.
 
     Attributes:
         max_retries: How often a failed request is repeated; None if not given, 0 for a single attempt.
         max_retry_time: Seconds since the first attempt after which nothing is repeated; None if not given, and 0
             counts as the default.
-        default_retries: What ``max_retries`` is if it is not given.
-        default_retry_time: What ``max_retry_time`` is if neither is given.
+        default_retries: Value of ``max_retries`` if it is not given.
+        default_retry_time: Value of ``max_retry_time`` if neither is given.
         backoff_ms: Half of the first pause if only ``max_retries`` is given, in milliseconds.
         jitter_ms: Upper limit of the random part of a pause, in milliseconds.
     """
@@ -123,7 +124,7 @@ class RetrySettings:
 
     @property
     def given(self) -> bool:
-        """Whether the user asked for limits of his own."""
+        """Whether the user gave a limit."""
         return self.max_retries is not None or bool(self.max_retry_time)
 
     def for_call(self) -> retrying.Retrying:
@@ -139,7 +140,7 @@ class RetrySettings:
         return _policy(attempts=retries + 1, seconds=seconds, backoff_ms=backoff, jitter_ms=self.jitter_ms)
 
     def for_stream(self) -> retrying.Retrying:
-        """Return the policy of a stream that has delivered records; it begins anew with every record."""
+        """Return the policy of a stream that has delivered records; it restarts with every record."""
         if self.given:
             return self.for_call()
         return _policy(
@@ -151,13 +152,13 @@ class RetrySettings:
 
     @staticmethod
     def for_upload(max_outage: float | None = None) -> retrying.Retrying:
-        """Return the policy of a writer: ``max_outage`` seconds without one successful post end it."""
+        """Return the policy of a writer: it ends after ``max_outage`` seconds without a successful post."""
         return _policy(
             seconds=UPLOAD_OUTAGE_SECONDS if max_outage is None else max_outage,
             backoff_ms=UPLOAD_FIRST_PAUSE_MS,
             jitter_ms=JITTER_MS / 2,
             limit_ms=UPLOAD_PAUSE_LIMIT_MS,
-            passing=may_pass_for_upload,
+            transient=is_transient_for_upload,
         )
 
 
@@ -173,7 +174,7 @@ def _policy(
     backoff_ms: float,
     jitter_ms: float = 0,
     limit_ms: float = float('inf'),
-    passing: Callable[[BaseException], bool] | None = None,
+    transient: Callable[[BaseException], bool] | None = None,
 ) -> retrying.Retrying:
     def pause(number: int, _elapsed_ms: float) -> float:
         # 2**number overflows a float after a thousand attempts in a long outage.
@@ -183,19 +184,18 @@ def _policy(
         stop_max_attempt_number=attempts,
         stop_max_delay=None if seconds is None else seconds * 1000,
         wait_func=pause,
-        retry_on_exception=passing or may_pass,
+        retry_on_exception=transient or is_transient,
     )
 
 
 class Attempts:
-    """The retry loop: made before the first attempt, told of every failure.
+    """The retry loop of one operation: made before the first attempt, and called after every failure.
 
     Args:
-        policy: Says when to stop and how long to wait.
+        policy: Makes the policy, which says when to stop and how long to wait; called after the first failure.
         clock: Measures and waits.
-        what: Names the request in log lines; never holds credentials.
+        operation: Its ``str()`` names the request in log lines; it holds no credentials.
         repeat: Which failures allow another attempt.
-        wake: Ends a pause early; the pause then counts as over.
 
     Attributes:
         number: Number of the present attempt, from 1.
@@ -205,18 +205,17 @@ class Attempts:
 
     def __init__(
         self,
-        policy: retrying.Retrying,
+        policy: Policy,
         clock: Clock,
-        what: str,
+        operation: object,
         *,
         repeat: Repeat = Repeat.ALWAYS,
-        wake: threading.Event | None = None,
     ) -> None:
-        self._policy = policy
+        self._make_policy = policy
+        self._policy: retrying.Retrying | None = None
         self._clock = clock
-        self._what = what
+        self._operation = operation
         self._repeat = repeat
-        self._wake = wake
         self._started = clock.monotonic()
         self.number = 1
         self.maybe_applied = False
@@ -234,34 +233,35 @@ class Attempts:
         Raises:
             requests.RequestException: ``error`` itself, if it does not allow another attempt or the budget is spent.
         """
-        if not self._policy.should_reject(retrying.Attempt((type(error), error, None), self.number, True)):
+        policy = self._policy = self._policy or self._make_policy()
+        if not policy.should_reject(retrying.Attempt((type(error), error, None), self.number, True)):
             raise error
         if self._repeat is Repeat.UNRECEIVED and not never_received(error):
             self.maybe_applied = True
             self.hint = MAYBE_APPLIED_HINT
             raise error
         elapsed_ms = max(0.0, self._clock.monotonic() - self._started) * 1000
-        if self._policy.stop(self.number, elapsed_ms):
+        if policy.stop(self.number, elapsed_ms):
             raise error
-        pause: float = self._policy.wait(self.number, elapsed_ms) / 1000
+        pause: float = policy.wait(self.number, elapsed_ms) / 1000
         asked = retry_after(error.response, self._clock) if error.response is not None else None
         if asked is not None:
             pause = max(pause, asked)
-            if asked > MAX_RETRY_AFTER_SECONDS or self._policy.stop(0, elapsed_ms + asked * 1000):
+            if asked > MAX_RETRY_AFTER_SECONDS or policy.stop(0, elapsed_ms + asked * 1000):
                 self.hint = (
                     f'The service asks to wait {asked:.6g} seconds (Retry-After), which is more than the retry budget '
                     'leaves: not repeated.'
                 )
                 raise error
         logger.warning(
-            '%s failed (attempt %d), next attempt in %.1f s: %s', self._what, self.number, pause, describe(error)
+            '%s failed (attempt %d), next attempt in %.1f s: %s', self._operation, self.number, pause, describe(error)
         )
         self.number += 1
         return pause
 
     def wait_after(self, error: requests.RequestException) -> None:
         """Wait until the next attempt is due; raise as :meth:`pause_after` does."""
-        self._clock.wait(self.pause_after(error), self._wake)
+        self._clock.wait(self.pause_after(error))
 
 
 def retry(attempt: Callable[[], requests.Response], attempts: Attempts) -> requests.Response:
@@ -273,8 +273,8 @@ def retry(attempt: Callable[[], requests.Response], attempts: Attempts) -> reque
             attempts.wait_after(error)
 
 
-def may_pass(error: BaseException) -> bool:
-    """Return whether a failure is of the kind that another attempt may not meet."""
+def is_transient(error: BaseException) -> bool:
+    """Return whether another attempt may succeed."""
     if isinstance(error, requests.HTTPError):
         return error.response is not None and error.response.status_code in RETRY_STATUSES
     if isinstance(error, requests.exceptions.SSLError):
@@ -290,15 +290,15 @@ def may_pass(error: BaseException) -> bool:
     )
 
 
-def may_pass_for_upload(error: BaseException) -> bool:
-    """Return whether a writer waits for the end of a failure: a broken server is repaired within hours, so any 5xx is.
+def is_transient_for_upload(error: BaseException) -> bool:
+    """Return whether a writer retries after a failure: also for any 5xx, because broken servers are repaired in hours.
 
-    501 is not: it says that the service does not know such a request.
+    501 is the exception: the service does not know such a request.
     """
     if isinstance(error, requests.HTTPError) and error.response is not None:
         status = error.response.status_code
         return status in RETRY_STATUSES or (500 <= status <= 599 and status != 501)
-    return may_pass(error)
+    return is_transient(error)
 
 
 def never_received(error: requests.RequestException) -> bool:
@@ -309,13 +309,13 @@ def never_received(error: requests.RequestException) -> bool:
         return True
     if isinstance(error, requests.exceptions.SSLError):
         return 'HANDSHAKE' in str(error).upper() or 'WRONG_VERSION_NUMBER' in str(error)
-    # NameResolutionError is a NewConnectionError: the look-up, the refusal and the missing route all end here. A
+    # NameResolutionError is a NewConnectionError: the look-up, the refusal and the missing route are all reported so. A
     # handshake that takes too long is reported as a read time-out.
     return any(isinstance(cause, urllib3_errors.NewConnectionError) or in_handshake(cause) for cause in causes(error))
 
 
 def retry_after(response: requests.Response, clock: Clock) -> float | None:
-    """Return the pause that an answer asks for in ``Retry-After``, in seconds; None if it does not."""
+    """Return the pause that a response asks for in ``Retry-After``, in seconds; None if it does not."""
     value = response.headers.get('Retry-After', '').strip()
     if not value:
         return None

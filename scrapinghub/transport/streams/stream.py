@@ -15,8 +15,10 @@ import requests
 from scrapinghub.exceptions import DecodeError, StreamInterrupted
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.body import Body
-from scrapinghub.transport.http.retries import Attempts, may_pass
-from scrapinghub.transport.http.transport import Call, Transport
+from scrapinghub.transport.http.call import Call
+from scrapinghub.transport.http.responses import undecodable
+from scrapinghub.transport.http.retries import Attempts, is_transient
+from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.streams.cursor import NotTheSame, Pairs, Plan
 
 T = TypeVar('T')
@@ -125,7 +127,7 @@ class Source:
         """Return the retry loop of a stream, made anew whenever there has been progress."""
         if not delivered:
             return self._transport.attempts(call)
-        return Attempts(self._transport.retries.for_stream(), self._transport.clock, call.what)
+        return self._transport.attempts(call, self._transport.retries.for_stream)
 
     def decoder(self, call: Call, response: requests.Response) -> codec.Decoder:
         """Return a new decoder for an answer.
@@ -135,12 +137,12 @@ class Source:
         """
         content_type = response.headers.get('Content-Type')
         limit = self._transport.max_record
-        return codec.decoder_for(content_type, asked=call.accept, max_record=limit, spread=True)
+        return codec.decoder_for(content_type, asked=call.expects or call.accept, max_record=limit, spread=True)
 
     def explain(self, error: requests.RequestException, attempts: Attempts, plan: Plan) -> Exception:
         """Return the exception that the user gets for a failure; it may be the failure itself."""
-        ours = self._transport.explain(error, attempts)
-        if not may_pass(error):
+        ours = self._transport.translate_error(error, attempts)
+        if not is_transient(error):
             return ours
         return StreamInterrupted.caused_by(ours, delivered=plan.delivered, last_key=plan.last_key)
 
@@ -316,7 +318,7 @@ class _Recovery:
             raise self._undecodable(error) from error
 
     def _lost(self, error: NotTheSame) -> StreamInterrupted:
-        cause = DecodeError(f'{self._call.what}: {error}')
+        cause = DecodeError(f'{self._call}: {error}')
         return StreamInterrupted.caused_by(cause, delivered=self._plan.delivered, last_key=self._plan.last_key)
 
     def _undecodable(self, error: Exception) -> DecodeError:
@@ -324,7 +326,7 @@ class _Recovery:
         where = f'record number {plan.delivered + 1}'
         if plan.last_key is not None:
             where += f' (the one after key {plan.last_key})'
-        return DecodeError(f'{self._call.what}: {where} cannot be decoded, again and again: {error}')
+        return DecodeError(f'{self._call}: {where} cannot be decoded, again and again: {error}')
 
 
 class _LateDecoder:
@@ -350,7 +352,7 @@ class _LateDecoder:
             try:
                 self._chosen = self._source.decoder(self._call, self.response)
             except codec.Malformed as error:
-                raise self._transport.undecodable(self._call, self.response, piece, error) from error
+                raise undecodable(self._call, self.response, piece, error) from error
         return self._chosen
 
     def finish(self) -> list[Any]:
@@ -400,7 +402,7 @@ def _hand_out_pieces(
     plan = recovery.plan
     clock = transport.clock
     process = os.getpid()
-    patience = transport.patience
+    patience = transport.body_timeout
     waiting_since = clock.monotonic()
     unfinished = 0
     for piece, decoder, direct in _parts(plan, body, decoders):

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from scrapinghub.config.credentials import Credentials
 from scrapinghub.exceptions import ScrapinghubAPIError, UploadError, strip_credentials
+from scrapinghub.transport.http.call import UNSET, Call
 from scrapinghub.transport.http.retries import Attempts
-from scrapinghub.transport.http.transport import UNSET, Call, Credentials, Transport
+from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.uploads.buffer import Buffer
 
 if TYPE_CHECKING:

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
+from scrapinghub.config.credentials import Credentials
 from scrapinghub.exceptions import UploadError
+from scrapinghub.transport.http.call import UNSET, Unset
 from scrapinghub.transport.http.paths import Path
-from scrapinghub.transport.http.transport import UNSET, Credentials, Transport, Unset
+from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.uploads.lane import Callback, WriterOptions
 from scrapinghub.transport.uploads.workers import Engine
 from scrapinghub.transport.uploads.writer import Writer

@@ -19,13 +19,15 @@ import logging
 import threading
 import weakref
 from collections.abc import Iterable
+from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import requests
 
 from scrapinghub.exceptions import ScrapinghubAPIError
-from scrapinghub.transport.http.retries import Attempts, RetrySettings
+from scrapinghub.transport.http.call import Call
+from scrapinghub.transport.http.retries import Repeat, RetrySettings
 from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.uploads import process_exit as lifetimes
 from scrapinghub.transport.uploads.lane import Batch, Callback, Lane, WriterOptions
@@ -88,7 +90,7 @@ class Engine:
     def __init__(self, transport: Transport, *, spool: Spool | None, max_outage: float | None) -> None:
         self._transport = transport
         self._clock = transport.clock
-        self._policy = RetrySettings.for_upload(max_outage)
+        self._policy = partial(RetrySettings.for_upload, max_outage)
         self.spool = spool
         self.lock = threading.RLock()
         self.lanes: dict[Lane, None] = {}
@@ -305,8 +307,7 @@ class Engine:
 
     def _begin(self, worker: _Worker, lane: Lane, now: float) -> Batch:
         worker.since, worker.lane, worker.in_outage, worker.idle_since = now, lane, lane.in_outage, None
-        what = f'POST {lane.shown_url}'
-        batch = lane.begin(lambda: Attempts(self._policy, self._clock, what))
+        batch = lane.begin(lambda: self._transport.attempts(Call('POST', lane.url, repeat=Repeat.ALWAYS), self._policy))
         others = any(other is not lane and other.sendable for other in self.lanes)
         if others and not any(other.since is None and not other.dismissed for other in self._workers):
             self._start_worker()
@@ -373,9 +374,9 @@ class Engine:
             pause = attempts.pause_after(error)
         except requests.RequestException:
             status = error.response.status_code if error.response is not None else None
-            self._give_up(batch, self._transport.explain(error, attempts), divide=status in (400, 413))
+            self._give_up(batch, self._transport.translate_error(error, attempts), divide=status in (400, 413))
             return
-        ours = self._transport.explain(error, attempts)
+        ours = self._transport.translate_error(error, attempts)
         with self.lock:
             batch.lane.postpone(ours, self._clock.monotonic() + pause)
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from requests_mock import Mocker
 
 from scrapinghub.transport.http.body import Body
+from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.gzip import UNPACKED_SIZE, Inflater
-from scrapinghub.transport.http.transport import Call
 from support.clocks import TickingClock
 from support.scripted_server import Reply, Server, chunked, pack, payload_size, reply
 from support.transports import make_transport
@@ -192,12 +192,6 @@ def test_a_bomb_as_the_explanation_of_an_error_is_read_to_64_kib(fixed: Fixed) -
         tracemalloc.stop()
     assert caught.value.response.content == bytes(64 * 1024)
     assert peak < 8 * 1024 * 1024
-
-
-def test_reading_stops_at_the_limit(fixed: Fixed) -> None:
-    fixed.answer = reply(b'x' * 1_000_000)
-    with requests.Session() as session:
-        assert fixed.body(session).read(1000) == b'x' * 1000
 
 
 def test_compression_that_never_yields_anything_is_bounded_by_the_clock(fixed: Fixed) -> None:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from requests.cookies import RequestsCookieJar
 
-from scrapinghub.transport.http.prepared_request import Prepared
+from scrapinghub.transport.http.connections import Prepared
 
 SEGMENTS = st.text(st.sampled_from('aZ09._~-%2F é?#:@/\\[]"|;,+= '), max_size=6)
 HOSTS = st.sampled_from(

@@ -63,7 +63,7 @@ def pauses_of(
 ) -> list[float]:
     """Fail again and again until the budget is spent; return the pauses."""
     clock = clock or ManualClock()
-    attempts = Attempts(policy, clock, 'GET /x')
+    attempts = Attempts(lambda: policy, clock, 'GET /x')
     failure = error or requests.ConnectionError('x')
     for _ in range(20_000):
         try:
@@ -102,7 +102,7 @@ def test_jitter_is_up_to_half_a_second() -> None:
 
 def test_the_time_of_the_attempts_counts() -> None:
     clock = ManualClock()
-    attempts = Attempts(RetrySettings(3, 60).for_call(), clock, 'GET /x')
+    attempts = Attempts(RetrySettings(3, 60).for_call, clock, 'GET /x')
     clock.advance(59.9)
     attempts.wait_after(requests.ConnectionError())
     with pytest.raises(requests.ConnectionError):
@@ -182,7 +182,7 @@ def test_retry_after_as_a_date(zone: str) -> None:
     clock = ManualClock()
     clock.wall_offset = 5e8
     date = format_datetime(datetime.fromtimestamp(clock.time() + 30, timezone.utc)).replace('+0000', zone)
-    attempts = Attempts(RetrySettings().for_call(), clock, 'GET /x')
+    attempts = Attempts(RetrySettings().for_call, clock, 'GET /x')
     assert attempts.pause_after(status_error(503, Retry_After=date)) == pytest.approx(30, abs=1)
 
 
@@ -199,7 +199,7 @@ def test_a_retry_after_that_says_nothing(value: str) -> None:
 
 @pytest.mark.parametrize('value', ['61', '9' * 400, 'Fri, 31 Dec 9999 23:59:59 GMT'])
 def test_retry_after_beyond_the_budget(value: str) -> None:
-    attempts = Attempts(RetrySettings().for_call(), ManualClock(), 'GET /x')
+    attempts = Attempts(RetrySettings().for_call, ManualClock(), 'GET /x')
     error = status_error(429, Retry_After=value)
     with pytest.raises(requests.HTTPError) as caught:
         attempts.pause_after(error)
@@ -212,7 +212,7 @@ def test_retry_after_beyond_the_budget(value: str) -> None:
 
 @pytest.mark.parametrize('value', ['9' * 400, '100000000', 'Fri, 31 Dec 9999 23:59:59 GMT'])
 def test_retry_after_of_years_without_a_limit_of_time(value: str) -> None:
-    attempts = Attempts(RetrySettings(3).for_call(), ManualClock(), 'GET /x')
+    attempts = Attempts(RetrySettings(3).for_call, ManualClock(), 'GET /x')
     with pytest.raises(requests.HTTPError):
         attempts.pause_after(status_error(503, Retry_After=value))
     assert attempts.hint is not None
@@ -413,7 +413,7 @@ def test_certificate_errors_are_not_repeated() -> None:
     error = requests.exceptions.SSLError(
         urllib3.exceptions.MaxRetryError(None, '/', urllib3.exceptions.SSLError(inner))  # type: ignore[arg-type]
     )
-    assert not retries.may_pass(error)
+    assert not retries.is_transient(error)
 
 
 @pytest.mark.parametrize('url', ['nonsense', 'ftp://host', 'http://', 'http://host:port', 'http://[1'])
@@ -434,7 +434,7 @@ def test_every_pause_is_logged_without_secrets(caplog: pytest.LogCaptureFixture)
         make_transport(server).get(('items', 1), {'apikey': 'topsecret'})
     lines = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert [level for level, _ in lines] == ['DEBUG', 'WARNING', 'DEBUG', 'WARNING', 'DEBUG']
-    assert lines[0][1].startswith('GET /items/1 no answer, 0 ms, - bytes, attempt 1')
+    assert lines[0][1].startswith('GET /items/1 no response, 0 ms, - bytes, attempt 1')
     assert lines[1][1].startswith('GET /items/1 failed (attempt 1), next attempt in 4.')
     assert lines[1][1].partition(' s: ')[2]
     assert 'HTTP 503' in lines[3][1]

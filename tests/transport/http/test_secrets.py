@@ -13,10 +13,12 @@ import pytest
 
 import scrapinghub
 from scrapinghub.client._support.dash import Dash
+from scrapinghub.config.credentials import Credentials
 from scrapinghub.exceptions import ScrapinghubAPIError
 from scrapinghub.transport import codec
+from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.retries import RetrySettings
-from scrapinghub.transport.http.transport import Call, Credentials, Transport
+from scrapinghub.transport.http.transport import Transport
 from support.scripted_server import Reply, Request, Server, reply
 from support.storage_model import cut_part, instead, sample_storage, stream_of
 from support.transports import KEY, make_transport

@@ -24,8 +24,8 @@ from scrapinghub.exceptions import (
     StreamInterrupted,
 )
 from scrapinghub.transport import codec
+from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.retries import RetrySettings
-from scrapinghub.transport.http.transport import Call
 from scrapinghub.transport.streams import cursors as plans
 from scrapinghub.transport.streams.stream import RecordStream
 from support.clocks import ManualClock, TickingClock

@@ -20,7 +20,9 @@ PATH = '/items/1/2/3'
 BEGIN = """
 import atexit, gc, os, signal, sys, threading
 from scrapinghub.transport.uploads import process_exit as lifetimes, workers as engine
-from scrapinghub.transport.http.transport import Credentials, Endpoints, Transport
+from scrapinghub.config.credentials import Credentials
+from scrapinghub.config.endpoints import Endpoints
+from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.uploads.uploader import Uploader, WriterOptions
 
 lifetimes.EXIT_SECONDS = float(os.environ.get('EXIT_SECONDS', '20'))

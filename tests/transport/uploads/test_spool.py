@@ -234,7 +234,9 @@ def test_a_url_with_a_key_in_its_query_is_refused(server: Server, path: Path) ->
 def test_a_forked_child_cannot_use_it(server: Server, storage: Storage, path: Path) -> None:
     program = """
 import os, sys
-from scrapinghub.transport.http.transport import Credentials, Endpoints, Transport
+from scrapinghub.config.credentials import Credentials
+from scrapinghub.config.endpoints import Endpoints
+from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.uploads.uploader import Uploader, WriterOptions
 url = sys.argv[1]
 uploader = Uploader(Transport(Credentials('k'), Endpoints(url, url, url), user_agent='test'), spool=sys.argv[2])
@@ -259,7 +261,9 @@ assert uploader.close()
 
 KILLED = """
 import sys
-from scrapinghub.transport.http.transport import Credentials, Endpoints, Transport
+from scrapinghub.config.credentials import Credentials
+from scrapinghub.config.endpoints import Endpoints
+from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.uploads.uploader import Uploader, WriterOptions
 
 url, spool = sys.argv[1:]

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import requests
 
+from scrapinghub.config.credentials import Credentials
 from scrapinghub.exceptions import BadRequest, ServerError, Unauthorized, UploadError, ValueTooLarge
-from scrapinghub.transport.http.transport import Credentials
 from scrapinghub.transport.uploads.uploader import Uploader, Writer, WriterOptions
 from support.clocks import ManualClock
 from support.scripted_server import Reply, reply
