@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scrapinghub.sandbox.cloud import Sandbox
-    from scrapinghub.sandbox.faults.effects import At, Fault
+    from scrapinghub.sandbox.faults.definition import At, Fault
     from scrapinghub.sandbox.faults.schedule import Schedule
 
 __all__ = ['At', 'Fault', 'Sandbox', 'Schedule']
 
-_HOMES = {'At': 'faults.effects', 'Fault': 'faults.effects', 'Sandbox': 'cloud', 'Schedule': 'faults.schedule'}
+_HOMES = {'At': 'faults.definition', 'Fault': 'faults.definition', 'Sandbox': 'cloud', 'Schedule': 'faults.schedule'}
 
 
 def __getattr__(name: str) -> Any:

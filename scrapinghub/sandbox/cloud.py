@@ -8,17 +8,22 @@ from types import TracebackType
 
 from werkzeug.wrappers import Request
 
-from scrapinghub.sandbox.app import SCHEMAS, App
 from scrapinghub.sandbox.clock import Clock
-from scrapinghub.sandbox.faults.effects import Met
-from scrapinghub.sandbox.faults.faults import Faults
-from scrapinghub.sandbox.routes.control import Control, is_own
+from scrapinghub.sandbox.faults.responder import FaultResponder
+from scrapinghub.sandbox.faults.rules import Faults
+from scrapinghub.sandbox.routes.application import Application
+from scrapinghub.sandbox.server.connection import Connection
 from scrapinghub.sandbox.server.exchange import Exchange
+from scrapinghub.sandbox.server.local_client import LocalClient
 from scrapinghub.sandbox.server.request_log import RequestLog
-from scrapinghub.sandbox.server.server import Server
+from scrapinghub.sandbox.server.response import Response
+from scrapinghub.sandbox.server.server import Responder, Server
 from scrapinghub.sandbox.store.database import Store, now_ms
 from scrapinghub.sandbox.store.projects import Projects
+from scrapinghub.sandbox.store.schema import SCHEMAS
+from scrapinghub.sandbox.web.control import Control
 from scrapinghub.sandbox.web.page import Page
+from scrapinghub.sandbox.web.site import Site
 
 
 class Sandbox:
@@ -27,10 +32,10 @@ class Sandbox:
     Safe to share between threads. Close it, or use it as a context manager.
 
     Args:
-        projects: Ids of the projects that exist; ``None`` lets every id exist from its first use on.
-        apikey: The one API key that is accepted; ``None`` makes a random one.
-        db: File that keeps the data; ``None`` keeps them in a temporary file until :meth:`close`.
-        port: Port to listen on; 0 takes a free one.
+        projects: Ids of the projects that exist. By default a project is created when its id is first used.
+        apikey: The only API key that is accepted. By default a random one is generated.
+        db: File in which the data are stored. By default they are deleted by :meth:`close`.
+        port: Port to listen on; 0 selects a free one.
         clock: Source of the service's time, in milliseconds since the epoch.
 
     Attributes:
@@ -38,11 +43,11 @@ class Sandbox:
         dash_url: Base URL of the dash, with a final slash.
         apikey: The API key.
         store: The data.
-        clock: The service's time, which may be set.
-        faults: What is made to go wrong.
+        clock: The service's time, which can be moved and stopped.
+        faults: The faults that are applied to requests.
         requests: The latest requests, without credentials.
-        app: What answers requests.
-        server: What listens.
+        app: The Scrapy Cloud API.
+        server: The HTTP server.
 
     Example:
         >>> with Sandbox(projects=[123]) as cloud:
@@ -68,19 +73,20 @@ class Sandbox:
         self.store = Store(db, clock=self.clock, schemas=SCHEMAS)
         try:
             self._projects = Projects(self.store, projects)
-            self.app = App(self.store, self._projects, self.apikey, [*Control(self).routes(), *Page(self).routes()])
-            self.server = Server(self.app, port=port, after_request=self.store.release)
+            self.app = Application(self.store, self._projects, self.apikey)
+            self._site = self._build_site()
+            self.server = Server(self._handle, port=port, after_request=self.store.release)
         except BaseException:
             self.store.close()
             raise
-        self.server.interceptor = self._decide
+        self.server.interceptor = self._intercept
         self.server.observer = self._record
         self.url = self.app.base_url = f'http://127.0.0.1:{self.server.port}/'
         self.dash_url = f'{self.url}api/'
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment variables that make a program use this sandbox; one of them is the API key."""
+        """Environment variables that make a program use this sandbox, including the API key."""
         return {
             'SHUB_STORAGE': self.url,
             'SHUB_JOBQ': self.url,
@@ -89,7 +95,7 @@ class Sandbox:
         }
 
     def reset(self) -> None:
-        """Forget data, faults and requests, let the clock run; only the projects given at the start stay."""
+        """Remove data, faults and logged requests, and reset the clock; the projects given at the start stay."""
         self.faults.clear()
         self.server.pause = self.server.closing.wait
         self.store.reset()
@@ -98,15 +104,33 @@ class Sandbox:
         self._projects.restore()
 
     def close(self) -> None:
-        """Stop listening, end all connections and threads, remove temporary data. A second call does nothing."""
+        """Stop the server, its connections and threads, and remove temporary data. Can be called twice."""
         self.server.close()
         self.store.close()
 
-    def _decide(self, request: Request) -> Met | None:
-        return None if is_own(request) else self.faults.decide(request)
+    def _build_site(self) -> Site:
+        control = Control(self.faults, self.requests, self.clock, self.reset)
+        page = Page(LocalClient(self.app, self.apikey))
+        return Site([*control.routes(), *page.routes()])
+
+    def _handle(self, request: Request) -> Response:
+        return self._site(request) if self._site.serves(request) else self.app(request)
+
+    def _intercept(self, exchange: Exchange) -> Responder | None:
+        if self._site.serves(exchange.request):
+            return None
+        applied = self.faults.decide(exchange.request)
+        if applied is None:
+            return None
+        exchange.fault = applied.label
+
+        def respond(connection: Connection) -> None:
+            FaultResponder(applied, connection).respond()
+
+        return respond
 
     def _record(self, exchange: Exchange) -> None:
-        if not is_own(exchange.request):
+        if not self._site.serves(exchange.request):
             self.requests.observe(exchange)
 
     def __enter__(self) -> Sandbox:

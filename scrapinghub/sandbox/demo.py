@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from scrapinghub.sandbox.web.internal_calls import Inside, segment
+from scrapinghub.sandbox.server.local_client import LocalClient, segment
 
 if TYPE_CHECKING:
     from scrapinghub.sandbox.cloud import Sandbox
@@ -59,7 +59,7 @@ class Demo:
 
     def __init__(self, cloud: Sandbox, project: int) -> None:
         self._clock = cloud.clock
-        self._inside = Inside(cloud.app)
+        self._client = LocalClient(cloud.app, cloud.apikey)
         self._project = project
         self._now = cloud.clock()
         # Always the same demo: whoever describes what is to be seen is right on every machine.
@@ -68,11 +68,11 @@ class Demo:
     def has_jobs(self) -> bool:
         """Tell whether the project has jobs."""
         states = ['pending', 'running', 'finished']
-        return bool(self._inside.value(f'/jobq/{self._project}/count', state=states))
+        return bool(self._client.value(f'/jobq/{self._project}/count', state=states))
 
     def fill(self) -> None:
         """Store everything, from the oldest to the newest."""
-        self._inside.post(f'/projects/{self._project}/settings', [{'default_job_units': 1, 'job_runtime_limit': 24}])
+        self._client.post(f'/projects/{self._project}/settings', [{'default_job_units': 1, 'job_runtime_limit': 24}])
         for hours, items in ((26, 40), (14, 44)):
             self._finished('books', hours * HOUR, items, tags=['nightly'])
         self._finished('prices', 9 * HOUR, 12, reason='failed', tags=['nightly', 'looked-at'])
@@ -86,18 +86,18 @@ class Demo:
         self._at(4 * MINUTE)
         self._push('books', priority=3, tags=['nightly'])
         self._push('prices', spider_args={'country': 'es'})
-        self._inside.post(f'/activity/{self._project}', [{'event': 'demo:seeded', 'user': 'admin'}])
+        self._client.post(f'/activity/{self._project}', [{'event': 'demo:seeded', 'user': 'admin'}])
 
     def _at(self, ago: int) -> None:
         self._clock.set(self._now - ago)
 
     def _push(self, spider: str, **fields: Any) -> str:
-        (answer,) = self._inside.post(f'/jobq/{self._project}/push', [{'spider': spider, **fields}])
+        (answer,) = self._client.post(f'/jobq/{self._project}/push', [{'spider': spider, **fields}])
         key: str = answer['key']
         return key
 
     def _update(self, key: str, **fields: Any) -> None:
-        self._inside.post(f'/jobq/{self._project}/update', [{'key': key, **fields}])
+        self._client.post(f'/jobq/{self._project}/update', [{'key': key, **fields}])
 
     def _finished(self, spider: str, ago: int, items: int, *, reason: str = 'finished', tags: list[str]) -> None:
         self._at(ago)
@@ -117,7 +117,7 @@ class Demo:
         self._at(ago)
         key = self._push(spider)
         self._at(ago - 2 * MINUTE)
-        self._inside.post(f'/jobq/{self._project}/cancel', [[{'key': key}]])
+        self._client.post(f'/jobq/{self._project}/cancel', [[{'key': key}]])
 
     def _scrape(self, key: str, items: int, ago: int, *, broken: bool = False) -> None:
         """Store what a job would: it began so long ago and takes ten seconds for an item."""
@@ -125,11 +125,11 @@ class Demo:
         ended = began + items * 10_000
         self._clock.set(min(ended, self._now))
         books = [self._book(number) for number in range(items)]
-        self._inside.post(f'/items/{key}', books, start=0)
-        self._inside.post(f'/requests/{key}', self._requests(books, began), start=0)
-        self._inside.post(f'/logs/{key}', self._logs(key, books, began, broken=broken), start=0)
+        self._client.post(f'/items/{key}', books, start=0)
+        self._client.post(f'/requests/{key}', self._requests(books, began), start=0)
+        self._client.post(f'/logs/{key}', self._logs(key, books, began, broken=broken), start=0)
         samples = [[began + number * 10_000, number + 1, number, 0] for number in range(0, items, 5)]
-        self._inside.post(f'/samples/{key}', samples, start=0)
+        self._client.post(f'/samples/{key}', samples, start=0)
 
     def _book(self, number: int) -> dict[str, Any]:
         title = TITLES[number % len(TITLES)]
@@ -168,9 +168,9 @@ class Demo:
     def _collections(self, ago: int) -> None:
         self._at(ago)
         books = [{'_key': f'isbn-{number:03}', **self._book(number)} for number in range(30)]
-        self._inside.post(f'/collections/{self._project}/s/books', books)
+        self._client.post(f'/collections/{self._project}/s/books', books)
         pages = [{'_key': f'{SITE}/page/{number}', 'etag': fingerprint(str(number))[:12]} for number in range(1, 9)]
-        self._inside.post(f'/collections/{self._project}/cs/seen_pages', pages)
+        self._client.post(f'/collections/{self._project}/cs/seen_pages', pages)
 
     def _frontier(self, ago: int) -> None:
         self._at(ago)
@@ -178,7 +178,7 @@ class Demo:
             urls = [f'/catalogue/{number * 150 + page}' for page in range(150)]
             queue = [{'fp': url, 'qdata': {'depth': number + 1}, 'p': number} for url in urls]
             path = f'/hcf/{self._project}/{segment("books")}/s/{segment(number)}'
-            self._inside.post(path, queue)
+            self._client.post(path, queue)
 
 
 def fingerprint(text: str) -> str:

@@ -11,7 +11,7 @@ from faults.conftest import World
 from faults.reading import OTHER_PROJECT
 from scrapinghub.client.exceptions import StreamInterrupted
 from scrapinghub.client.jobs import Job
-from scrapinghub.sandbox.faults.effects import Fault
+from scrapinghub.sandbox.faults.definition import Fault
 from support.clocks import FastClock
 
 NUMBER = 1000

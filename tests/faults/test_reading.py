@@ -12,7 +12,7 @@ from faults.conftest import World
 from faults.reading import READS, storage_stream
 from scrapinghub import ScrapinghubAPIError, ScrapinghubClient
 from scrapinghub.client.exceptions import DecodeError, StreamInterrupted
-from scrapinghub.sandbox.faults.effects import Fault
+from scrapinghub.sandbox.faults.definition import Fault
 from scrapinghub.sandbox.faults.schedule import AFTER, BEFORE, BROKEN, UNUSUAL, Schedule
 
 ENCODINGS = ('msgpack gzip', 'json gzip', 'msgpack identity', 'json identity')

@@ -14,7 +14,7 @@ from faults.reading import OTHER_PROJECT
 from scrapinghub import ScrapinghubAPIError, ScrapinghubClient
 from scrapinghub.client.exceptions import BadRequest, ServerError, Unauthorized, UploadError, ValueTooLarge
 from scrapinghub.client.jobs import Job
-from scrapinghub.sandbox.faults.effects import Fault
+from scrapinghub.sandbox.faults.definition import Fault
 from scrapinghub.sandbox.faults.schedule import AFTER, BEFORE, WRITING, Schedule
 from support.clocks import FastClock
 

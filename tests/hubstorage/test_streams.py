@@ -15,7 +15,7 @@ from scrapinghub.exceptions import DecodeError
 from scrapinghub.hubstorage.job import Items
 from scrapinghub.hubstorage.serialization import mpdecode
 from scrapinghub.sandbox import Sandbox
-from scrapinghub.sandbox.faults.effects import At
+from scrapinghub.sandbox.faults.definition import At
 from scrapinghub.transport.http.retries import RetrySettings
 from support.clocks import ManualClock
 from support.scripted_server import MSGPACK, Server, reply

@@ -14,7 +14,7 @@ from scrapinghub import APIError, Connection, Job, JobSet, Project, RequestProxy
 from scrapinghub.client.exceptions import BadRequest, NotFound, ServerError, Unauthorized
 from scrapinghub.legacy import Job as LegacyJob
 from scrapinghub.sandbox import Sandbox
-from scrapinghub.sandbox.faults.effects import At
+from scrapinghub.sandbox.faults.definition import At
 from support.clocks import ManualClock
 
 

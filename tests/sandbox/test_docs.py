@@ -17,7 +17,7 @@ import requests
 
 import scrapinghub
 from scrapinghub.sandbox import Sandbox, __main__
-from scrapinghub.sandbox.routes.control import Control
+from scrapinghub.sandbox.web.control import Control
 
 pytest_plugins = ['pytester']
 
@@ -137,5 +137,9 @@ def test_every_route_of_the_control_interface_is_described() -> None:
         for method in re.findall('[A-Z]+', methods)
     }
     with Sandbox() as cloud:
-        served = {(method, path) for path, methods, _ in Control(cloud).routes() for method in methods}
+        served = {
+            (method, path)
+            for path, methods, _ in Control(cloud.faults, cloud.requests, cloud.clock, cloud.reset).routes()
+            for method in methods
+        }
     assert described == served

@@ -1,1 +1,1 @@
-"""Faults that the sandbox produces on request."""
+"""Faults that the sandbox applies to requests: definitions, rules, random schedules, damaged responses."""

@@ -1,4 +1,4 @@
-"""Faults drawn at random, and the same again from the same seed."""
+"""Random faults, reproducible from a seed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
-from scrapinghub.sandbox.faults.effects import At, Fault
+from scrapinghub.sandbox.faults.definition import At, Fault
 
 Kind = Callable[[Random], Fault]
 
@@ -15,7 +15,7 @@ def _record(random: Random) -> At:
     return At(record=random.random(), plus=random.randrange(1, 40))
 
 
-#: Kinds of faults by name. Each draws what it leaves open.
+#: Kinds of faults by name. Each draws the values that it leaves open.
 KINDS: dict[str, Kind] = {
     'request-timeout': lambda random: Fault('request-timeout', status=408),
     'too-many-requests': lambda random: Fault('too-many-requests', status=429, headers={'Retry-After': '0'}),
@@ -44,7 +44,7 @@ KINDS: dict[str, Kind] = {
     'redirect': lambda random: Fault('redirect', status=302, headers={'Location': '/'}),
 }
 
-#: The service never saw the request.
+#: The service does not receive the request.
 BEFORE = (
     'request-timeout',
     'too-many-requests',
@@ -54,30 +54,30 @@ BEFORE = (
     'close-before',
     'reset-before',
 )
-#: The service has handled the request, and the client gets no answer that says so.
+#: The service handles the request, and the client gets no response that says so.
 AFTER = ('applied-gateway-timeout', 'close-after', 'reset-after')
-#: The answer begins, and does not come whole; the answer itself shows it.
+#: The response is incomplete, and its framing shows it.
 BROKEN = ('cut', 'cut-chunked', 'cut-in-record', 'cut-after-record', 'truncate')
-#: The answer comes whole, in an unusual way.
+#: The response is complete, and transferred in an unusual way.
 UNUSUAL = ('chunks', 'dribble', 'hangup')
-#: What a client has to survive when it reads a stream. A corrupt byte and a cut of a body without any framing belong to
-#: this only where the stream is compressed: nothing else shows them.
+#: What a client must handle when it reads a stream. A corrupt byte and a cut of a body without framing are not
+#: included: a client can detect them in a compressed stream only.
 READING = (*BEFORE, *AFTER, *BROKEN, *UNUSUAL)
-#: What a client has to survive when it writes and may repeat the request.
+#: What a client must handle when it writes and may repeat the request.
 WRITING = (*BEFORE, *AFTER, 'hangup')
 
 
 class Schedule:
     """Draw faults at random, reproducibly.
 
-    What the n-th request of a method and path meets depends on the seed, the method, the path and n only, not on other
-    requests in between, so threads that use different paths do not disturb each other.
+    The fault of the n-th request of a method and path depends on the seed, the method, the path and n only, so that
+    threads that use different paths do not affect each other.
 
     Args:
-        seed: Where the random numbers start.
+        seed: Seed of the random numbers.
         kinds: Names of :data:`KINDS`, or functions that draw a fault from a :class:`random.Random`.
-        rate: Which part of the requests meets a fault, from 0 to 1.
-        in_a_row: After so many faults in a row the next request of that method and path passes.
+        rate: Share of the requests to which a fault applies, from 0 to 1.
+        in_a_row: After this many faults in a row the next request of that method and path succeeds.
 
     Example:
         >>> rule = cloud.faults.add(Schedule(7, kinds=('cut', 'unavailable'), rate=0.3), path='/items/*', times=None)
@@ -102,14 +102,14 @@ class Schedule:
         self._seen: dict[tuple[str, str], tuple[int, int]] = {}
 
     def draw(self, method: str, path: str) -> Fault | None:
-        """Return the fault that the next request of this method and path meets. One thread at a time may ask."""
-        number, row = self._seen.get((method, path), (0, 0))
+        """Return the fault for the next request of this method and path. Not safe for concurrent calls."""
+        number, streak = self._seen.get((method, path), (0, 0))
         random = Random(f'{self.seed} {method} {path} {number}')
-        strikes = row < self.in_a_row and random.random() < self.rate
-        self._seen[method, path] = (number + 1, row + 1 if strikes else 0)
-        return random.choice(self._kinds)(random) if strikes else None
+        applies = streak < self.in_a_row and random.random() < self.rate
+        self._seen[method, path] = (number + 1, streak + 1 if applies else 0)
+        return random.choice(self._kinds)(random) if applies else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON form; kinds that are functions are only named in it."""
-        told = {'seed': self.seed, 'kinds': list(self.names), 'rate': self.rate, 'in_a_row': self.in_a_row}
-        return {'schedule': told}
+        """Return the JSON form, which names kinds that are functions."""
+        schedule = {'seed': self.seed, 'kinds': list(self.names), 'rate': self.rate, 'in_a_row': self.in_a_row}
+        return {'schedule': schedule}

@@ -1,1 +1,1 @@
-"""Routes of the sandbox, one module per section of the API."""
+"""The routes of the Scrapy Cloud API, one module for each section of it."""

@@ -6,13 +6,15 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from scrapinghub.sandbox.routes.posting import MAX_RECORD, TOO_LARGE, packed, posted, text_key
-from scrapinghub.sandbox.server.formats import Style, records_reply
-from scrapinghub.sandbox.server.http import Call, Reply, storage_empty, storage_value
-from scrapinghub.sandbox.store import collections as collectionstore
+from scrapinghub.sandbox.routes._support import parameters
+from scrapinghub.sandbox.routes._support.call import Call
+from scrapinghub.sandbox.routes._support.formats import Style, records_response
+from scrapinghub.sandbox.routes._support.posted_records import MAX_RECORD, TOO_LARGE, pack_value, parse_lines, text_key
+from scrapinghub.sandbox.routes._support.services import storage_empty, storage_value
+from scrapinghub.sandbox.server.response import Response
+from scrapinghub.sandbox.store import collections
 from scrapinghub.sandbox.store.collections import Selection
 from scrapinghub.sandbox.store.packing import pack, unpack
-from scrapinghub.sandbox.store.reading import Window
 
 NAME = re.compile(r'[A-Za-z0-9_]+')
 MISSING_KEY = 'Error parsing data, missing value for _key field'
@@ -24,25 +26,25 @@ SELECTING = frozenset(('key', 'prefix', 'prefixcount', 'startts', 'endts', 'star
 COUNT_SCAN = 10_000
 
 
-def listing(call: Call, project: int) -> Reply:
+def listing(call: Call, project: int) -> Response:
     """Answer type and name of each collection."""
-    found = collectionstore.listing(call.store.read(), project)
+    found = collections.listing(call.store.read(), project)
     page = [(b'', 0, pack({'type': kind, 'name': name})) for kind, name in found]
-    return records_reply(call, Window.of(call).apply([page]), LIST_STYLE, project=project)
+    return records_response(call, parameters.read_options(call).apply([page]), LIST_STYLE, project=project)
 
 
-def write(call: Call, project: int, kind: str, name: str) -> Reply:
+def write(call: Call, project: int, kind: str, name: str) -> Response:
     """Store the posted records, all of them or none."""
     _check_name(call, name)
     records: list[tuple[bytes, bytes]] = []
-    for number, value in posted(call):
+    for number, value in parse_lines(call):
         several = isinstance(value, list)
         for record in value if several else (value,):
             records.append(_record(call, number, record))
             if several and len(records[-1][1]) > MAX_RECORD:
                 call.fail(413, TOO_LARGE)
     with call.store.write() as connection:
-        collectionstore.write(connection, project, kind, name, records, call.store.now())
+        collections.write(connection, project, kind, name, records, call.store.now())
     return storage_empty()
 
 
@@ -58,10 +60,10 @@ def _record(call: Call, number: int, record: Any) -> tuple[bytes, bytes]:
     if record.get('_key') in (None, ''):
         call.fail(400, MISSING_KEY)
     key = text_key(call, number, record['_key'], '_key')
-    return key, packed(call, number, {name: value for name, value in record.items() if name != '_key'})
+    return key, pack_value(call, number, {name: value for name, value in record.items() if name != '_key'})
 
 
-def write_one(call: Call, project: int, kind: str, name: str, key: str) -> Reply:
+def write_one(call: Call, project: int, kind: str, name: str, key: str) -> Response:
     """Store one record under the key in the path."""
     _check_name(call, name)
     if len(call.body()) > MAX_RECORD:
@@ -73,21 +75,21 @@ def write_one(call: Call, project: int, kind: str, name: str, key: str) -> Reply
         call.fail(400, f'Error parsing data, _key must be absent or {key!r} as in the path')
     record = _record(call, 1, {**value, '_key': key})
     with call.store.write() as connection:
-        collectionstore.write(connection, project, kind, name, [record], call.store.now())
+        collections.write(connection, project, kind, name, [record], call.store.now())
     return storage_empty()
 
 
-def scan(call: Call, project: int, kind: str, name: str) -> Reply:
+def scan(call: Call, project: int, kind: str, name: str) -> Response:
     """Answer the records selected."""
     collection = _known(call, project, kind, name)
     selection = _selection(call)
-    pages = collectionstore.pages(call.store, collection, selection)
-    return records_reply(call, selection.window.apply(pages), STYLE, project=project)
+    pages = collections.pages(call.store, collection, selection)
+    return records_response(call, selection.options.apply(pages), STYLE, project=project)
 
 
 def _known(call: Call, project: int, kind: str, name: str) -> int:
     _check_name(call, name)
-    collection = collectionstore.find(call.store.read(), project, kind, name)
+    collection = collections.find(call.store.read(), project, kind, name)
     if collection is None:
         call.fail(404, f'unknown collection {name}')
     return collection
@@ -102,7 +104,7 @@ def _selection(call: Call) -> Selection:
         per_prefix=call.integer('prefixcount'),
         start=_bytes(call, 'start', args.get('start', '')),
         after=None if after is None else _bytes(call, 'startafter', after),
-        window=Window.of(call),
+        options=parameters.read_options(call),
     )
 
 
@@ -113,75 +115,75 @@ def _bytes(call: Call, name: str, text: str) -> bytes:
         call.fail(400, f'Invalid value for {name}: it is not UTF-8')
 
 
-def read_one(call: Call, project: int, kind: str, name: str, key: str) -> Reply:
+def read_one(call: Call, project: int, kind: str, name: str, key: str) -> Response:
     """Answer one record."""
     ts, data = _one(call, project, kind, name, key)
-    return records_reply(call, [[(key.encode(), ts, data)]], STYLE, project=project)
+    return records_response(call, [[(key.encode(), ts, data)]], STYLE, project=project)
 
 
-def read_field(call: Call, project: int, kind: str, name: str, key: str, field: str) -> Reply:
+def read_field(call: Call, project: int, kind: str, name: str, key: str, field: str) -> Response:
     """Answer one field of one record, as text unless another format is asked for."""
     ts, data = _one(call, project, kind, name, key)
     record = unpack(data)
     if field not in record:
         call.fail(404)
-    return records_reply(call, [[(b'', ts, pack(record[field]))]], STYLE, project=project, default='text')
+    return records_response(call, [[(b'', ts, pack(record[field]))]], STYLE, project=project, default='text')
 
 
 def _one(call: Call, project: int, kind: str, name: str, key: str) -> tuple[int, bytes]:
     _check_name(call, name)
     connection = call.store.read()
-    collection = collectionstore.find(connection, project, kind, name)
+    collection = collections.find(connection, project, kind, name)
     if collection is None:
         call.fail(404)
-    found = collectionstore.get(connection, collection, key.encode(), call.store.now())
+    found = collections.get(connection, collection, key.encode(), call.store.now())
     if found is None:
         call.fail(404)
     return found
 
 
-def count(call: Call, project: int, kind: str, name: str) -> Reply:
+def count(call: Call, project: int, kind: str, name: str) -> Response:
     """Answer how many records are selected among those looked at, and where to go on."""
     collection = _known(call, project, kind, name)
     selection = _selection(call)
-    most = selection.window.count if selection.window.count is not None else COUNT_SCAN
-    selection = replace(selection, window=replace(selection.window, count=None, offset=0))
+    most = selection.options.count if selection.options.count is not None else COUNT_SCAN
+    selection = replace(selection, options=replace(selection.options, count=None, offset=0))
     scanned = matched = 0
-    for page in collectionstore.pages(call.store, collection, selection):
+    for page in collections.pages(call.store, collection, selection):
         part = page[: most - scanned]
         scanned += len(part)
-        matched += len(selection.window.matching(part))
+        matched += len(selection.options.matching(part))
         if len(part) < len(page):
             following = page[len(part)][0].decode()
             return storage_value({'count': matched, 'scanned': scanned, 'nextstart': following})
     return storage_value({'count': matched, 'scanned': scanned})
 
 
-def delete_some(call: Call, project: int, kind: str, name: str) -> Reply:
+def delete_some(call: Call, project: int, kind: str, name: str) -> Response:
     """Delete the records that keys, prefixes and times select."""
     _check_name(call, name)
     if SELECTING.isdisjoint(call.args()):
         call.fail(400, 'key, prefix, prefixcount, startts or endts is needed; POST delete?name= drops a collection')
     selection = _selection(call)
     with call.store.write() as connection:
-        collection = collectionstore.find(connection, project, kind, name)
+        collection = collections.find(connection, project, kind, name)
         if collection is not None:
-            found = selection.window.apply(collectionstore.pages(call.store, collection, selection))
-            collectionstore.delete(connection, collection, [row[0] for page in found for row in page])
+            found = selection.options.apply(collections.pages(call.store, collection, selection))
+            collections.delete(connection, collection, [row[0] for page in found for row in page])
     return storage_empty()
 
 
-def delete_keys(call: Call, project: int, kind: str, name: str) -> Reply:
+def delete_keys(call: Call, project: int, kind: str, name: str) -> Response:
     """Delete the records whose keys are posted."""
     _check_name(call, name)
     keys: list[bytes] = []
-    for number, value in posted(call):
+    for number, value in parse_lines(call):
         keys.extend(text_key(call, number, key, 'a key') for key in (value if isinstance(value, list) else (value,)))
     _delete(call, project, kind, name, keys)
     return storage_empty()
 
 
-def delete_one(call: Call, project: int, kind: str, name: str, key: str) -> Reply:
+def delete_one(call: Call, project: int, kind: str, name: str, key: str) -> Response:
     """Delete one record."""
     _check_name(call, name)
     _delete(call, project, kind, name, [key.encode()])
@@ -190,28 +192,28 @@ def delete_one(call: Call, project: int, kind: str, name: str, key: str) -> Repl
 
 def _delete(call: Call, project: int, kind: str, name: str, keys: list[bytes]) -> None:
     with call.store.write() as connection:
-        collection = collectionstore.find(connection, project, kind, name)
+        collection = collections.find(connection, project, kind, name)
         if collection is not None:
-            collectionstore.delete(connection, collection, keys)
+            collections.delete(connection, collection, keys)
 
 
-def drop(call: Call, project: int) -> Reply:
+def drop(call: Call, project: int) -> Response:
     """Drop the collections of a name."""
     name = _named(call, 'name')
     with call.store.write() as connection:
-        collectionstore.drop(connection, project, name)
+        collections.drop(connection, project, name)
     return storage_value({'status': 'success', 'deleted': name}, 202)
 
 
-def rename(call: Call, project: int) -> Reply:
+def rename(call: Call, project: int) -> Response:
     """Rename the collections of a name."""
     name, new_name = _named(call, 'name'), _named(call, 'new_name')
     with call.store.write() as connection:
-        if not collectionstore.is_used(connection, project, name):
+        if not collections.is_used(connection, project, name):
             call.fail(404, f'unknown collection {name}')
-        if collectionstore.is_used(connection, project, new_name):
+        if collections.is_used(connection, project, new_name):
             call.fail(400, f'Invalid value for new_name: collection {new_name} exists')
-        collectionstore.rename(connection, project, name, new_name)
+        collections.rename(connection, project, name, new_name)
     return storage_value({'status': 'success', 'renamed': new_name}, 202)
 
 

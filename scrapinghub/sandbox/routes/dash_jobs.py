@@ -6,12 +6,10 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scrapinghub.sandbox.routes import dash_form as dashform
-from scrapinghub.sandbox.routes import params
-from scrapinghub.sandbox.server.http import Call, Reply
-from scrapinghub.sandbox.store import job_lifecycle as joblife
-from scrapinghub.sandbox.store import job_listing as joblist
-from scrapinghub.sandbox.store import jobs, records, spiders
+from scrapinghub.sandbox.routes._support import dash, parameters
+from scrapinghub.sandbox.routes._support.call import Call
+from scrapinghub.sandbox.server.response import Response
+from scrapinghub.sandbox.store import deployments, job_lifecycle, job_listing, jobs, records, spiders
 from scrapinghub.sandbox.store.job_listing import JobFilter
 from scrapinghub.sandbox.store.jobs import Job
 
@@ -27,19 +25,19 @@ _RUN_FIELDS = frozenset(
 )  # fmt: skip
 
 
-def run(call: Call) -> Reply:
+def run(call: Call) -> Response:
     """Schedule a job; the same spider with the same arguments is refused while an earlier one is active."""
-    project = dashform.project(call)
-    form = dashform.form(call)
+    project = dash.project(call)
+    form = dash.form(call)
     arguments = {name: value for name, value in form.items() if name not in _RUN_FIELDS}
-    fields = dashform.json_object(call, 'meta') or {}
+    fields = dash.json_object(call, 'meta') or {}
     state = fields.pop('state', 'pending')
     for name in ('job_settings', 'environment'):
-        given = dashform.json_object(call, name)
+        given = dash.json_object(call, name)
         if given is not None:
             fields[name] = given
     for name in ('units', 'priority'):
-        number = dashform.integer(call, name)
+        number = dash.integer(call, name)
         if number is not None:
             fields[name] = number
     if 'units' in form and not 1 <= fields['units'] <= MAX_UNITS:
@@ -57,11 +55,11 @@ def run(call: Call) -> Reply:
         'portia_stack_version': 'latest',
     }
     spider = _spider_name(call, project)
-    with params.refusing(call), call.store.write() as connection:
-        version = spiders.version(connection, project)
+    with parameters.reject_invalid(call), call.store.write() as connection:
+        version = deployments.version(connection, project)
         if version is not None:
             fields.setdefault('version', version)
-        job = joblife.create(
+        job = job_lifecycle.create(
             connection,
             project,
             spider,
@@ -73,14 +71,14 @@ def run(call: Call) -> Reply:
         )
     if job is None:
         # Only after the transaction: the refused job has used up its number.
-        return dashform.compact({'message': f'{spider} already scheduled', 'status': 'error'}, 'POST, OPTIONS', 400)
-    return dashform.compact({'status': 'ok', 'jobid': job.key}, 'POST, OPTIONS')
+        return dash.compact({'message': f'{spider} already scheduled', 'status': 'error'}, 'POST, OPTIONS', 400)
+    return dash.compact({'status': 'ok', 'jobid': job.key}, 'POST, OPTIONS')
 
 
 def _spider_name(call: Call, project: int) -> str:
-    number = dashform.integer(call, 'jobq_id')
-    if number is None or dashform.form(call).get('spider'):
-        return dashform.text(call, 'spider')
+    number = dash.integer(call, 'jobq_id')
+    if number is None or dash.form(call).get('spider'):
+        return dash.text(call, 'spider')
     spider = spiders.find(call.store.read(), project, number)
     if spider is None:
         call.fail(400, f'no spider of project {project} has jobq_id {number}')
@@ -88,28 +86,28 @@ def _spider_name(call: Call, project: int) -> str:
 
 
 def _filter(call: Call) -> JobFilter:
-    project = dashform.project(call)
-    form = dashform.form(call)
-    states = tuple(dict.fromkeys(params.state(call, name) for name in form.getlist('state')))
+    project = dash.project(call)
+    form = dash.form(call)
+    states = tuple(dict.fromkeys(parameters.state(call, name) for name in form.getlist('state')))
     return JobFilter(
         project,
         states=states or jobs.LIVING,
         spider=form.get('spider'),
-        keys=params.job_keys(call, 'job', form.getlist('job'), project),
+        keys=parameters.job_keys(call, 'job', form.getlist('job'), project),
         has_tags=tuple(form.getlist('has_tag')),
         lacks_tags=tuple(form.getlist('lacks_tag')),
     )
 
 
-def list_json(call: Call) -> Reply:
+def list_json(call: Call) -> Response:
     """List jobs, the newest first, at most 100."""
     ids, total = _chosen(call, PAGE)
-    return dashform.spaced(
+    return dash.spaced(
         {'status': 'ok', 'count': len(ids), 'total': total, 'jobs': [_record(call, job) for job in _jobs(call, ids)]}
     )
 
 
-def list_lines(call: Call) -> Reply:
+def list_lines(call: Call) -> Response:
     """List jobs, the newest first, after a line with their number."""
     ids, total = _chosen(call, None)
 
@@ -118,24 +116,24 @@ def list_lines(call: Call) -> Reply:
         for job in _jobs(call, ids):
             yield json.dumps(_record(call, job)).encode() + b'\n'
 
-    return dashform.lines(content())
+    return dash.lines(content())
 
 
 def _chosen(call: Call, limit: int | None) -> tuple[list[int], int]:
     """Return the rows of the jobs to show, and how many match in all."""
     which = _filter(call)
     # Jobs come newest first, so a negative count, which asks for the latest, means the same as a positive one.
-    count = dashform.integer(call, 'count', minimum=-(2**62))
+    count = dash.integer(call, 'count', minimum=-(2**62))
     wanted = [number for number in (limit, None if count is None else abs(count)) if number is not None]
     connection = call.store.read()
-    start = dashform.integer(call, 'offset') or 0
-    ids = joblist.row_ids(connection, which, start=start, count=min(wanted, default=-1))
-    return ids, joblist.total(connection, which)
+    start = dash.integer(call, 'offset') or 0
+    ids = job_listing.row_ids(connection, which, start=start, count=min(wanted, default=-1))
+    return ids, job_listing.total(connection, which)
 
 
 def _jobs(call: Call, ids: list[int]) -> Iterator[Job]:
     for place in range(0, len(ids), PAGE):
-        yield from joblist.by_row_id(call.store.read(), ids[place : place + PAGE])
+        yield from job_listing.by_row_id(call.store.read(), ids[place : place + PAGE])
 
 
 def _record(call: Call, job: Job) -> dict[str, Any]:
@@ -146,8 +144,8 @@ def _record(call: Call, job: Job) -> dict[str, Any]:
         'spider': job.spider,
         'state': job.state,
         'spider_type': meta.get('spider_type', 'manual'),
-        'started_time': dashform.iso(meta.get('running_time')),
-        'updated_time': dashform.iso(job.ts),
+        'started_time': dash.iso(meta.get('running_time')),
+        'updated_time': dash.iso(job.ts),
         'elapsed': call.store.now() - job.ts,
         'priority': meta.get('priority', jobs.DEFAULT_PRIORITY),
         'version': meta.get('version'),
@@ -164,42 +162,42 @@ def _record(call: Call, job: Job) -> dict[str, Any]:
     return record
 
 
-def count(call: Call) -> Reply:
+def count(call: Call) -> Response:
     """Count jobs."""
-    return dashform.spaced({'status': 'ok', 'total': joblist.total(call.store.read(), _filter(call))})
+    return dash.spaced({'status': 'ok', 'total': job_listing.total(call.store.read(), _filter(call))})
 
 
-def update(call: Call) -> Reply:
+def update(call: Call) -> Response:
     """Add and remove tags of all jobs that match."""
-    form = dashform.form(call)
+    form = dash.form(call)
     add, remove = form.getlist('add_tag'), form.getlist('remove_tag')
     which = _filter(call)
     with call.store.write() as connection:
-        ids = joblist.row_ids(connection, which)
+        ids = job_listing.row_ids(connection, which)
         for job in _jobs(call, ids):
             tags = spiders.retagged(job.tags, add, remove)
             if tags != job.tags:
-                joblife.merge_metadata(connection, job, {'tags': tags})
-    return dashform.spaced({'count': len(ids), 'status': 'ok'})
+                job_lifecycle.merge_metadata(connection, job, {'tags': tags})
+    return dash.spaced({'count': len(ids), 'status': 'ok'})
 
 
-def stop(call: Call) -> Reply:
+def stop(call: Call) -> Response:
     """Cancel jobs."""
     which = _named(call)
     with call.store.write() as connection:
-        found = list(_jobs(call, joblist.row_ids(connection, which)))
-        joblife.cancel(connection, found, user=call.identity.user, now=call.store.now())
-    return dashform.spaced({'status': 'ok'})
+        found = list(_jobs(call, job_listing.row_ids(connection, which)))
+        job_lifecycle.cancel(connection, found, user=call.identity.user, now=call.store.now())
+    return dash.spaced({'status': 'ok'})
 
 
-def delete(call: Call) -> Reply:
+def delete(call: Call) -> Response:
     """Move jobs to the deleted state."""
     which = _named(call)
     with call.store.write() as connection:
-        found = list(_jobs(call, joblist.row_ids(connection, which)))
+        found = list(_jobs(call, job_listing.row_ids(connection, which)))
         for job in found:
-            joblife.update(connection, job, {'state': 'deleted'}, user=call.identity.user, now=call.store.now())
-    return dashform.spaced({'status': 'ok', 'count': len(found)})
+            job_lifecycle.update(connection, job, {'state': 'deleted'}, user=call.identity.user, now=call.store.now())
+    return dash.spaced({'status': 'ok', 'count': len(found)})
 
 
 def _named(call: Call) -> JobFilter:
@@ -210,7 +208,7 @@ def _named(call: Call) -> JobFilter:
     return which
 
 
-ROUTES: list[tuple[str, tuple[str, ...], Callable[..., Reply]]] = [
+ROUTES: list[tuple[str, tuple[str, ...], Callable[..., Response]]] = [
     ('/api/run.json', ('POST',), run),
     ('/api/schedule.json', ('POST',), run),
     ('/api/jobs/list.json', ('GET',), list_json),

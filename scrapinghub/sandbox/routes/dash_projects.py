@@ -6,63 +6,46 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from scrapinghub.sandbox.routes import dash_form as dashform
-from scrapinghub.sandbox.routes import params
-from scrapinghub.sandbox.server.http import Call, Reply
-from scrapinghub.sandbox.store import jobs, spiders
+from scrapinghub.sandbox.routes._support import dash, parameters
+from scrapinghub.sandbox.routes._support.call import Call
+from scrapinghub.sandbox.server.response import Response
+from scrapinghub.sandbox.store import deployments, jobs, spiders
 from scrapinghub.sandbox.store.projects import project_ids
 from scrapinghub.sandbox.store.spiders import Spider
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS eggs (
-    project INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    version TEXT NOT NULL,
-    content BLOB NOT NULL,
-    PRIMARY KEY (project, name)
-);
-CREATE TABLE IF NOT EXISTS reports (
-    job TEXT NOT NULL,
-    key TEXT NOT NULL,
-    content_type TEXT NOT NULL,
-    content BLOB NOT NULL,
-    PRIMARY KEY (job, key)
-);
-"""
 
 INTERNAL_IDS = 1_000_000
 """What the dash's own ids of spiders begin with, so that they are never taken for the queue's ids."""
 REPORT_TYPES = ('text/plain', 'text/x-rst')
 
 
-def list_projects(call: Call) -> Reply:
+def list_projects(call: Call) -> Response:
     """List the projects."""
-    return dashform.spaced({'projects': project_ids(call.store.read()), 'status': 'ok'})
+    return dash.spaced({'projects': project_ids(call.store.read()), 'status': 'ok'})
 
 
-def list_spiders(call: Call) -> Reply:
+def list_spiders(call: Call) -> Response:
     """List the spiders of a project."""
-    project = dashform.project(call)
-    wanted = dashform.form(call).getlist('spider')
+    project = dash.project(call)
+    wanted = dash.form(call).getlist('spider')
     shown = [
         {'version': spider.version, 'tags': spider.tags, 'id': spider.name, 'type': 'manual'}
         for spider in spiders.of_project(call.store.read(), project)
         if not wanted or spider.name in wanted
     ]
-    return dashform.spaced({'spiders': shown, 'status': 'ok'})
+    return dash.spaced({'spiders': shown, 'status': 'ok'})
 
 
-def read_spider(call: Call, project: int, number: int) -> Reply:
+def read_spider(call: Call, project: int, number: int) -> Response:
     """Show one spider."""
     spider = spiders.find(call.store.read(), project, number)
     if spider is None:
         return _no_spider('GET, PUT, PATCH, HEAD, OPTIONS')
-    return dashform.compact(_shown(spider), 'GET, PUT, PATCH, HEAD, OPTIONS')
+    return dash.compact(_shown(spider), 'GET, PUT, PATCH, HEAD, OPTIONS')
 
 
-def tag_spider(call: Call, project: int, number: int) -> Reply:
+def tag_spider(call: Call, project: int, number: int) -> Response:
     """Add and remove tags of one spider."""
-    body = params.one_object(call)
+    body = parameters.one_object(call)
     add, remove = ([] if body.get(name) is None else body[name] for name in ('add', 'remove'))
     wrong = {
         name: ['Expected a list of strings.']
@@ -72,16 +55,16 @@ def tag_spider(call: Call, project: int, number: int) -> Reply:
     if not wrong and not add and not remove:
         wrong = {'non_field_errors': ['At least one of "add" or "remove" arguments must not be empty']}
     if wrong:
-        return dashform.compact(wrong, 'PATCH, OPTIONS', 400)
+        return dash.compact(wrong, 'PATCH, OPTIONS', 400)
     with call.store.write() as connection:
         spider = spiders.find(connection, project, number)
         if spider is not None:
             spider = spiders.retag(connection, spider, add, remove, call.store.now())
-    return _no_spider('PATCH, OPTIONS') if spider is None else dashform.compact(_shown(spider), 'PATCH, OPTIONS')
+    return _no_spider('PATCH, OPTIONS') if spider is None else dash.compact(_shown(spider), 'PATCH, OPTIONS')
 
 
-def _no_spider(allow: str) -> Reply:
-    return dashform.compact({'detail': 'Not found.'}, allow, 404)
+def _no_spider(allow: str) -> Response:
+    return dash.compact({'detail': 'Not found.'}, allow, 404)
 
 
 def _shown(spider: Spider) -> dict[str, Any]:
@@ -119,64 +102,62 @@ def _moment(milliseconds: int) -> str:
     return moment.strftime('%Y-%m-%dT%H:%M:%S.%fZ')
 
 
-def add_egg(call: Call) -> Reply:
+def add_egg(call: Call) -> Response:
     """Store an egg under its name; an earlier version goes."""
-    project = dashform.project(call)
-    name, version = dashform.text(call, 'name'), dashform.text(call, 'version')
-    content = dashform.uploaded(call, 'egg').read()
+    project = dash.project(call)
+    name, version = dash.text(call, 'name'), dash.text(call, 'version')
+    content = dash.uploaded(call, 'egg').read()
     with call.store.write() as connection:
-        connection.execute('INSERT OR REPLACE INTO eggs VALUES (?, ?, ?, ?)', (project, name, version, content))
-    return dashform.spaced({'status': 'ok', 'egg': {'name': name, 'version': version}})
+        deployments.add_egg(connection, project, name, version, content)
+    return dash.spaced({'status': 'ok', 'egg': {'name': name, 'version': version}})
 
 
-def list_eggs(call: Call) -> Reply:
+def list_eggs(call: Call) -> Response:
     """List the eggs of a project by name."""
-    rows = call.store.read().execute(
-        'SELECT name, version FROM eggs WHERE project = ? ORDER BY name', (dashform.project(call),)
-    )
-    return dashform.spaced({'status': 'ok', 'eggs': [{'name': name, 'version': version} for name, version in rows]})
+    eggs = deployments.eggs(call.store.read(), dash.project(call))
+    return dash.spaced({'status': 'ok', 'eggs': [{'name': name, 'version': version} for name, version in eggs]})
 
 
-def delete_egg(call: Call) -> Reply:
+def delete_egg(call: Call) -> Response:
     """Delete an egg; an absent one is fine."""
-    project, name = dashform.project(call), dashform.text(call, 'name')
+    project, name = dash.project(call), dash.text(call, 'name')
     with call.store.write() as connection:
-        connection.execute('DELETE FROM eggs WHERE project = ? AND name = ?', (project, name))
-    return dashform.spaced({'status': 'ok'})
+        deployments.delete_egg(connection, project, name)
+    return dash.spaced({'status': 'ok'})
 
 
-def add_version(call: Call) -> Reply:
+def add_version(call: Call) -> Response:
     """Take deployed code: its version is remembered, the code itself is never run."""
-    project, version = dashform.project(call), dashform.text(call, 'version')
-    dashform.uploaded(call, 'egg')
+    project, version = dash.project(call), dash.text(call, 'version')
+    dash.uploaded(call, 'egg')
     with call.store.write() as connection:
-        spiders.set_version(connection, project, version)
+        deployments.set_version(connection, project, version)
         known = len(spiders.of_project(connection, project))
-    return dashform.spaced({'status': 'ok', 'project': project, 'version': version, 'spiders': known})
+    return dash.spaced({'status': 'ok', 'project': project, 'version': version, 'spiders': known})
 
 
-def add_report(call: Call) -> Reply:
+def add_report(call: Call) -> Response:
     """Store a report of a job under its key."""
-    project, key = dashform.project(call), dashform.text(call, 'key')
-    job = jobs.find(call.store.read(), dashform.text(call, 'job'))
+    project, key = dash.project(call), dash.text(call, 'key')
+    job = jobs.find(call.store.read(), dash.text(call, 'job'))
     if job is None or job.project != project:
         call.fail(400, f'job should be the key of a job of project {project}')
-    content_type = dashform.form(call).get('content_type', REPORT_TYPES[0])
+    content_type = dash.form(call).get('content_type', REPORT_TYPES[0])
     if content_type not in REPORT_TYPES:
         call.fail(400, f'content_type should be one of {", ".join(REPORT_TYPES)}')
-    content = dashform.uploaded(call, 'content').read()
+    content = dash.uploaded(call, 'content').read()
     with call.store.write() as connection:
-        connection.execute('INSERT OR REPLACE INTO reports VALUES (?, ?, ?, ?)', (job.key, key, content_type, content))
-    return dashform.spaced({'status': 'ok'})
+        deployments.add_report(connection, job.key, key, content_type, content)
+    return dash.spaced({'status': 'ok'})
 
 
-def not_imitated(call: Call, path: str = '') -> Reply:
+def not_imitated(call: Call, path: str = '') -> Response:
     """Refuse a call of Portia or of comments by its name."""
     name = call.request.path.removeprefix('/api/')
     call.fail(501, f'{name} is not part of the sandbox: it imitates neither Portia nor comments')
 
 
-ROUTES: list[tuple[str, tuple[str, ...], Callable[..., Reply]]] = [
+ROUTES: list[tuple[str, tuple[str, ...], Callable[..., Response]]] = [
     ('/api/scrapyd/listprojects.json', ('GET',), list_projects),
     ('/api/scrapyd/addversion.json', ('POST',), add_version),
     ('/api/spiders/list.json', ('GET',), list_spiders),

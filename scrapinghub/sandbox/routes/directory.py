@@ -5,34 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from scrapinghub.sandbox.routes import params
-from scrapinghub.sandbox.server.http import Call, Reply, queue_empty, queue_lines, queue_value
-from scrapinghub.sandbox.store import job_listing as joblist
-from scrapinghub.sandbox.store import jobs, settings, spiders
+from scrapinghub.sandbox.routes._support import parameters
+from scrapinghub.sandbox.routes._support.call import Call
+from scrapinghub.sandbox.routes._support.services import queue_empty, queue_lines, queue_value
+from scrapinghub.sandbox.server.response import Response
+from scrapinghub.sandbox.store import job_listing, jobs, settings, spiders
 from scrapinghub.sandbox.store.projects import project_ids
-from scrapinghub.sandbox.store.spiders import MAX_ID
+from scrapinghub.sandbox.store.validation import MAX_ID
 
 STORED = 'text/plain; charset=utf-8'
 """Content type of the empty answer to a write of settings, as recorded."""
 
 
-def spider_id(call: Call, project: int, name: str) -> Reply:
+def spider_id(call: Call, project: int, name: str) -> Response:
     """Show the id of a spider, null when there is none; ``create`` makes one."""
     known = spiders.spider_id(call.store.read(), project, name)
     if known is None and call.flag('create'):
-        with params.refusing(call), call.store.write() as connection:
+        with parameters.reject_invalid(call), call.store.write() as connection:
             known = spiders.ensure_spider(connection, project, name, call.store.now())
     return queue_value(known)
 
 
-def last_jobs(call: Call, project: int, spider: int | None = None) -> Reply:
+def last_jobs(call: Call, project: int, spider: int | None = None) -> Response:
     """Show the most recent finished job of each spider."""
-    count = call.integer('count', default=joblist.PAGE) or 0
+    count = call.integer('count', default=job_listing.PAGE) or 0
     first = max(_spider_number(call, 'start', project), _spider_number(call, 'startafter', project) + 1)
     connection = call.store.read()
-    found = joblist.last_finished(connection, project, spider=spider, first=first, count=min(count, joblist.PAGE))
+    found = job_listing.last_finished(
+        connection, project, spider=spider, first=first, count=min(count, job_listing.PAGE)
+    )
     return queue_lines(
-        joblist.summaries(connection, found, now=call.store.now(), fields=call.args().getlist('jobmeta'))
+        job_listing.summaries(connection, found, now=call.store.now(), fields=call.args().getlist('jobmeta'))
     )
 
 
@@ -48,58 +51,58 @@ def _spider_number(call: Call, name: str, project: int) -> int:
     call.fail(400, f'{name} should be a spider id, a spider key or a job key of project {project}')
 
 
-def all_summaries(call: Call) -> Reply:
+def all_summaries(call: Call) -> Response:
     """Count the jobs of every project."""
-    counted = params.states(call, ())
+    counted = parameters.states(call, ())
     connection = call.store.read()
     return queue_value([_counts(call, project, counted) for project in project_ids(connection)])
 
 
 def _counts(call: Call, project: int, counted: tuple[str, ...] = ()) -> dict[str, Any]:
-    counts = joblist.state_counts(call.store.read(), project)
+    counts = job_listing.state_counts(call.store.read(), project)
     shown = {state: counts[state] for state in counts if not counted or state in counted}
     return {'project': project, 'has_capacity': True, **shown}
 
 
-def project_summary(call: Call, project: int) -> Reply:
+def project_summary(call: Call, project: int) -> Response:
     """Count the jobs and running units of one project."""
-    units = joblist.running_units(call.store.read(), project)
+    units = job_listing.running_units(call.store.read(), project)
     return queue_value({**_counts(call, project), 'running_units_count': units, 'pending_units_max': None})
 
 
-def read_settings(call: Call, project: int) -> Reply:
+def read_settings(call: Call, project: int) -> Response:
     """Show all settings."""
     return queue_value(settings.read_all(call.store.read(), project))
 
 
-def read_setting(call: Call, project: int, name: str) -> Reply:
+def read_setting(call: Call, project: int, name: str) -> Response:
     """Show one setting, null when there is none."""
     return queue_value(settings.read_all(call.store.read(), project).get(name))
 
 
-def write_settings(call: Call, project: int) -> Reply:
+def write_settings(call: Call, project: int) -> Response:
     """Merge settings."""
-    values = params.one_object(call)
-    with params.refusing(call), call.store.write() as connection:
+    values = parameters.one_object(call)
+    with parameters.reject_invalid(call), call.store.write() as connection:
         settings.merge(connection, project, values)
     return queue_empty(STORED)
 
 
-def delete_setting(call: Call, project: int, name: str) -> Reply:
+def delete_setting(call: Call, project: int, name: str) -> Response:
     """Delete one setting; an absent one is fine."""
     with call.store.write() as connection:
         settings.delete(connection, project, name)
     return queue_empty(STORED)
 
 
-def delete_botgroup(call: Call, name: str) -> Reply:
+def delete_botgroup(call: Call, name: str) -> Response:
     """Forget a bot group; an absent one is fine."""
     with call.store.write() as connection:
         settings.delete_botgroup(connection, name)
     return queue_value(None)
 
 
-def set_max_running(call: Call, name: str) -> Reply:
+def set_max_running(call: Call, name: str) -> Response:
     """Limit the running jobs of a bot group; null is no limit."""
     limit = call.json_value()
     if limit is not None and not (isinstance(limit, int) and not isinstance(limit, bool) and 0 <= limit <= MAX_ID):
@@ -109,7 +112,7 @@ def set_max_running(call: Call, name: str) -> Reply:
     return queue_value(None)
 
 
-ROUTES: list[tuple[str, tuple[str, ...], Callable[..., Reply]]] = [
+ROUTES: list[tuple[str, tuple[str, ...], Callable[..., Response]]] = [
     ('/ids/<int:project>/spider/<path:name>', ('GET',), spider_id),
     ('/spiders/<int:project>/lastjobsummary', ('GET',), last_jobs),
     ('/spiders/<int:project>/<int:spider>/lastjobsummary', ('GET',), last_jobs),

@@ -6,18 +6,17 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scrapinghub.sandbox.routes import params
-from scrapinghub.sandbox.server.http import (
+from scrapinghub.sandbox.routes._support import parameters
+from scrapinghub.sandbox.routes._support.call import Call
+from scrapinghub.sandbox.routes._support.services import (
     LINES_QUEUE,
-    Call,
-    Reply,
     queue_empty,
     queue_headers,
     queue_lines,
     queue_value,
 )
-from scrapinghub.sandbox.store import job_lifecycle as joblife
-from scrapinghub.sandbox.store import jobs, records
+from scrapinghub.sandbox.server.response import Response
+from scrapinghub.sandbox.store import job_lifecycle, jobs, records
 from scrapinghub.sandbox.store.jobs import Job
 
 STORED = 'text/html; charset=utf-8'
@@ -25,13 +24,13 @@ STORED = 'text/html; charset=utf-8'
 PAGE = 500
 
 
-def read_job(call: Call, project: int, spider: int, number: int) -> Reply:
+def read_job(call: Call, project: int, spider: int, number: int) -> Response:
     """Show the metadata of a job; nothing for a job that does not exist."""
     job = jobs.fetch(call.store.read(), project, spider, number)
     return queue_lines([] if job is None else [job.metadata])
 
 
-def read_field(call: Call, project: int, spider: int, number: int, name: str) -> Reply:
+def read_field(call: Call, project: int, spider: int, number: int, name: str) -> Response:
     """Show one field of the metadata, null when there is none; ``auth`` is the token of a running job."""
     job = jobs.fetch(call.store.read(), project, spider, number)
     if job is None:
@@ -39,45 +38,45 @@ def read_field(call: Call, project: int, spider: int, number: int, name: str) ->
     return queue_value(job.token if name == 'auth' else job.metadata.get(name))
 
 
-def write_job(call: Call, project: int, spider: int, number: int) -> Reply:
+def write_job(call: Call, project: int, spider: int, number: int) -> Response:
     """Merge fields into the metadata."""
-    return _merged(call, project, spider, number, params.one_object(call))
+    return _merged(call, project, spider, number, parameters.one_object(call))
 
 
-def write_field(call: Call, project: int, spider: int, number: int, name: str) -> Reply:
+def write_field(call: Call, project: int, spider: int, number: int, name: str) -> Response:
     """Store one field of the metadata."""
     return _merged(call, project, spider, number, {name: call.json_value()})
 
 
-def _merged(call: Call, project: int, spider: int, number: int, fields: dict[str, Any]) -> Reply:
-    with params.refusing(call), call.store.write() as connection:
+def _merged(call: Call, project: int, spider: int, number: int, fields: dict[str, Any]) -> Response:
+    with parameters.reject_invalid(call), call.store.write() as connection:
         job = jobs.fetch(connection, project, spider, number)
         if job is None:
             call.fail(404, f'job {project}/{spider}/{number} does not exist')
-        joblife.merge_metadata(connection, job, fields)
+        job_lifecycle.merge_metadata(connection, job, fields)
     return queue_empty(STORED)
 
 
-def delete_field(call: Call, project: int, spider: int, number: int, name: str) -> Reply:
+def delete_field(call: Call, project: int, spider: int, number: int, name: str) -> Response:
     """Delete one field of the metadata; an absent one is fine."""
-    with params.refusing(call), call.store.write() as connection:
+    with parameters.reject_invalid(call), call.store.write() as connection:
         job = jobs.fetch(connection, project, spider, number)
         if job is not None:
-            joblife.remove_field(connection, job, name)
+            job_lifecycle.remove_field(connection, job, name)
     return queue_empty(STORED)
 
 
-def delete_job(call: Call, project: int, spider: int, number: int) -> Reply:
+def delete_job(call: Call, project: int, spider: int, number: int) -> Response:
     """Remove a job and its data for good; an absent one is fine."""
     with call.store.write() as connection:
         job = jobs.fetch(connection, project, spider, number)
         if job is not None:
-            joblife.delete_record(connection, job)
+            job_lifecycle.delete_record(connection, job)
             records.purge(connection, (project, spider, number))
     return queue_empty(STORED)
 
 
-def read_many(call: Call, project: int, spider: int | None = None) -> Reply:
+def read_many(call: Call, project: int, spider: int | None = None) -> Response:
     """Show the metadata of all jobs of a project or of a spider, deleted ones too, by job key."""
     with_key = '_key' in call.args().getlist('meta')
 
@@ -92,10 +91,10 @@ def read_many(call: Call, project: int, spider: int | None = None) -> Reply:
             separator = b'\n'
             after = (found[-1].spider_id, found[-1].number)
 
-    return Reply(headers=queue_headers(LINES_QUEUE), body=lines())
+    return Response(headers=queue_headers(LINES_QUEUE), body=lines())
 
 
-ROUTES: list[tuple[str, tuple[str, ...], Callable[..., Reply]]] = [
+ROUTES: list[tuple[str, tuple[str, ...], Callable[..., Response]]] = [
     ('/jobs/<int:project>', ('GET',), read_many),
     ('/jobs/<int:project>/<int:spider>', ('GET',), read_many),
     ('/jobs/<int:project>/<int:spider>/<int:number>', ('GET',), read_job),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from scrapinghub.sandbox.server.http import Call, Reply, storage_value
+from scrapinghub.sandbox.routes._support.call import Call
+from scrapinghub.sandbox.routes._support.services import storage_value
+from scrapinghub.sandbox.server.response import Response
 
 
-def timestamp(call: Call) -> Reply:
+def timestamp(call: Call) -> Response:
     """Answer the service's time in milliseconds since the epoch."""
     return storage_value(call.store.now())
 

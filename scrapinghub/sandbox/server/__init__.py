@@ -1,1 +1,1 @@
-"""HTTP server of the sandbox: connections, requests, replies and routing."""
+"""An HTTP server; knows nothing of Scrapy Cloud."""

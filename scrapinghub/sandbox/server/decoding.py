@@ -1,4 +1,4 @@
-"""From bytes that a client sent to values: gzip and JSON, both taken strictly."""
+"""Decode request bodies: strict gzip and strict JSON."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import json
 import zlib
 from typing import Any, NoReturn
 
-#: What is accepted must be writable in every format, so the limit lies well below that of Python's own recursion.
+#: Every accepted value must be writable in every format, so the limit is far below Python's recursion limit.
 MAX_DEPTH = 200
 TOO_DEEP = f'nested deeper than {MAX_DEPTH} levels'
 
 
 class EncodingError(ValueError):
-    """A compressed body is not what it says."""
+    """A compressed body is broken."""
 
 
 def gunzip(data: bytes, limit: int) -> bytes:
-    """Unpack one or several gzip members.
+    """Decompress one or several gzip members.
 
     Raises:
         EncodingError: The data are broken, truncated, or followed by something else.
-        OverflowError: More than ``limit`` bytes come out.
+        OverflowError: The result is longer than ``limit`` bytes.
     """
     parts: list[bytes] = []
     room = limit

@@ -1,12 +1,10 @@
-"""One request and what became of it."""
+"""One request and its response."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from werkzeug.wrappers import Request
-
-from scrapinghub.sandbox.faults.effects import Met
 
 
 @dataclass
@@ -17,12 +15,12 @@ class Exchange:
         request: The request; its headers hold credentials.
         connection: Number of the TCP connection, counted from 1.
         started: When the request was read, in seconds of the monotonic clock.
-        duration: Seconds until the answer was sent or abandoned.
-        status: HTTP status sent, ``None`` when none was.
-        body_bytes: Bytes of the answer's body that were sent, as they travelled.
-        complete: Whether the answer was sent whole.
-        over: Whether the request is done with, answered or not.
-        met: What was made to go otherwise.
+        duration: Seconds until the response was sent or abandoned.
+        status: HTTP status sent, ``None`` when no response was sent.
+        body_bytes: Bytes of the response body that were sent, as transferred.
+        complete: Whether the whole response was sent.
+        over: Whether the request is finished, with or without a response.
+        fault: Name of the fault that was applied, ``None`` without one.
     """
 
     request: Request
@@ -33,8 +31,8 @@ class Exchange:
     body_bytes: int = 0
     complete: bool = False
     over: bool = False
-    met: Met | None = None
+    fault: str | None = None
 
 
-class Gone(Exception):
+class ConnectionEnded(Exception):
     """The client, or a fault, ended the connection."""

@@ -1,4 +1,4 @@
-"""The record of requests, without credentials."""
+"""A log of the latest requests, without credentials."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, overload
 from werkzeug.wrappers import Request
 
 from scrapinghub.sandbox.server.exchange import Exchange
-from scrapinghub.sandbox.server.receiving import RAW_PATH
+from scrapinghub.sandbox.server.request_reader import RAW_PATH
 
-#: What stands where a credential was.
+#: Replaces a credential.
 HIDDEN = '***'
 #: Query parameters and headers (in lower case) that hold credentials.
 SECRET_PARAMETERS = frozenset(('apikey',))
@@ -38,7 +38,7 @@ def public_query(request: Request) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Entry:
-    """One request. What became of it is known for good when it is over, a moment after the client has read the answer.
+    """One request. Its outcome is final when :attr:`over` is true, shortly after the client has read the response.
 
     Attributes:
         method: The method.
@@ -46,8 +46,8 @@ class Entry:
         query: The query parameters as pairs, in order; an API key among them is hidden.
         headers: The headers; the values of those that hold credentials are hidden.
         body: The body as it was sent, compressed if it was.
-        time: When it came, in milliseconds since the epoch by the service's clock.
-        exchange: What became of it.
+        time: When it was received, in milliseconds since the epoch by the service's clock.
+        exchange: Its outcome.
     """
 
     method: str
@@ -60,27 +60,27 @@ class Entry:
 
     @property
     def status(self) -> int | None:
-        """Status of the answer, ``None`` as long as none was sent."""
+        """Status of the response, ``None`` until one is sent."""
         return self.exchange.status
 
     @property
     def bytes(self) -> int:
-        """Length of the answer's body as far as it was sent, as it travelled."""
+        """Bytes of the response body sent so far, as transferred."""
         return self.exchange.body_bytes
 
     @property
     def complete(self) -> bool:
-        """Whether the answer was sent whole."""
+        """Whether the whole response was sent."""
         return self.exchange.complete
 
     @property
     def over(self) -> bool:
-        """Whether the request is done with, answered or not."""
+        """Whether the request is finished, with or without a response."""
         return self.exchange.over
 
     @property
     def duration(self) -> float:
-        """Seconds until the answer was sent or given up."""
+        """Seconds until the response was sent or abandoned."""
         return self.exchange.duration
 
     @property
@@ -90,11 +90,11 @@ class Entry:
 
     @property
     def fault(self) -> str | None:
-        """Name of the fault that the request met."""
-        return None if self.exchange.met is None else self.exchange.met.label
+        """Name of the fault that was applied to the request, ``None`` without one."""
+        return self.exchange.fault
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON form; of the body only its length."""
+        """Return the JSON form, which has the length of the body only."""
         return {
             'method': self.method,
             'path': self.path,
@@ -114,22 +114,22 @@ class Entry:
     def __str__(self) -> str:
         query = '&'.join(f'{name}={value}' for name, value in self.query)
         target = f'{self.path}?{query}' if query else self.path
-        answer = 'no answer' if self.status is None else f'{self.status} {self.bytes} bytes'
+        outcome = 'no response' if self.status is None else f'{self.status} {self.bytes} bytes'
         rest = '' if self.fault is None else f' [fault: {self.fault}]'
-        return f'{self.method} {target} -> {answer} in {self.duration * 1000:.1f} ms{rest}'
+        return f'{self.method} {target} -> {outcome} in {self.duration * 1000:.1f} ms{rest}'
 
 
 class RequestLog(Sequence[Entry]):
     """The latest requests, oldest first: at most 1000, and at most 32 MiB of bodies. Safe to share between threads.
 
-    A request is in it as soon as the sandbox has read it; :meth:`wait` waits until it is over.
+    A request is added when the sandbox has read it; :meth:`wait` waits until it is finished.
 
     Args:
         now: The service's time, in milliseconds since the epoch.
 
     Attributes:
-        dropped: How many older entries were dropped to make room.
-        listener: Called with each entry when it is over.
+        dropped: Number of older entries that were dropped to make room.
+        listener: Called with each entry when it is finished.
     """
 
     def __init__(self, now: Callable[[], int]) -> None:
@@ -141,7 +141,7 @@ class RequestLog(Sequence[Entry]):
         self.listener: Callable[[Entry], object] | None = None
 
     def observe(self, exchange: Exchange) -> None:
-        """Record a request that was read, or note that it is over."""
+        """Add a request that was read, or note that it is finished."""
         if exchange.over:
             self._finish(exchange)
             return
@@ -173,20 +173,20 @@ class RequestLog(Sequence[Entry]):
         )
 
     def clear(self) -> None:
-        """Forget all requests."""
+        """Remove all entries."""
         with self._changed:
             self._entries.clear()
             self._bytes = self.dropped = 0
 
     def wait(self, count: int, timeout: float = 10.0) -> list[Entry]:
-        """Wait until at least so many requests are over, and return all.
+        """Wait until at least ``count`` requests are finished, and return all entries.
 
         Raises:
-            TimeoutError: They are not after ``timeout`` seconds.
+            TimeoutError: Fewer are finished after ``timeout`` seconds.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._over() >= count, timeout):
-                raise TimeoutError(f'{self._over()} requests were over in {timeout} s, not {count}')
+                raise TimeoutError(f'{self._over()} requests were finished after {timeout} s, not {count}')
             return list(self._entries)
 
     def _over(self) -> int:

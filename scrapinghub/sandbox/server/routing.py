@@ -1,4 +1,4 @@
-"""From a path to its handler. Paths are split before they are decoded: an encoded slash belongs to a name."""
+"""URL routing. Paths are split before they are decoded: an encoded slash is part of a name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from urllib.parse import unquote
 
 from werkzeug.routing import BaseConverter, Map, Rule, ValidationError
 
-from scrapinghub.sandbox.server.http import Reply
+from scrapinghub.sandbox.server.response import Response
 
-Handler = Callable[..., Reply]
+Handler = Callable[..., Response]
 Route = tuple[str, tuple[str, ...], Handler]
 
 
@@ -24,7 +24,7 @@ class Number(BaseConverter):
 
 
 class Segment(BaseConverter):
-    """One path segment, percent-decoded only after the path was split."""
+    """One path segment, percent-decoded after the path was split."""
 
     regex = r'[^/]+'
 

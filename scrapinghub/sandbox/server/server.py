@@ -1,7 +1,7 @@
 """HTTP/1.1 over sockets and threads, with connections that stay open.
 
-The server knows nothing of Scrapy Cloud. It reads a request, asks :attr:`Server.interceptor` what should go otherwise
-with it, lets the application answer, sends the answer and tells :attr:`Server.observer` what happened.
+The server knows nothing of Scrapy Cloud. It reads a request, passes it to the application, sends the response, and
+reports the exchange to :attr:`Server.observer`. :attr:`Server.interceptor` may choose another way to respond.
 """
 
 from __future__ import annotations
@@ -18,14 +18,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any, NoReturn
 
-from werkzeug.wrappers import Request
-
-from scrapinghub.sandbox.faults.disturbing import Disturbed
-from scrapinghub.sandbox.faults.effects import Met
-from scrapinghub.sandbox.server.exchange import Exchange, Gone
-from scrapinghub.sandbox.server.http import Reply, reason_of
-from scrapinghub.sandbox.server.receiving import LONGEST_LINE, Unreadable, build_request, read_body
-from scrapinghub.sandbox.server.sending import Sender, head, pieces
+from scrapinghub.sandbox.server.connection import Application, Connection
+from scrapinghub.sandbox.server.exchange import ConnectionEnded, Exchange
+from scrapinghub.sandbox.server.request_reader import LONGEST_LINE, BadRequest, build_request, read_body
+from scrapinghub.sandbox.server.response import reason_of
+from scrapinghub.sandbox.server.response_writer import head, send_response
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +30,8 @@ LOOPBACK = '127.0.0.1'
 CLOSE_SECONDS = 5.0
 ACCEPT_AGAIN_SECONDS = 0.05
 
-Application = Callable[[Request], Reply]
-Interceptor = Callable[[Request], Met | None]
+Responder = Callable[[Connection], None]
+Interceptor = Callable[[Exchange], Responder | None]
 Observer = Callable[[Exchange], None]
 
 
@@ -42,16 +39,17 @@ class Server:
     """An HTTP server on the loopback interface, ready when the constructor returns.
 
     Args:
-        application: Answers a request.
-        port: Port to listen on; 0 takes a free one.
-        after_request: Called in the request's thread when its answer has been sent.
+        application: Handles a request.
+        port: Port to listen on; 0 selects a free one.
+        after_request: Called in the thread of a request after its response was sent.
 
     Attributes:
         port: The port.
-        interceptor: Asked before each request, in the request's thread; may be replaced at any time.
-        observer: Told of each request when it has been read, and when it is over, in the request's thread; may be
-            replaced at any time.
-        pause: Waits some seconds for a fault; may be replaced, so that nobody has to wait.
+        interceptor: Called for each request, in the thread of the request; returns what responds to it in place of
+            the application, or ``None``. May be replaced at any time.
+        observer: Called for each request when it was read and when it is finished, in the thread of the request. May
+            be replaced at any time.
+        pause: Waits some seconds for a fault. Replace it to skip the waiting.
     """
 
     def __init__(
@@ -73,12 +71,17 @@ class Server:
         if self.closing.is_set():
             return
         self.closing.set()
-        # The thread waits in accept: one more connection lets it see that it should end.
+        # The thread blocks in accept: one more connection wakes it up.
         with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self.port), 1.0):
             pass
         self._thread.join(CLOSE_SECONDS)
         self._listener.server_close()
         self._listener.end_connections()
+
+
+def respond(connection: Connection) -> None:
+    """Let the application handle the request, and send its response."""
+    send_response(connection, connection.application(connection.exchange.request))
 
 
 class _Listener(ThreadingHTTPServer):
@@ -103,7 +106,7 @@ class _Listener(ThreadingHTTPServer):
             try:
                 connection, address = self.socket.accept()
             except OSError:
-                # Out of file descriptors, say. Do not spin.
+                # For example, no file descriptor is free. Do not spin.
                 closing.wait(ACCEPT_AGAIN_SECONDS)
                 continue
             if closing.is_set():
@@ -155,8 +158,8 @@ class _Handler(BaseHTTPRequestHandler):
     def handle(self) -> None:
         try:
             super().handle()
-        except (OSError, Gone):
-            # The other side, or a fault, has ended the connection.
+        except (OSError, ConnectionEnded):
+            # The client, or a fault, ended the connection.
             pass
         except Exception:
             logger.exception('a connection ended with an error')
@@ -174,29 +177,29 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             body = read_body(self.rfile, self.headers)
-        except Unreadable as error:
+        except BadRequest as error:
             self.send_error(error.status, str(error))
             return
         request = build_request(
             self.command, self.path, self.request_version, self.headers.items(), body, self.listener.server_port
         )
         exchange = Exchange(request, self.connection_number, time.monotonic())
-        self._tell(exchange)
+        self._report(exchange)
         try:
-            self._exchange(exchange)
+            self._respond(exchange)
         finally:
             self.listener.owner.after_request()
             exchange.duration = time.monotonic() - exchange.started
             exchange.over = True
-            self._tell(exchange)
+            self._report(exchange)
 
-    def _tell(self, exchange: Exchange) -> None:
+    def _report(self, exchange: Exchange) -> None:
         observer = self.listener.owner.observer
         if observer is not None:
             observer(exchange)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer what is not even HTTP, and end the connection."""
+        """Respond to a request that is not valid HTTP, and close the connection."""
         self.close_connection = True
         body = f'{message or reason_of(code)}\n'.encode('utf-8', 'replace')
         headers = {'Content-Type': 'text/plain; charset=utf-8', 'Content-Length': str(len(body)), 'Connection': 'close'}
@@ -205,33 +208,26 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         logger.debug(format, *args)
 
-    def _exchange(self, exchange: Exchange) -> None:
+    def _respond(self, exchange: Exchange) -> None:
         owner = self.listener.owner
-        exchange.met = owner.interceptor(exchange.request) if owner.interceptor is not None else None
-        keep_alive = not self.close_connection and not owner.closing.is_set()
-        chunks_allowed = self.request_version != 'HTTP/1.0'
-        if exchange.met is not None:
-            disturbed = Disturbed(
-                exchange.met,
-                exchange,
-                self.connection,
-                application=owner.application,
-                pause=owner.pause,
-                closing=owner.closing,
-                reset=self._reset,
-            )
-            self.close_connection = not disturbed.serve(keep_alive=keep_alive, chunks_allowed=chunks_allowed)
-            return
-        reply = owner.application(exchange.request)
-        sender = Sender(self.connection, exchange, keep_alive=keep_alive, chunks_allowed=chunks_allowed)
-        with contextlib.closing(pieces(reply, exchange.request)) as body:
-            sender.send(reply, body)
-        self.close_connection = not sender.keep_alive
+        responder = owner.interceptor(exchange) if owner.interceptor is not None else None
+        connection = Connection(
+            self.connection,
+            exchange,
+            owner.application,
+            keep_alive=not self.close_connection and not owner.closing.is_set(),
+            chunks_allowed=self.request_version != 'HTTP/1.0',
+            pause=owner.pause,
+            closing=owner.closing,
+            reset=self._reset,
+        )
+        (responder or respond)(connection)
+        self.close_connection = not connection.keep_alive
 
     def _reset(self) -> NoReturn:
-        """End the connection by a reset."""
+        """End the connection with a reset."""
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
-        # Closing the socket object would wait for the file made from it, and say a proper good-bye first.
+        # Closing the socket object would wait for the file made from it, and close the connection in the normal way.
         os.close(self.connection.detach())
-        raise Gone
+        raise ConnectionEnded

@@ -1,1 +1,1 @@
-"""Data of the sandbox, in one SQLite file."""
+"""The data, in one SQLite file; imports nothing of the other folders."""

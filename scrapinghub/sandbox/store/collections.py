@@ -1,7 +1,8 @@
 """Collections in the store: named sets of records by key, of four types.
 
-Functions over a connection. Cached types (``cs``, ``vcs``) forget a record a month after it was written; versioned ones
-(``vs``, ``vcs``) keep the two copies before the present one.
+Functions over a connection; writers must run inside a write transaction. Records of cached types (``cs``, ``vcs``)
+expire a month after they were written. Of versioned types (``vs``, ``vcs``) only the latest copy is stored, because no
+route returns an earlier one.
 """
 
 from __future__ import annotations
@@ -9,11 +10,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from scrapinghub.sandbox.server.formats import Page, Row
 from scrapinghub.sandbox.store.database import Store
-from scrapinghub.sandbox.store.reading import Window, fetch
+from scrapinghub.sandbox.store.reading import Page, ReadOptions, Row, fetch
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS collections (
@@ -33,36 +32,20 @@ CREATE TABLE IF NOT EXISTS collection_records (
     PRIMARY KEY (collection, key)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS collection_expiry ON collection_records (collection, expires) WHERE expires IS NOT NULL;
-CREATE TABLE IF NOT EXISTS collection_versions (
-    id INTEGER PRIMARY KEY,
-    collection INTEGER NOT NULL,
-    key BLOB NOT NULL,
-    ts INTEGER NOT NULL,
-    expires INTEGER,
-    data BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS collection_version_keys ON collection_versions (collection, key, id);
 """
 #: The types, in the order of listings.
 TYPES = ('s', 'vs', 'cs', 'vcs')
-#: Versions kept of a record of a versioned type, the present one included.
-VERSIONS = 3
 MONTH_MS = 30 * 24 * 3600 * 1000
 _FRESH = '(expires IS NULL OR expires > ?)'
 
 
 def is_cached(kind: str) -> bool:
-    """Tell whether records of this type expire."""
+    """Return whether records of this type expire."""
     return kind in ('cs', 'vcs')
 
 
-def is_versioned(kind: str) -> bool:
-    """Tell whether older copies of a record of this type are kept."""
-    return kind in ('vs', 'vcs')
-
-
 def find(connection: sqlite3.Connection, project: int, kind: str, name: str) -> int | None:
-    """Return the id of a collection, a dropped one too; ``None`` when it was never used."""
+    """Return the id of a collection, also of a dropped one; ``None`` when it was never used."""
     row = connection.execute(
         'SELECT id FROM collections WHERE project = ? AND name = ? AND type = ?', (project, name, kind)
     ).fetchone()
@@ -85,10 +68,10 @@ def write(
     records: Sequence[tuple[bytes, bytes]],
     now: int,
 ) -> None:
-    """Store records over those of the same keys, creating the collection. Call it inside a write transaction.
+    """Store records, in place of those with the same keys, and create the collection.
 
     Args:
-        connection: A connection.
+        connection: A connection inside a write transaction.
         project: The project's id.
         kind: The collection's type.
         name: The collection's name.
@@ -103,35 +86,13 @@ def write(
         (project, name, kind),
     )
     collection = find(connection, project, kind, name)
-    expires = now + MONTH_MS if is_cached(kind) else None
+    expires = None
     if is_cached(kind):
-        for table in ('collection_records', 'collection_versions'):
-            connection.execute(f'DELETE FROM {table} WHERE collection = ? AND expires <= ?', (collection, now))
-    if is_versioned(kind):
-        # One by one: a key may come twice in one post, and each copy is a version.
-        for key, data in records:
-            _keep_version(connection, collection, key)
-            _store(connection, [(collection, key, now, expires, data)])
-    else:
-        _store(connection, [(collection, key, now, expires, data) for key, data in records])
-
-
-def _store(connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+        expires = now + MONTH_MS
+        connection.execute('DELETE FROM collection_records WHERE collection = ? AND expires <= ?', (collection, now))
     connection.executemany(
-        'INSERT OR REPLACE INTO collection_records (collection, key, ts, expires, data) VALUES (?, ?, ?, ?, ?)', rows
-    )
-
-
-def _keep_version(connection: sqlite3.Connection, collection: int | None, key: bytes) -> None:
-    connection.execute(
-        'INSERT INTO collection_versions (collection, key, ts, expires, data) '
-        'SELECT collection, key, ts, expires, data FROM collection_records WHERE collection = ? AND key = ?',
-        (collection, key),
-    )
-    connection.execute(
-        'DELETE FROM collection_versions WHERE collection = ? AND key = ? AND id NOT IN (SELECT id FROM '
-        'collection_versions WHERE collection = ? AND key = ? ORDER BY id DESC LIMIT ?)',
-        (collection, key, collection, key, VERSIONS - 1),
+        'INSERT OR REPLACE INTO collection_records (collection, key, ts, expires, data) VALUES (?, ?, ?, ?, ?)',
+        [(collection, key, now, expires, data) for key, data in records],
     )
 
 
@@ -143,33 +104,22 @@ def get(connection: sqlite3.Connection, collection: int, key: bytes, now: int) -
     return row
 
 
-def versions(connection: sqlite3.Connection, collection: int, key: bytes, now: int) -> list[tuple[int, bytes]]:
-    """Return all kept copies of a record, the present one first."""
-    present = get(connection, collection, key, now)
-    older = connection.execute(
-        f'SELECT ts, data FROM collection_versions WHERE collection = ? AND key = ? AND {_FRESH} ORDER BY id DESC',
-        (collection, key, now),
-    ).fetchall()
-    return [] if present is None else [present, *older]
-
-
 def delete(connection: sqlite3.Connection, collection: int, keys: Iterable[bytes]) -> None:
-    """Remove records with all their versions; absent ones are fine. Call it inside a write transaction."""
-    rows = [(collection, key) for key in keys]
-    for table in ('collection_records', 'collection_versions'):
-        connection.executemany(f'DELETE FROM {table} WHERE collection = ? AND key = ?', rows)
+    """Delete the records with these keys, where they exist."""
+    connection.executemany(
+        'DELETE FROM collection_records WHERE collection = ? AND key = ?', [(collection, key) for key in keys]
+    )
 
 
 def drop(connection: sqlite3.Connection, project: int, name: str) -> None:
-    """Remove the collections of every type of a name. Call it inside a write transaction."""
+    """Delete the collections of every type of a name."""
     named = 'SELECT id FROM collections WHERE project = ? AND name = ?'
-    for table in ('collection_records', 'collection_versions'):
-        connection.execute(f'DELETE FROM {table} WHERE collection IN ({named})', (project, name))
+    connection.execute(f'DELETE FROM collection_records WHERE collection IN ({named})', (project, name))
     connection.execute('UPDATE collections SET dropped = 1 WHERE project = ? AND name = ?', (project, name))
 
 
 def is_used(connection: sqlite3.Connection, project: int, name: str) -> bool:
-    """Tell whether a name has a collection of any type that is not dropped."""
+    """Return whether a name has a collection of any type that is not dropped."""
     row = connection.execute(
         'SELECT 1 FROM collections WHERE project = ? AND name = ? AND NOT dropped LIMIT 1', (project, name)
     ).fetchone()
@@ -177,22 +127,22 @@ def is_used(connection: sqlite3.Connection, project: int, name: str) -> bool:
 
 
 def rename(connection: sqlite3.Connection, project: int, name: str, new_name: str) -> None:
-    """Rename the collections of every type of a name to one that is not used. Call it inside a write transaction."""
+    """Rename the collections of every type of a name to a name that is not used."""
     connection.execute('DELETE FROM collections WHERE project = ? AND name = ?', (project, new_name))
     connection.execute('UPDATE collections SET name = ? WHERE project = ? AND name = ?', (new_name, project, name))
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which records of a collection are meant; the conditions are AND.
+    """Which records of a collection to read; all conditions must match.
 
     Attributes:
         keys: Only these keys; ``None`` for any.
-        prefixes: Only keys with one of these beginnings; none for any.
-        per_prefix: At most so many records of each beginning.
-        start: Only keys from this one on.
+        prefixes: Only keys with one of these prefixes; empty for any.
+        per_prefix: At most this many records of each prefix.
+        start: Only this key and later ones.
         after: Only keys after this one.
-        window: Narrows times, and holds the filters.
+        options: Times, filters and size of pages.
     """
 
     keys: frozenset[bytes] | None = None
@@ -200,25 +150,25 @@ class Selection:
     per_prefix: int | None = None
     start: bytes = b''
     after: bytes | None = None
-    window: Window = field(default_factory=Window)
+    options: ReadOptions = field(default_factory=ReadOptions)
 
     @property
     def first(self) -> bytes:
-        """The least key that may be meant."""
+        """The smallest key that can match."""
         # The next string in byte order is the same with a zero byte.
         return self.start if self.after is None else max(self.start, self.after + b'\0')
 
 
 def pages(store: Store, collection: int, selection: Selection) -> Iterator[Page]:
-    """Read the records selected in ascending order of their keys, before filters, offset and count.
+    """Read the selected records in ascending order of their keys, before filters, offset and count.
 
     No transaction stays open between pages.
     """
-    limit = _PrefixLimit(selection)
+    limiter = _PrefixLimit(selection)
     if selection.keys is not None:
         for key in sorted(selection.keys):
             if key >= selection.first and _matches(key, selection.prefixes):
-                times, bounds = selection.window.times()
+                times, bounds = selection.options.times()
                 row = (
                     store.read()
                     .execute(
@@ -228,17 +178,17 @@ def pages(store: Store, collection: int, selection: Selection) -> Iterator[Page]
                     .fetchone()
                 )
                 if row is not None:
-                    yield limit.admitted([(key, *row)])
+                    yield limiter.limit([(key, *row)])
         return
     for prefix in _outermost(selection.prefixes):
         for page in _range(store, collection, selection, max(selection.first, prefix), _after_prefix(prefix)):
-            yield limit.admitted(page)
-            if limit.is_used_up(prefix):
+            yield limiter.limit(page)
+            if limiter.is_exhausted(prefix):
                 break
 
 
 def _range(store: Store, collection: int, selection: Selection, first: bytes, end: bytes | None) -> Iterator[Page]:
-    times, bounds = selection.window.times()
+    times, bounds = selection.options.times()
     above, upper = ('', []) if end is None else (' AND key < ?', [end])
     comparison = '>='
     while True:
@@ -247,7 +197,7 @@ def _range(store: Store, collection: int, selection: Selection, first: bytes, en
             f'AND {_FRESH}{times} ORDER BY key LIMIT ?'
         )
         page = fetch(
-            store.read().execute(query, (collection, first, *upper, store.now(), *bounds, selection.window.page_rows))
+            store.read().execute(query, (collection, first, *upper, store.now(), *bounds, selection.options.page_rows))
         )
         if not page:
             return
@@ -256,15 +206,15 @@ def _range(store: Store, collection: int, selection: Selection, first: bytes, en
 
 
 class _PrefixLimit:
-    """Keep at most so many records of each prefix, counting those that the filters let pass."""
+    """Keep a number of records of each prefix, counting those that match the filters."""
 
     def __init__(self, selection: Selection) -> None:
-        self._window = selection.window
+        self._window = selection.options
         self._left = None
         if selection.per_prefix is not None:
             self._left = dict.fromkeys(selection.prefixes or (b'',), selection.per_prefix)
 
-    def admitted(self, page: Page) -> Page:
+    def limit(self, page: Page) -> Page:
         if self._left is None:
             return page
         return [row for row in self._window.matching(page) if self._take(row)]
@@ -276,8 +226,8 @@ class _PrefixLimit:
             left[prefix] -= 1
         return bool(open_ones)
 
-    def is_used_up(self, outer: bytes) -> bool:
-        """Tell whether nothing more can come of a prefix and those that extend it."""
+    def is_exhausted(self, outer: bytes) -> bool:
+        """Return whether no more records of a prefix and its extensions are wanted."""
         return self._left is not None and not any(
             room for prefix, room in self._left.items() if prefix.startswith(outer)
         )

@@ -1,12 +1,10 @@
-"""The ``filter`` parameter: ``["field", "operator", [argument, ...]]``, repeated for AND."""
+"""Conditions of the ``filter`` parameter: field, operator and arguments."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
-
-from scrapinghub.sandbox.server.http import Call
 
 Predicate = Callable[[Any], bool]
 _Test = Callable[[Any, Any], bool]
@@ -49,7 +47,7 @@ def _has_element(value: Any, argument: Any) -> bool:
     return isinstance(value, list) and any(same(element, argument) for element in value)
 
 
-#: Operators that hold when they hold for any argument.
+#: Operators that match when any argument matches.
 _ANY: Mapping[str, _Test] = {
     '=': same,
     '==': same,
@@ -61,7 +59,7 @@ _ANY: Mapping[str, _Test] = {
     'icontains': _icontains,
     'haselement': _has_element,
 }
-#: Operators that hold when they hold for every argument.
+#: Operators that match when every argument matches.
 _ALL: Mapping[str, _Test] = {
     '!=': lambda value, argument: not same(value, argument),
     'hasnotelement': lambda value, argument: isinstance(value, list) and not _has_element(value, argument),
@@ -90,24 +88,3 @@ def condition(field: str, name: str, arguments: list[Any]) -> Predicate:
         return decide(test(value, argument) for argument in arguments)
 
     return holds
-
-
-def predicate_of(call: Call) -> Predicate | None:
-    """Return the test of all ``filter`` parameters of a request, ``None`` without any.
-
-    Raises:
-        ServiceError: 400 when a filter is malformed or its operator unknown.
-    """
-    conditions: list[Predicate] = []
-    for text in call.args().getlist('filter'):
-        value = call.parse_json(text, 'filter')
-        match value:
-            case [str(field), str(name), list(arguments)] if arguments:
-                if name not in OPERATORS:
-                    call.fail(400, f'Invalid filter operator {name!r}, use one of: {" ".join(OPERATORS)}')
-                conditions.append(condition(field, name, arguments))
-            case _:
-                call.fail(400, 'Invalid filter, it must be a JSON array ["field", "operator", [argument, ...]]')
-    if not conditions:
-        return None
-    return lambda record: all(holds(record) for holds in conditions)

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scrapinghub.sandbox.server.formats import Page
 from scrapinghub.sandbox.store.database import Store
 from scrapinghub.sandbox.store.packing import pack, unpack
-from scrapinghub.sandbox.store.reading import Window, fetch
+from scrapinghub.sandbox.store.reading import Page, ReadOptions, fetch
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS slots (
@@ -132,7 +131,7 @@ def add(
     return count
 
 
-def batches(store: Store, slot: int, window: Window, mincount: int | None) -> Iterator[Page]:
+def batches(store: Store, slot: int, options: ReadOptions, mincount: int | None) -> Iterator[Page]:
     """Read the queue in the order of batch ids, until at least ``mincount`` requests are there."""
     after = ''
     queued = 0
@@ -140,7 +139,7 @@ def batches(store: Store, slot: int, window: Window, mincount: int | None) -> It
         rows = fetch(
             store.read().execute(
                 'SELECT id, requests, data FROM batches WHERE slot = ? AND id > ? ORDER BY id LIMIT ?',
-                (slot, after, window.page_rows),
+                (slot, after, options.page_rows),
             )
         )
         if not rows:
@@ -178,15 +177,15 @@ def delete_slot(connection: sqlite3.Connection, project: int, frontier: str, slo
         connection.execute('DELETE FROM slots WHERE id = ?', (number,))
 
 
-def fingerprints(store: Store, slot: int, window: Window, first: bytes) -> Iterator[Page]:
+def fingerprints(store: Store, slot: int, options: ReadOptions, first: bytes) -> Iterator[Page]:
     """Read the fingerprints of a slot from one on, in byte order."""
-    times, bounds = window.times()
+    times, bounds = options.times()
     comparison = '>='
     while True:
         rows = fetch(
             store.read().execute(
                 f'SELECT fp, ts, fp FROM fingerprints WHERE slot = ? AND fp {comparison} ?{times} ORDER BY fp LIMIT ?',
-                (slot, first, *bounds, window.page_rows),
+                (slot, first, *bounds, options.page_rows),
             )
         )
         if not rows:

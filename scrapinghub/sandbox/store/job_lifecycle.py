@@ -15,11 +15,10 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
-from scrapinghub.sandbox.routes import activity
-from scrapinghub.sandbox.store import settings, spiders
+from scrapinghub.sandbox.store import activity, settings, spiders
 from scrapinghub.sandbox.store.jobs import DEFAULT_PRIORITY, SELECT, STATES, Job, from_row, tag_list
 from scrapinghub.sandbox.store.projects import project_ids
-from scrapinghub.sandbox.store.spiders import InvalidValue, storable
+from scrapinghub.sandbox.store.validation import InvalidValue, storable
 
 DEFAULT_UNITS = 1
 MAX_UNITS = 2**31

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scrapinghub.sandbox.store.spiders import MAX_ID
+from scrapinghub.sandbox.store.validation import MAX_ID
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (

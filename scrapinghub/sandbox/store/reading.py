@@ -1,4 +1,4 @@
-"""The parameters that all record reads share, and how they narrow a stream of pages."""
+"""Pages of records, and the options that every read of records shares."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scrapinghub.sandbox.server.formats import Page
-from scrapinghub.sandbox.server.http import Call
-from scrapinghub.sandbox.store.filters import Predicate, predicate_of
+from scrapinghub.sandbox.store.filters import Predicate
 from scrapinghub.sandbox.store.packing import unpack
 
-#: A page ends after so many records or bytes, whichever comes first.
+#: Key, time of storing in milliseconds, and packed record.
+Row = tuple[bytes, int, bytes]
+Page = list[Row]
+#: A page ends after this many records or bytes, whichever is reached first.
 PAGE_ROWS = 2000
 PAGE_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True)
-class Window:
-    """What a request wants of a stream of records.
+class ReadOptions:
+    """Which records a read returns.
 
     Attributes:
         count: At most this many records.
-        offset: Leave out this many of them first.
+        offset: Skip this many records first.
         startts: Only records stored at or after this time.
         endts: Only records stored before this time.
         predicate: Only records for which this holds.
@@ -35,30 +36,15 @@ class Window:
     endts: int | None = None
     predicate: Predicate | None = None
 
-    @classmethod
-    def of(cls, call: Call) -> Window:
-        """Read the parameters of a request.
-
-        Raises:
-            ServiceError: 400 for one that cannot be understood.
-        """
-        return cls(
-            call.integer('count'),
-            call.integer('offset') or 0,
-            call.integer('startts'),
-            call.integer('endts'),
-            predicate_of(call),
-        )
-
     @property
     def page_rows(self) -> int:
-        """How many rows to read at once: no more than will be used."""
+        """The number of rows to read at once: no more than are used."""
         if self.count is None or self.predicate is not None:
             return PAGE_ROWS
         return max(1, min(PAGE_ROWS, self.offset + self.count))
 
     def times(self, column: str = 'ts') -> tuple[str, list[int]]:
-        """Return the SQL condition on the time of storing, to follow others, with its values."""
+        """Return the SQL condition on the time of storing, to append to others, with its values."""
         condition, values = '', []
         if self.startts is not None:
             condition += f' AND {column} >= ?'
@@ -69,12 +55,12 @@ class Window:
         return condition, values
 
     def matching(self, page: Page) -> Page:
-        """Return the rows that the filters let pass."""
+        """Return the rows that match the filters."""
         predicate = self.predicate
         return page if predicate is None else [row for row in page if predicate(unpack(row[2]))]
 
     def apply(self, pages: Iterable[Page]) -> Iterator[Page]:
-        """Keep what the filters let pass, then skip ``offset`` and end after ``count`` records."""
+        """Keep the rows that match the filters, then skip ``offset`` and end after ``count`` records."""
         if self.count == 0:
             return
         skip, left = self.offset, self.count

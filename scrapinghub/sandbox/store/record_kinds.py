@@ -1,4 +1,4 @@
-"""What items, log lines, requests and samples are: what is accepted, what is kept, how it counts in the statistics."""
+"""Items, log lines, requests and samples: what is accepted, what is stored, and how it counts in the statistics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from scrapinghub.sandbox.server.formats import Style
 from scrapinghub.sandbox.store.packing import pack
 
 #: Fields of a request in the order of the recordings, with the types that they may have.
@@ -31,14 +30,12 @@ class Kind:
 
     Attributes:
         name: First segment of its path.
-        style: How it is written.
         keep: Turns a posted value into what is stored.
         fields: Names under which a stored record counts in the statistics; ``None`` where there are none.
         size: Bytes that a stored record counts, given also its packed form.
     """
 
     name: str
-    style: Style
     keep: Callable[[Any], Any]
     fields: Callable[[Any], Iterable[str]] | None
     size: Callable[[Any, bytes], int]
@@ -97,20 +94,18 @@ def _request_size(record: Any, packed: bytes) -> int:
     return _REQUEST_FRAME + sum(len(pack(record.get(name))) for name in _REQUEST_MEASURED)
 
 
-ITEMS = Kind('items', Style(), _item, tuple, lambda record, packed: len(packed))
+ITEMS = Kind('items', _item, tuple, lambda record, packed: len(packed))
 LOGS = Kind(
     'logs',
-    Style(key_first=True, final_newline=False, msgpack_key=False),
     _log,
     lambda record: (str(record['level']),),
     lambda record, packed: len(pack(record['message'])),
 )
 REQUESTS = Kind(
     'requests',
-    Style(key_first=True, final_newline=False, msgpack=False),
     _request,
     lambda record: [name for name in record if name != 'time'],
     _request_size,
 )
-SAMPLES = Kind('samples', Style(final_newline=False), _sample, None, lambda record, packed: len(packed))
+SAMPLES = Kind('samples', _sample, None, lambda record, packed: len(packed))
 KINDS = {kind.name: kind for kind in (ITEMS, LOGS, REQUESTS, SAMPLES)}

@@ -1,7 +1,7 @@
 """Job data in the store: items, log lines, requests and samples, numbered from 0 in each job.
 
-Functions over a connection. A record's row id is its stream's id and its number in one integer, so that a stream lies
-in one piece and is read in order.
+Functions over a connection. The row id of a record combines the id of its stream and its number in one integer, so
+that a stream is stored contiguously and read in order.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scrapinghub.sandbox.server.formats import Page
 from scrapinghub.sandbox.store.database import Store
 from scrapinghub.sandbox.store.packing import unpack
-from scrapinghub.sandbox.store.reading import Window, fetch
+from scrapinghub.sandbox.store.reading import Page, ReadOptions, fetch
 from scrapinghub.sandbox.store.record_kinds import Kind
 
 SCHEMA = """
@@ -46,15 +45,15 @@ JobId = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a read begins: a job of the project and a number in it."""
+class Position:
+    """The first record of a read: a job of the project and a number in it."""
 
     spider: int
     job: int
     number: int
 
 
-START = Place(0, 0, 0)
+START = Position(0, 0, 0)
 
 
 def write(
@@ -181,31 +180,31 @@ def pages(
     store: Store,
     kind: Kind,
     scope: tuple[int, int | None, int | None],
-    window: Window,
+    options: ReadOptions,
     *,
-    place: Place = START,
+    start: Position = START,
     numbers: Sequence[int] = (),
 ) -> Iterator[Page]:
     """Read the records of a project, a spider or a job in ascending order of their keys.
 
-    No transaction stays open between pages; what is written meanwhile behind the present place is seen.
+    No transaction stays open between pages; records that are written meanwhile at later positions are returned.
 
     Args:
         store: The data.
         kind: Which data.
         scope: Project, spider and job; ``None`` for all.
-        window: Narrows the times and the size of pages.
-        place: Where to begin.
+        options: Narrows the times and the size of pages.
+        start: The first record.
         numbers: Only records with these numbers.
     """
-    for stream, spider, job in _streams(store, kind, scope, place):
-        first = place.number if (spider, job) == (place.spider, place.job) else 0
+    for stream, spider, job in _streams(store, kind, scope, start):
+        first = start.number if (spider, job) == (start.spider, start.job) else 0
         prefix = b'%d/%d/%d/' % (scope[0], spider, job)
-        yield from _stream_pages(store, stream, prefix, first, window, sorted(set(numbers)))
+        yield from _stream_pages(store, stream, prefix, first, options, sorted(set(numbers)))
 
 
 def _streams(
-    store: Store, kind: Kind, scope: tuple[int, int | None, int | None], place: Place
+    store: Store, kind: Kind, scope: tuple[int, int | None, int | None], start: Position
 ) -> Iterator[tuple[int, int, int]]:
     """Find the streams of a scope, one query for each, as jobs may appear meanwhile."""
     project, spider, job = scope
@@ -214,7 +213,7 @@ def _streams(
         if value is not None:
             only += f' AND {column} = ?'
             values.append(value)
-    at: tuple[int, int] = (place.spider, place.job)
+    at: tuple[int, int] = (start.spider, start.job)
     comparison = '>='
     while True:
         row = (
@@ -234,10 +233,10 @@ def _streams(
 
 
 def _stream_pages(
-    store: Store, stream: int, prefix: bytes, first: int, window: Window, numbers: list[int]
+    store: Store, stream: int, prefix: bytes, first: int, options: ReadOptions, numbers: list[int]
 ) -> Iterator[Page]:
     base = stream * NUMBERS
-    times, bounds = window.times()
+    times, bounds = options.times()
     if numbers:
         for number in numbers:
             if first <= number < NUMBERS:
@@ -251,7 +250,7 @@ def _stream_pages(
         return
     query = f'SELECT id - {base}, ts, data FROM records WHERE id >= ? AND id < ?{times} ORDER BY id LIMIT ?'
     while first < NUMBERS:
-        rows = fetch(store.read().execute(query, (base + first, base + NUMBERS, *bounds, window.page_rows)))
+        rows = fetch(store.read().execute(query, (base + first, base + NUMBERS, *bounds, options.page_rows)))
         if not rows:
             return
         first = rows[-1][0] + 1

@@ -1,6 +1,6 @@
 """Project settings, and the bot groups that they name.
 
-Functions over a connection. The caller decides about transactions: whatever writes must run inside ``Store.write()``.
+Functions over a connection; writers must run inside a write transaction.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 import sqlite3
 from typing import Any
 
-from scrapinghub.sandbox.store.spiders import InvalidValue, storable
+from scrapinghub.sandbox.store.validation import InvalidValue, storable
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS project_settings (

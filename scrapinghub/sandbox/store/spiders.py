@@ -1,6 +1,6 @@
-"""Spiders: their ids, tags, job numbers, and the version of the code deployed to their project.
+"""Spiders: their ids, tags and job numbers.
 
-Functions over a connection. The caller decides about transactions: whatever writes must run inside ``Store.write()``.
+Functions over a connection; writers must run inside a write transaction.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
+from scrapinghub.sandbox.store.validation import InvalidValue, storable
+
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS versions (
-    project INTEGER PRIMARY KEY,
-    version TEXT NOT NULL
-);
 CREATE TABLE IF NOT EXISTS spiders (
     project INTEGER NOT NULL,
     id INTEGER NOT NULL,
@@ -28,13 +26,6 @@ CREATE TABLE IF NOT EXISTS spiders (
 ) WITHOUT ROWID;
 """
 
-MAX_ID = 2**63 - 1
-"""The largest number that the database can hold; nothing with a larger one can exist."""
-
-
-class InvalidValue(ValueError):
-    """What a client sent cannot be accepted; the text says what was wrong and what would be right."""
-
 
 @dataclass(frozen=True)
 class Spider:
@@ -47,26 +38,6 @@ class Spider:
     version: str | None
     created: int
     modified: int
-
-
-def storable(text: str) -> bool:
-    """Tell whether the database can hold this text: a lone surrogate has no UTF-8 form."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def version(connection: sqlite3.Connection, project: int) -> str | None:
-    """Return the version of the code deployed to a project, None when nothing was deployed."""
-    row = connection.execute('SELECT version FROM versions WHERE project = ?', (project,)).fetchone()
-    return None if row is None else str(row[0])
-
-
-def set_version(connection: sqlite3.Connection, project: int, name: str) -> None:
-    """Remember the version of the code deployed to a project: every spider of it shows this version."""
-    connection.execute('INSERT OR REPLACE INTO versions VALUES (?, ?)', (project, name))
 
 
 _SPIDER = """

@@ -1,1 +1,1 @@
-"""The web page of the sandbox."""
+"""The page for browsers at ``/`` and the control interface at ``/_sandbox/``."""

@@ -1,23 +1,21 @@
-"""The page at ``/`` for a browser: what is in the projects, as the service's own API tells it."""
+"""The page at ``/`` for browsers, which shows the data of the projects."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
-from scrapinghub.sandbox.routes.control import require_local
-from scrapinghub.sandbox.server.http import Call, Reply
-from scrapinghub.sandbox.store.jobs import parse_key
-from scrapinghub.sandbox.store.records import counters
-from scrapinghub.sandbox.web.internal_calls import Inside, Refused, segment
-from scrapinghub.sandbox.web.markup import Child, Markup, join, table, tag
-from scrapinghub.sandbox.web.page_frame import page
+from werkzeug.wrappers import Request
 
-if TYPE_CHECKING:
-    from scrapinghub.sandbox.cloud import Sandbox
-    from scrapinghub.sandbox.server.routing import Route
+from scrapinghub.sandbox.server.local_client import LocalCallError, LocalClient, segment
+from scrapinghub.sandbox.server.response import Response
+from scrapinghub.sandbox.server.routing import Route
+from scrapinghub.sandbox.store.jobs import parse_key
+from scrapinghub.sandbox.web.layout import page
+from scrapinghub.sandbox.web.markup import Child, Markup, join, table, tag
+from scrapinghub.sandbox.web.site import plain_text
 
 JOBS = 25
 EVENTS = 12
@@ -31,58 +29,59 @@ EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Page:
-    """The page of one sandbox."""
+    """The page of one sandbox.
 
-    def __init__(self, cloud: Sandbox) -> None:
-        self._cloud = cloud
+    Args:
+        client: A client of the Scrapy Cloud API of the sandbox.
+    """
+
+    def __init__(self, client: LocalClient) -> None:
+        self._client = client
 
     def routes(self) -> list[Route]:
         """Return the routes."""
         return [('/', ('GET',), self.show)]
 
-    def show(self, call: Call) -> Reply:
-        """Answer the overview, or the details that the query names."""
-        if 'text/html' not in call.request.headers.get('Accept', ''):
-            call.fail(501, f'The sandbox does not know GET {call.request.path}; a browser gets a page there')
-        require_local(call.request)
-        inside = Inside(self._cloud.app)
-        asked = call.args()
+    def show(self, request: Request) -> Response:
+        """Return the overview, or the details that the query names."""
+        if 'text/html' not in request.headers.get('Accept', ''):
+            return plain_text(501, f'The sandbox does not know GET {request.path}; it serves a page for browsers there')
+        query = request.args
         try:
-            if 'job' in asked:
-                return job_page(inside, asked['job'])
-            if 'collection' in asked:
-                return collection_page(inside, asked.get('project', ''), asked.get('type', ''), asked['collection'])
-            if 'slot' in asked:
-                return slot_page(inside, asked.get('project', ''), asked.get('frontier', ''), asked['slot'])
-        except Refused as error:
+            if 'job' in query:
+                return job_page(self._client, query['job'])
+            if 'collection' in query:
+                return collection_page(
+                    self._client, query.get('project', ''), query.get('type', ''), query['collection']
+                )
+            if 'slot' in query:
+                return slot_page(self._client, query.get('project', ''), query.get('frontier', ''), query['slot'])
+        except LocalCallError as error:
             return missing(str(error))
-        return self._overview(inside)
+        return self._overview()
 
-    def _overview(self, inside: Inside) -> Reply:
-        projects = inside.value('/api/scrapyd/listprojects.json')['projects']
+    def _overview(self) -> Response:
+        projects = self._client.value('/api/scrapyd/listprojects.json')['projects']
         if not projects:
-            hint = 'There is no project yet. One appears as soon as a program uses it.'
+            hint = 'There is no project yet. A project is created when a program uses its id.'
             return page('Scrapy Cloud sandbox', tag('section', tag('p', hint, class_='empty')))
-        return page('Scrapy Cloud sandbox', *(self._project(inside, project) for project in projects))
+        return page('Scrapy Cloud sandbox', *(self._project(project) for project in projects))
 
-    def _project(self, inside: Inside, project: int) -> Markup:
-        totals = {state: inside.value(f'/jobq/{project}/count', state=state) for state in STATES}
-        jobs = inside.lines(f'/jobq/{project}/list', state=list(STATES), count=JOBS)
-        connection = self._cloud.store.read()
-        for job in jobs:
-            job.update({'items': 0, 'logs': 0, 'pages': 0, 'errors': 0, **counters(connection, job['key'])})
-        spiders = inside.value('/api/spiders/list.json', project=project)['spiders']
-        events = inside.lines(f'/activity/{project}', count=EVENTS, meta='_ts')
-        collections = inside.lines(f'/collections/{project}/list')
+    def _project(self, project: int) -> Markup:
+        totals = {state: self._client.value(f'/jobq/{project}/count', state=state) for state in STATES}
+        jobs = self._client.lines(f'/jobq/{project}/list', state=list(STATES), count=JOBS)
+        spiders = self._client.value('/api/spiders/list.json', project=project)['spiders']
+        events = self._client.lines(f'/activity/{project}', count=EVENTS, meta='_ts')
+        collections = self._client.lines(f'/collections/{project}/list')
         numbers = ', '.join(f'{count} {state}' for state, count in totals.items())
         return join(
             tag('h2', f'Project {project}'),
             section('Jobs', job_table(jobs), numbers + shown(len(jobs), sum(totals.values()))),
             tag(
                 'div',
-                section('Spiders', spider_table(inside, project, spiders)),
-                section('Collections', collection_table(inside, project, collections)),
-                section('Frontiers', frontier_table(inside, project)),
+                section('Spiders', spider_table(self._client, project, spiders)),
+                section('Collections', collection_table(self._client, project, collections)),
+                section('Frontiers', frontier_table(self._client, project)),
                 class_='several',
             ),
             section('Activity', event_table(events), 'newest first'),
@@ -145,10 +144,10 @@ def job_table(jobs: list[dict[str, Any]]) -> Markup:
             tag('span', link(job['key'], job=job['key']), class_='key'),
             job.get('spider', ''),
             join(badge(job['state'], job['state']), None if good else join(' ', badge(str(reason), 'bad'))),
-            job['items'],
-            job['pages'],
-            job['logs'],
-            badge(str(job['errors']), 'bad') if job['errors'] else 0,
+            job.get('items', 0),
+            job.get('pages', 0),
+            job.get('logs', 0),
+            badge(str(job['errors']), 'bad') if 'errors' in job else 0,
             moment(job['ts']),
             span(job.get('running_time'), job.get('finished_time')),
             join(*(badge(str(name), 'tag') for name in job.get('tags') or [])),
@@ -157,13 +156,13 @@ def job_table(jobs: list[dict[str, Any]]) -> Markup:
     return table(('job', 'spider', 'state', *numbers, 'since (UTC)', 'ran for', 'tags'), rows, 'No jobs.')
 
 
-def spider_table(inside: Inside, project: int, spiders: list[dict[str, Any]]) -> Markup:
+def spider_table(client: LocalClient, project: int, spiders: list[dict[str, Any]]) -> Markup:
     """Show the spiders of a project."""
     rows: list[tuple[Child, ...]] = [
         (
             spider['id'],
-            inside.value(f'/ids/{project}/spider/{segment(spider["id"])}'),
-            *(inside.value(f'/jobq/{project}/count', spider=spider['id'], state=state) for state in STATES),
+            client.value(f'/ids/{project}/spider/{segment(spider["id"])}'),
+            *(client.value(f'/jobq/{project}/count', spider=spider['id'], state=state) for state in STATES),
             join(*(badge(str(name), 'tag') for name in spider['tags'])),
         )
         for spider in spiders
@@ -171,22 +170,22 @@ def spider_table(inside: Inside, project: int, spiders: list[dict[str, Any]]) ->
     return table(('spider', 'id#', 'pending#', 'running#', 'finished#', 'tags'), rows, 'No spiders.')
 
 
-def collection_table(inside: Inside, project: int, collections: list[dict[str, str]]) -> Markup:
+def collection_table(client: LocalClient, project: int, collections: list[dict[str, str]]) -> Markup:
     """Show the collections of a project."""
     rows: list[tuple[Child, ...]] = []
     for entry in collections:
         kind, name = entry['type'], entry['name']
-        count = inside.value(f'/collections/{project}/{kind}/{segment(name)}/count')
+        count = client.value(f'/collections/{project}/{kind}/{segment(name)}/count')
         rows.append((link(name, project=project, type=kind, collection=name), kind, counted(count)))
     return table(('collection', 'type', 'records#'), rows, 'No collections.')
 
 
-def frontier_table(inside: Inside, project: int) -> Markup:
+def frontier_table(client: LocalClient, project: int) -> Markup:
     """Show the slots of a project's frontiers."""
     rows: list[tuple[Child, ...]] = []
-    for frontier in inside.value(f'/hcf/{project}/list'):
-        for slot in inside.value(f'/hcf/{project}/{segment(frontier)}/list'):
-            count = inside.value(f'/hcf/{project}/{segment(frontier)}/s/{segment(slot)}/q/count')
+    for frontier in client.value(f'/hcf/{project}/list'):
+        for slot in client.value(f'/hcf/{project}/{segment(frontier)}/list'):
+            count = client.value(f'/hcf/{project}/{segment(frontier)}/s/{segment(slot)}/q/count')
             rows.append((frontier, link(slot, project=project, frontier=frontier, slot=slot), counted(count)))
     return table(('frontier', 'slot', 'requests queued#'), rows, 'No frontiers.')
 
@@ -206,11 +205,11 @@ def event_table(events: list[dict[str, Any]]) -> Markup:
     return table(('time (UTC)', 'event', 'job', 'more'), rows, 'No events.')
 
 
-def job_page(inside: Inside, key: str) -> Reply:
+def job_page(client: LocalClient, key: str) -> Response:
     """Show one job and the end of each of its streams."""
     if parse_key(key) is None:
         return missing(f'{key} is no job key: one is project/spider/number')
-    found = inside.lines(f'/jobs/{key}')
+    found = client.lines(f'/jobs/{key}')
     if not found:
         return missing(f'There is no job {key}.')
     meta = found[0]
@@ -218,10 +217,10 @@ def job_page(inside: Inside, key: str) -> Reply:
         (name, moment(value) if name.endswith('_time') else compact(value)) for name, value in sorted(meta.items())
     ]
     state = str(meta['state'])
-    items = tail(inside, key, 'items', RECORDS)
-    logs = tail(inside, key, 'logs', LINES)
-    requests = tail(inside, key, 'requests', RECORDS)
-    samples = inside.lines(f'/samples/{key}')
+    items = tail(client, key, 'items', RECORDS)
+    logs = tail(client, key, 'logs', LINES)
+    requests = tail(client, key, 'requests', RECORDS)
+    samples = client.lines(f'/samples/{key}')
     return page(
         f'Job {key}',
         tag('h2', f'Job {key} ', badge(state, state)),
@@ -234,12 +233,12 @@ def job_page(inside: Inside, key: str) -> Reply:
     )
 
 
-def tail(inside: Inside, key: str, kind: str, count: int) -> tuple[int, list[tuple[int, Any]]]:
+def tail(client: LocalClient, key: str, kind: str, count: int) -> tuple[int, list[tuple[int, Any]]]:
     """Return how many records a job has, and the last of them with their numbers, the newest first."""
-    total = inside.value(f'/{kind}/{key}/stats')['totals']['input_values']
+    total = client.value(f'/{kind}/{key}/stats')['totals']['input_values']
     # Numbers need not be without gaps, so the count alone does not say where the last ones are.
     first = max(0, total - count)
-    lines = inside.lines(f'/{kind}/{key}', start=f'{key}/{first}', meta='_key')[-count:]
+    lines = client.lines(f'/{kind}/{key}', start=f'{key}/{first}', meta='_key')[-count:]
     return total, [(int(str(line.pop('_key')).rpartition('/')[2]), line) for line in reversed(lines)]
 
 
@@ -294,11 +293,11 @@ def sample_table(samples: list[Any]) -> Markup:
     return table(('time (UTC)', 'values'), rows, 'No samples.')
 
 
-def collection_page(inside: Inside, project: str, kind: str, name: str) -> Reply:
+def collection_page(client: LocalClient, project: str, kind: str, name: str) -> Response:
     """Show the first records of a collection."""
     path = f'/collections/{segment(project)}/{segment(kind)}/{segment(name)}'
-    total = counted(inside.value(f'{path}/count'))
-    records = inside.lines(path, count=LINES, meta=['_key', '_ts'])
+    total = counted(client.value(f'{path}/count'))
+    records = client.lines(path, count=LINES, meta=['_key', '_ts'])
     rows: list[tuple[Child, ...]] = [
         (tag('code', str(record.pop('_key')), class_='name'), moment(record.pop('_ts')), compact(record))
         for record in records
@@ -315,11 +314,11 @@ def collection_page(inside: Inside, project: str, kind: str, name: str) -> Reply
     )
 
 
-def slot_page(inside: Inside, project: str, frontier: str, slot: str) -> Reply:
+def slot_page(client: LocalClient, project: str, frontier: str, slot: str) -> Response:
     """Show the first batches of a slot's queue."""
     path = f'/hcf/{segment(project)}/{segment(frontier)}/s/{segment(slot)}'
-    total = counted(inside.value(f'{path}/q/count'))
-    batches = inside.lines(f'{path}/q', mincount=QUEUED)
+    total = counted(client.value(f'{path}/q/count'))
+    batches = client.lines(f'{path}/q', mincount=QUEUED)
     requests = sum(len(batch['requests']) for batch in batches)
     rows: list[tuple[Child, ...]] = [
         (tag('code', batch['id'], class_='name'), len(batch['requests']), compact(batch['requests']))
@@ -337,6 +336,6 @@ def slot_page(inside: Inside, project: str, frontier: str, slot: str) -> Reply:
     )
 
 
-def missing(message: str) -> Reply:
+def missing(message: str) -> Response:
     """Say that there is no such thing."""
     return page('Not found', tag('section', tag('p', message, class_='empty')), status=404)

@@ -97,7 +97,7 @@ def test_a_held_request_is_waited_for_and_released(control: Caller, cloud: Sandb
 def test_waiting_ends_when_nothing_happens(control: Caller) -> None:
     number = add(control, status=503)['id']
     answer = control.get(f'faults/{number}?met=1&timeout=0.01')
-    assert (answer.status_code, answer.json()) == (408, {'error': 'rule 1 was met 0 times in 0.01 s, not 1'})
+    assert (answer.status_code, 'applied 0 times' in answer.json()['error']) == (408, True)
     assert control.get(f'faults/{number}?held=1&timeout=0.01').status_code == 408
     assert control.get(f'faults/{number}?met=x').status_code == 400
 
@@ -139,7 +139,7 @@ def test_a_schedule_is_added(control: Caller, caller: Caller) -> None:
     [
         (b'{', 'the body must be a JSON object'),
         (b'[]', 'the body must be a JSON object'),
-        (b'{}', 'this fault does nothing'),
+        (b'{}', 'the fault has no effect'),
         (b'{"stauts": 500}', 'unknown in a fault: stauts'),
         (b'{"status": "500"}', 'status must be from 200 to 599'),
         (b'{"status": 500, "times": "2"}', 'times must be an integer'),

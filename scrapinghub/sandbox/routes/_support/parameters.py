@@ -1,4 +1,4 @@
-"""What the routes of the queue server and of the dash read from a request in the same way."""
+"""Parameters that several routes read in the same way."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from scrapinghub.sandbox.server.http import Call
+from scrapinghub.sandbox.routes._support.call import Call
+from scrapinghub.sandbox.store.filters import OPERATORS, Predicate, condition
 from scrapinghub.sandbox.store.job_listing import JobFilter
 from scrapinghub.sandbox.store.jobs import STATES, parse_key
-from scrapinghub.sandbox.store.spiders import InvalidValue
+from scrapinghub.sandbox.store.reading import ReadOptions
+from scrapinghub.sandbox.store.validation import InvalidValue
 
 
 @contextlib.contextmanager
-def refusing(call: Call) -> Iterator[None]:
-    """Answer 400 for a value that cannot be accepted; put around a write transaction, which is then rolled back."""
+def reject_invalid(call: Call) -> Iterator[None]:
+    """Turn :class:`InvalidValue` into a 400; use it around a write transaction, which is then rolled back."""
     try:
         yield
     except InvalidValue as error:
@@ -39,20 +41,20 @@ def one_object(call: Call) -> dict[str, Any]:
 
 
 def state(call: Call, name: str) -> str:
-    """Check the name of a state."""
+    """Return the name of a state if it is valid."""
     if name not in STATES:
         call.fail(400, f'state should be one of {", ".join(STATES)}, got {name[:64]!r}')
     return name
 
 
 def states(call: Call, default: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the states asked for, each once."""
+    """Return the requested states, without repetitions."""
     given = tuple(dict.fromkeys(state(call, name) for name in call.args().getlist('state')))
     return given or default
 
 
 def job_keys(call: Call, name: str, keys: list[str], project: int) -> tuple[str, ...] | None:
-    """Check job keys of a project; None when there are none."""
+    """Return job keys of a project if they are valid; None when there are none."""
     for key in keys:
         numbers = parse_key(key)
         if numbers is None or numbers[0] != project:
@@ -73,7 +75,7 @@ def queue_filter(call: Call, project: int) -> JobFilter:
     startts, endts = time_window(call)
     return JobFilter(
         project,
-        # Whoever names the jobs wants these jobs, whatever their state.
+        # Named jobs are listed whatever their state.
         states=states(call, ('finished',) if keys is None else STATES[:3]),
         spider=args.get('spider'),
         keys=keys,
@@ -83,3 +85,35 @@ def queue_filter(call: Call, project: int) -> JobFilter:
         endts=endts,
         stop=None if stop is None else stop[0],
     )
+
+
+def read_options(call: Call) -> ReadOptions:
+    """Return the parameters that all reads of records share.
+
+    Raises:
+        ServiceError: 400 for an invalid value.
+    """
+    return ReadOptions(
+        call.integer('count'),
+        call.integer('offset') or 0,
+        call.integer('startts'),
+        call.integer('endts'),
+        _predicate(call),
+    )
+
+
+def _predicate(call: Call) -> Predicate | None:
+    """Return the conjunction of all ``filter`` parameters, ``None`` when there are none."""
+    conditions: list[Predicate] = []
+    for text in call.args().getlist('filter'):
+        value = call.parse_json(text, 'filter')
+        match value:
+            case [str(field), str(name), list(arguments)] if arguments:
+                if name not in OPERATORS:
+                    call.fail(400, f'Invalid filter operator {name!r}, use one of: {" ".join(OPERATORS)}')
+                conditions.append(condition(field, name, arguments))
+            case _:
+                call.fail(400, 'Invalid filter, it must be a JSON array ["field", "operator", [argument, ...]]')
+    if not conditions:
+        return None
+    return lambda record: all(matches(record) for matches in conditions)

@@ -1,20 +1,20 @@
-"""What all bulk posts of the storage server share: lines of JSON, a largest size, all or nothing."""
+"""Bulk posts of records to the storage server: JSON lines with a maximum size."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from scrapinghub.sandbox.server.http import Call
+from scrapinghub.sandbox.routes._support.call import Call
 from scrapinghub.sandbox.store.packing import pack
 
-#: The largest record, in bytes of its line as it was sent.
+#: Maximum size of a record, in bytes of its line as sent.
 MAX_RECORD = 1024 * 1024
 TOO_LARGE = f'Error parsing data, Serialized value too large - max {MAX_RECORD} bytes'
 
 
-def posted(call: Call) -> Iterator[tuple[int, Any]]:
-    """Yield the number of each line, from 1, and its value.
+def parse_lines(call: Call) -> Iterator[tuple[int, Any]]:
+    """Yield number, from 1, and value of each line.
 
     Raises:
         ServiceError: 413 for a line that is too large, 400 for one that is not JSON.
@@ -25,7 +25,7 @@ def posted(call: Call) -> Iterator[tuple[int, Any]]:
         yield number, call.parse_json(line, f'line {number}')
 
 
-def packed(call: Call, number: int, value: Any) -> bytes:
+def pack_value(call: Call, number: int, value: Any) -> bytes:
     """Pack a posted value.
 
     Raises:
@@ -41,7 +41,7 @@ def text_key(call: Call, number: int, value: Any, name: str) -> bytes:
     """Encode a posted string that names a record.
 
     Raises:
-        ServiceError: 400 when it is no string, or has no UTF-8 form.
+        ServiceError: 400 when it is not a string, or has no UTF-8 form.
     """
     if not isinstance(value, str):
         call.fail(400, f'Error parsing data, line {number}: {name} must be a string')

@@ -1,25 +1,18 @@
-"""Faults on request, seen on the wire."""
+"""Faults, seen on the wire."""
 
 from __future__ import annotations
 
 import json
-import re
 import threading
 import zlib
 from collections.abc import Iterator
-from random import Random
 from typing import Any
 
 import msgpack
 import pytest
-import requests
-from hypothesis import given
-from hypothesis import strategies as st
 
 from scrapinghub.sandbox import Sandbox
-from scrapinghub.sandbox.faults.effects import At, Fault
-from scrapinghub.sandbox.faults.schedule import KINDS, READING, Schedule
-from scrapinghub.sandbox.faults.shaping import framed, record_ends, shape
+from scrapinghub.sandbox.faults.definition import At
 from support.http_caller import Caller
 from support.raw_client import LONG, Answer, RawClient, ask
 
@@ -37,19 +30,6 @@ def items(caller: Caller) -> str:
 
 def stored(caller: Caller, path: str) -> list[Any]:
     return caller.read(path.lstrip('/'))
-
-
-def test_the_next_requests_that_match_are_answered_a_status(cloud: Sandbox, caller: Caller, items: str) -> None:
-    cloud.faults.add(method='GET', path='/items/*', times=2, status=429, body='later', headers={'Retry-After': '3'})
-
-    answers = [caller.get(path) for path in (items[1:], 'system/ts', items[1:], items[1:])]
-
-    assert [answer.status_code for answer in answers] == [429, 200, 429, 200]
-    assert answers[0].text == 'later'
-    assert answers[0].headers['Retry-After'] == '3'
-    assert [(met.method, met.path, met.label, met.happened) for met in cloud.faults.met] == [
-        ('GET', items, 'status 429, body, headers', True)
-    ] * 2
 
 
 @pytest.mark.parametrize(
@@ -79,40 +59,6 @@ def test_the_load_balancer_answers_its_pages(
     assert answer.headers['Content-Type'] == 'text/html'
     assert answer.headers['Cache-Control'] == 'no-cache'
     assert 'Access-Control-Allow-Origin' not in answer.headers
-
-
-def test_rules_are_asked_in_order_and_pass_on_what_they_skip(cloud: Sandbox, caller: Caller) -> None:
-    cloud.faults.add(status=500, skip=1)
-    cloud.faults.add(status=501, times=2)
-    cloud.faults.add(status=502, times=None)
-    assert [caller.get('system/ts').status_code for _ in range(5)] == [501, 500, 501, 502, 502]
-    cloud.faults.clear()
-    assert caller.get('system/ts').status_code == 200
-    assert cloud.faults.met == []
-
-
-@pytest.mark.parametrize(
-    ('rule', 'struck'),
-    [
-        ({'path': '/items/*'}, [True, True, True, False]),
-        ({'path': re.compile(r'/items/1/1/\d+')}, [True, True, True, False]),
-        ({'path': '/items/1/1'}, [False, False, False, False]),
-        ({'query': {'startafter': '*'}}, [False, True, False, False]),
-        ({'query': {'startafter': '1/1/1/*', 'count': '5'}}, [False, True, False, False]),
-        ({'query': {'startafter': None}}, [True, False, True, True]),
-        ({'method': 'post'}, [False, False, False, True]),
-        ({'when': lambda request: request.headers.get('Accept') == 'text/csv'}, [False, False, True, False]),
-    ],
-)
-def test_what_matches(cloud: Sandbox, caller: Caller, items: str, rule: dict[str, Any], struck: list[bool]) -> None:
-    cloud.faults.add(status=418, times=None, **rule)
-    statuses = [
-        caller.get(items[1:]).status_code,
-        caller.get(f'{items[1:]}?startafter=1/1/1/3&count=5').status_code,
-        caller.get(f'{items[1:]}?fields=id', headers={'Accept': 'text/csv'}).status_code,
-        caller.call('POST', 'activity/1', b'{}').status_code,
-    ]
-    assert [status == 418 for status in statuses] == struck
 
 
 @pytest.mark.parametrize('ending', ['close', 'reset'])
@@ -342,195 +288,3 @@ def test_connections_stay_open_around_a_fault(cloud: Sandbox, caller: Caller, it
 def test_a_head_request_has_no_body_under_a_fault(cloud: Sandbox, items: str) -> None:
     cloud.faults.add(framing='chunked')
     assert ask(cloud, 'HEAD', items).body == b''
-
-
-def test_faults_are_counted_once_by_many_threads(cloud: Sandbox) -> None:
-    rule = cloud.faults.add(status=503, times=25)
-    statuses: list[int] = []
-
-    def work() -> None:
-        with requests.Session() as session:
-            session.trust_env = False
-            statuses.extend(session.get(f'{cloud.url}system/ts', timeout=LONG).status_code for _ in range(10))
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(LONG)
-    assert (statuses.count(503), statuses.count(200)) == (25, 55)
-    assert len(rule.met) == len(cloud.faults.met) == 25
-    assert rule.spent
-
-
-def test_waiting_for_a_fault_that_does_not_come_ends(cloud: Sandbox) -> None:
-    rule = cloud.faults.add(status=503)
-    with pytest.raises(TimeoutError, match='rule 1 was met 0 times'):
-        rule.wait_met(timeout=0.01)
-    with pytest.raises(TimeoutError, match='no request was held by rule 1'):
-        rule.wait_held(timeout=0.01)
-    ask(cloud, 'GET', '/system/ts')
-    rule.wait_met()
-
-
-def test_a_rule_is_removed(cloud: Sandbox) -> None:
-    rule = cloud.faults.add(status=503)
-    cloud.faults.remove(rule)
-    cloud.faults.remove(rule)
-    assert cloud.faults.rules == []
-    assert ask(cloud, 'GET', '/system/ts').status == 200
-
-
-def test_a_reset_forgets_faults_requests_and_time(cloud: Sandbox, caller: Caller) -> None:
-    cloud.faults.add(status=503, times=None)
-    caller.get('system/ts')
-    cloud.clock.freeze(1)
-    cloud.reset()
-    assert (cloud.faults.rules, cloud.faults.met, len(cloud.requests)) == ([], [], 0)
-    assert int(caller.get('system/ts').text) > 1
-
-
-@pytest.mark.parametrize(
-    ('effects', 'words'),
-    [
-        ({}, 'this fault does nothing'),
-        ({'name': 'nothing'}, 'this fault does nothing'),
-        ({'status': 99}, 'status must be from 200 to 599, not 99'),
-        ({'delay': -1}, 'delay must be a number of seconds'),
-        ({'hold': 1}, 'hold must be true or false'),
-        ({'cut': -1}, 'cut must be a number of bytes'),
-        ({'cut': 1.5}, 'cut must be a number of bytes, a fraction below 1'),
-        ({'drop': 'slam'}, "drop must be 'close' or 'reset', not 'slam'"),
-        ({'framing': 'none'}, 'framing must be'),
-        ({'ignore': 'start'}, 'ignore must be names'),
-        ({'chunk': 0, 'framing': 'chunked'}, 'chunk must be a positive'),
-        ({'headers': {'X': 1}}, 'headers must be names'),
-        ({'headers': {'X': 'a\r\nY: b'}}, 'headers must be names'),
-        ({'headers': {'X\n': 'a'}}, 'headers must be names'),
-        ({'headers': {'X': '€'}}, 'headers must be names'),
-        ({'status': 500, 'reason': 'a\r\nY: b'}, 'reason must be one line'),
-        ({'status': 500, 'body': 5}, 'body must be text'),
-        ({'apply': True, 'cut': 1}, 'apply needs drop'),
-        ({'drop': 'close', 'status': 500}, 'drop ends the connection without an answer'),
-        ({'status': 500, 'times': 0}, 'times must be an integer from 1 up'),
-        ({'status': 500, 'skip': -1}, 'skip must be an integer from 0 up'),
-        ({'status': 500, 'path': 'items'}, 'path must begin with /'),
-    ],
-)
-def test_a_wrong_fault_is_refused(cloud: Sandbox, effects: dict[str, Any], words: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(words)):
-        cloud.faults.add(**effects)
-    assert cloud.faults.rules == []
-
-
-def test_a_fault_and_effects_are_refused(cloud: Sandbox) -> None:
-    with pytest.raises(TypeError, match='not both: status'):
-        cloud.faults.add(Fault(cut=1), status=500)
-    with pytest.raises(TypeError, match='stauts'):
-        cloud.faults.add(stauts=500)
-
-
-@pytest.mark.parametrize(
-    'place', [{}, {'record': 1, 'text': 1}, {'record': -1}, {'text': -1}, {'record': 1, 'plus': -1}]
-)
-def test_a_wrong_place_is_refused(place: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r'^(At needs|record must|text must|plus must)'):
-        At(**place)
-
-
-# Schedules
-
-
-def drawn(schedule: Schedule, asked: list[tuple[str, str]]) -> list[Fault | None]:
-    return [schedule.draw(method, path) for method, path in asked]
-
-
-def test_the_same_seed_draws_the_same_faults() -> None:
-    asked = [('GET', '/items/1/1/1'), ('POST', '/items/1/1/1'), ('GET', '/logs/1/1/1')] * 50
-    first = drawn(Schedule(7), asked)
-    assert first == drawn(Schedule(7), asked)
-    assert first != drawn(Schedule(8), asked)
-    assert len({fault.label for fault in first if fault is not None}) > 10
-
-
-def test_other_requests_in_between_do_not_change_what_is_drawn() -> None:
-    alone = drawn(Schedule('seed'), [('GET', '/items/1/1/1')] * 30)
-    mixed = drawn(Schedule('seed'), [('GET', '/items/1/1/1'), ('GET', '/logs/1/1/1')] * 30)
-    assert mixed[::2] == alone
-
-
-@given(st.integers(), st.integers(1, 5))
-def test_a_schedule_lets_a_request_pass_in_time(seed: int, in_a_row: int) -> None:
-    row = 0
-    for fault in drawn(Schedule(seed, rate=1, in_a_row=in_a_row), [('GET', '/')] * 40):
-        row = row + 1 if fault else 0
-        assert row <= in_a_row
-    assert drawn(Schedule(seed, rate=0), [('GET', '/')] * 5) == [None] * 5
-
-
-@given(st.sampled_from(sorted(KINDS)), st.randoms(use_true_random=False))
-def test_every_kind_draws_a_fault_that_has_a_json_form(kind: str, random: Any) -> None:
-    fault = KINDS[kind](random)
-    assert fault.label == kind
-    assert Fault.from_json(json.loads(json.dumps(fault.to_json()))) == fault
-
-
-def test_a_schedule_strikes_requests_and_is_recorded(cloud: Sandbox, caller: Caller) -> None:
-    def mine(random: Random) -> Fault:
-        return Fault('mine', status=random.choice((500, 599)))
-
-    cloud.faults.add(Schedule(3, kinds=('unavailable', mine)), path='/system/*', times=None)
-    statuses = [caller.get('system/ts').status_code for _ in range(40)]
-    assert set(statuses) <= {200, 500, 503, 599}
-    assert [met.fault.status for met in cloud.faults.met] == [status for status in statuses if status != 200]
-    assert {met.label for met in cloud.faults.met} == {'unavailable', 'mine'}
-
-
-@pytest.mark.parametrize('arguments', [{'kinds': ()}, {'kinds': ('cutt',)}, {'rate': 2}, {'in_a_row': 0}])
-def test_a_wrong_schedule_is_refused(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match='must be'):
-        Schedule(1, **arguments)
-
-
-def test_the_kinds_to_survive_are_known() -> None:
-    assert set(READING) <= set(KINDS)
-
-
-# Shapes
-
-
-bodies = st.lists(st.text(max_size=8).filter(lambda text: '\n' not in text).map(json.dumps), max_size=6)
-
-
-@given(bodies, st.booleans(), st.integers(0, 7), st.integers(0, 12), st.booleans())
-def test_a_place_in_a_record_is_where_it_says(
-    records: list[str], final: bool, number: int, plus: int, gzipped: bool
-) -> None:
-    body = '\n'.join(records).encode() + (b'\n' if final and records else b'')
-    cut = shape(body, 'application/x-jsonlines', Fault(cut=At(record=number, plus=plus)), gzipped=gzipped)
-    assert cut.cut is not None
-    text = zlib.decompressobj(31).decompress(cut.wire[: cut.cut]) if gzipped else cut.wire[: cut.cut]
-    if number >= len(records):
-        assert text == body
-        return
-    before = ''.join(f'{record}\n' for record in records[:number]).encode()
-    inside = text.removeprefix(before)
-    record = records[number].encode()
-    assert text.startswith(before)
-    assert inside == record[: min(plus, len(record) - 1)]
-
-
-@given(st.lists(st.one_of(st.integers(0, 100), st.text(max_size=5), st.lists(st.none())), max_size=6))
-def test_ends_of_packed_records(values: list[Any]) -> None:
-    parts = [msgpack.packb(value) for value in values]
-    ends = record_ends(b''.join(parts), 'application/x-msgpack; charset=UTF-8')
-    assert ends == [sum(map(len, parts[: number + 1])) for number in range(len(parts))]
-
-
-@given(st.binary(max_size=40), st.integers(1, 10), st.sets(st.integers(0, 50)))
-def test_chunks_hold_the_whole_body_and_stop_where_asked(body: bytes, chunk: int, stops: set[int]) -> None:
-    pieces = list(framed(body, 'chunked', chunk, stops))
-    places = [place for place, _ in pieces]
-    assert {stop for stop in stops if 0 < stop < len(body)} <= set(places)
-    assert b''.join(Answer(b'', b''.join(piece for _, piece in pieces), False).chunks) == body
-    assert b''.join(piece for _, piece in framed(body, 'length', chunk, stops)) == body

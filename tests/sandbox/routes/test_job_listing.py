@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scrapinghub.sandbox.store import job_listing as joblist
+from scrapinghub.sandbox.store import job_listing
 from support.sandbox_api import NOW, Api
 
 STATES = ('pending', 'running', 'finished', 'deleted')
@@ -164,11 +164,11 @@ def test_paging_looks_at_no_job_but_through_an_index(api: Api) -> None:
     connection = api.cloud.store.read()
     connection.set_trace_callback(statements.append)
     for which in (
-        joblist.JobFilter(1, states=('pending', 'running', 'finished')),
-        joblist.JobFilter(1, spider='one', has_tags=('t',), lacks_tags=('u',), startts=1),
+        job_listing.JobFilter(1, states=('pending', 'running', 'finished')),
+        job_listing.JobFilter(1, spider='one', has_tags=('t',), lacks_tags=('u',), startts=1),
     ):
-        assert joblist.page(connection, which, count=10)
-        joblist.total(connection, which)
+        assert job_listing.page(connection, which, count=10)
+        job_listing.total(connection, which)
     connection.set_trace_callback(None)
     assert len(statements) >= 4
     for statement in statements:

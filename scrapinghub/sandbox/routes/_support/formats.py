@@ -1,7 +1,7 @@
-"""How records are written: JSON lines, JSON, MessagePack, CSV, XML, text.
+"""Formats of records: JSON lines, JSON, MessagePack, CSV, XML, text.
 
-Families hand over pages of rows ``(key, ts, packed record)``. What a reader of MessagePack gets is what is stored, with
-the key spliced in, so that nothing is decoded on the way.
+Routes pass pages of rows ``(key, ts, packed record)``. MessagePack responses consist of the stored bytes with the key
+inserted, so that no record is decoded.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from scrapinghub.sandbox.server.http import CORS, Call, Reply, compact
+from scrapinghub.sandbox.routes._support.call import Call
+from scrapinghub.sandbox.routes._support.services import CORS, compact
+from scrapinghub.sandbox.server.response import Response
 from scrapinghub.sandbox.store.packing import EMPTY_MAP, FIXMAP, FIXMAP_END, extend_map, is_map, pack, unpack
+from scrapinghub.sandbox.store.reading import Page, Row
 
-Row = tuple[bytes, int, bytes]
-Page = list[Row]
-#: Names of what can be added to a record.
+#: Names of the fields that ``meta=`` can add to a record.
 META = ('_key', '_ts', '_project')
 
 CONTENT_TYPES = {
@@ -30,18 +31,18 @@ CONTENT_TYPES = {
     'xml': 'application/xml',
     'text': 'text/plain',
 }
-#: What ``format=`` may say; MessagePack is chosen by the Accept header only.
+#: Values of ``format=``; MessagePack is selected with the Accept header only.
 FORMATS = ('jl', 'json', 'xml', 'text', 'csv')
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a family writes its records.
+    """How records of one kind are written.
 
     Attributes:
-        key_first: Whether added fields come before the record's own ones (JSON).
+        key_first: Whether added fields precede the fields of the record (JSON).
         final_newline: Whether the last line ends with a newline (JSON lines).
-        msgpack: Whether MessagePack is offered; a request for it is answered in JSON lines otherwise.
+        msgpack: Whether MessagePack is offered; otherwise a request for it returns JSON lines.
         msgpack_key: Whether ``_key`` is added in MessagePack: the logs of the real service lack it.
     """
 
@@ -52,7 +53,7 @@ class Style:
 
 
 def negotiate(call: Call, style: Style, default: str = 'jl') -> str:
-    """Choose the format: ``format=``, then the best of the Accept header that is offered, then the default.
+    """Return the format: ``format=``, otherwise the best offered one of the Accept header, otherwise the default.
 
     Raises:
         ServiceError: 400 for an unknown ``format=``.
@@ -71,11 +72,11 @@ def negotiate(call: Call, style: Style, default: str = 'jl') -> str:
 
 
 def meta_of(call: Call) -> tuple[str, ...]:
-    """Return the fields to add, in the order asked for; names that nobody knows add nothing."""
+    """Return the fields to add, in the requested order; unknown names are ignored."""
     return tuple(dict.fromkeys(name for name in call.args().getlist('meta') if name in META))
 
 
-def records_reply(
+def records_response(
     call: Call,
     pages: Iterable[Page],
     style: Style,
@@ -83,16 +84,16 @@ def records_reply(
     project: int,
     default: str = 'jl',
     project_of: Callable[[Row], int] | None = None,
-) -> Reply:
-    """Answer a stream of records in the format that the request asks for.
+) -> Response:
+    """Return a response with a stream of records in the requested format.
 
     Args:
-        call: The request, of which ``meta``, ``nodata`` and the parameters of formats are used.
+        call: The request; ``meta``, ``nodata`` and the parameters of formats are used.
         pages: The records.
-        style: How the family writes them.
+        style: How they are written.
         project: The project's id, for ``meta=_project``.
-        default: The format without a wish.
-        project_of: Tells the project of a row where a stream holds several.
+        default: The default format.
+        project_of: Returns the project of a row where a stream has records of several projects.
     """
     name = negotiate(call, style, default)
     meta = meta_of(call)
@@ -121,7 +122,7 @@ def records_reply(
         if not filename.isprintable():
             call.fail(400, 'Invalid value for saveas: a file name is needed')
         headers['Content-Disposition'] = f'Attachment; filename={filename}'
-    return Reply(headers=headers, body=body, compress=True)
+    return Response(headers=headers, body=body, compress=True)
 
 
 class _Added:
@@ -152,7 +153,7 @@ class _Added:
         plain = self._meta == ('_key',)
         for row in page:
             key, _, data = row
-            # The usual case, without a call: a small record and a short key.
+            # The usual case without a function call: a small record and a short key.
             if plain and FIXMAP <= data[0] < FIXMAP_END and len(key) < 32:
                 parts.append(b'%c%b\xa4_key%c%b' % (data[0] + 1, data[1:], 0xA0 + len(key), key))
             elif is_map(data):
@@ -199,7 +200,7 @@ def _json_array(pages: Iterable[Page], added: _Added, style: Style) -> Iterator[
 
 
 def _plain(value: Any) -> str:
-    """Write a value as text: strings as they are, nothing for null, JSON for the rest."""
+    """Return a value as text: strings unchanged, nothing for null, JSON for other values."""
     if value is None:
         return ''
     return value if isinstance(value, str) else compact(value).decode()
@@ -259,7 +260,7 @@ def _csv(options: _CsvOptions, pages: Iterable[Page], added: _Added) -> Iterator
     yield buffer.getvalue().encode()
 
 
-#: What XML 1.0 cannot hold.
+#: Characters that XML 1.0 cannot hold.
 _NOT_XML = re.compile('[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
 _XML_TYPES = {bool: 'boolean', int: 'integer', float: 'number', str: 'string', list: 'array', dict: 'object'}
 

@@ -13,7 +13,7 @@ import pytest
 from scrapinghub.sandbox import Sandbox
 from scrapinghub.sandbox.store import records
 from scrapinghub.sandbox.store.packing import pack
-from scrapinghub.sandbox.store.reading import PAGE_BYTES, Window
+from scrapinghub.sandbox.store.reading import PAGE_BYTES, ReadOptions
 from scrapinghub.sandbox.store.record_kinds import ITEMS
 from support.http_caller import Caller
 
@@ -77,7 +77,7 @@ def test_json_lines_stream_fast_too(long: Sandbox) -> None:
 def test_reading_takes_memory_for_one_page_only(cloud: Sandbox) -> None:
     tracemalloc.start()
     try:
-        total = sum(len(page) for page in records.pages(cloud.store, ITEMS, JOB, Window()))
+        total = sum(len(page) for page in records.pages(cloud.store, ITEMS, JOB, ReadOptions()))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -90,16 +90,16 @@ def test_large_records_make_short_pages() -> None:
         item = {'x': 'a' * 300_000}
         with cloud.store.write() as connection:
             records.write(connection, ITEMS, JOB, 0, [(item, pack(item))] * 20, 0)
-        pages = list(records.pages(cloud.store, ITEMS, JOB, Window()))
+        pages = list(records.pages(cloud.store, ITEMS, JOB, ReadOptions()))
     assert sum(len(page) for page in pages) == 20
     assert all(sum(len(row[2]) for row in page) < 2 * PAGE_BYTES for page in pages)
 
 
 def test_reading_the_end_reads_nothing_else(cloud: Sandbox) -> None:
-    place = records.Place(1, 1, COUNT - 1)
-    pages = list(records.pages(cloud.store, ITEMS, JOB, Window(), place=place))
+    start = records.Position(1, 1, COUNT - 1)
+    pages = list(records.pages(cloud.store, ITEMS, JOB, ReadOptions(), start=start))
     assert [[row[0] for row in page] for page in pages] == [[b'1/1/1/%d' % (COUNT - 1)]]
-    first = next(records.pages(cloud.store, ITEMS, JOB, Window(count=5)))
+    first = next(records.pages(cloud.store, ITEMS, JOB, ReadOptions(count=5)))
     assert len(first) == 5
 
 

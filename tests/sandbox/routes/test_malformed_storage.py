@@ -86,7 +86,7 @@ def test_broken_encodings(caller: Caller, path: str) -> None:
 
 @pytest.mark.parametrize('path', POSTS)
 def test_a_gzip_bomb(caller: Caller, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('scrapinghub.sandbox.server.http.MAX_BODY', 1_000_000)
+    monkeypatch.setattr('scrapinghub.sandbox.routes._support.call.MAX_BODY', 1_000_000)
     bomb = gzip.compress(b' ' * 10_000_000)
     assert len(bomb) < 20_000
     assert 'too large' in refused(caller.call('POST', path, **packed(bomb)), 413)

@@ -197,7 +197,7 @@ def test_a_body_that_breaks_off_is_not_applied(cloud: Sandbox, caller: Caller) -
 
 
 def test_a_body_beyond_all_bounds_is_refused_readably(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('scrapinghub.sandbox.server.receiving.MAX_BODY', 1000)
+    monkeypatch.setattr('scrapinghub.sandbox.server.request_reader.MAX_BODY', 1000)
     body = b'{"n": 1}\n' * 100_000
     for data in (body, iter([body])):
         answer = caller.call('POST', 'activity/1', data)

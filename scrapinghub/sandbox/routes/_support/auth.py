@@ -8,7 +8,7 @@ import sqlite3
 
 from werkzeug.wrappers import Request
 
-from scrapinghub.sandbox.server.http import Identity
+from scrapinghub.sandbox.routes._support.call import Identity
 from scrapinghub.sandbox.store import jobs
 
 #: The user whom the API key stands for, as in the recordings.

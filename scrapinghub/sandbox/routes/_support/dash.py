@@ -9,7 +9,9 @@ from typing import Any
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import HTTPException
 
-from scrapinghub.sandbox.server.http import Call, Reply, dash_json
+from scrapinghub.sandbox.routes._support.call import Call
+from scrapinghub.sandbox.routes._support.services import dash_json
+from scrapinghub.sandbox.server.response import Response
 
 
 def form(call: Call) -> MultiDict[str, str]:
@@ -63,23 +65,23 @@ def project(call: Call) -> int:
     return number
 
 
-def spaced(value: Any) -> Reply:
+def spaced(value: Any) -> Response:
     """Answer as the older calls do: with blanks after separators."""
-    reply = dash_json(value, compact=False)
-    reply.headers['Vary'] = 'Cookie'
-    return reply
+    response = dash_json(value, compact=False)
+    response.headers['Vary'] = 'Cookie'
+    return response
 
 
-def compact(value: Any, allow: str, status: int = 200) -> Reply:
+def compact(value: Any, allow: str, status: int = 200) -> Response:
     """Answer as the newer calls do: without blanks, naming the methods allowed."""
-    reply = dash_json(value, status)
-    reply.headers.update({'Vary': 'Accept, Cookie', 'Allow': allow})
-    return reply
+    response = dash_json(value, status)
+    response.headers.update({'Vary': 'Accept, Cookie', 'Allow': allow})
+    return response
 
 
-def lines(content: Iterable[bytes]) -> Reply:
+def lines(content: Iterable[bytes]) -> Response:
     """Answer JSON lines."""
-    return Reply(headers={'Content-Type': 'application/x-jsonlines', 'Vary': 'Cookie'}, body=content)
+    return Response(headers={'Content-Type': 'application/x-jsonlines', 'Vary': 'Cookie'}, body=content)
 
 
 def iso(milliseconds: object) -> str | None:

@@ -1,4 +1,4 @@
-"""Faults on request: which requests meet them, how often, and a record of those that were met."""
+"""Rules that decide which requests a fault applies to, and a record of the applied faults."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any, Protocol
 
 from werkzeug.wrappers import Request
 
-from scrapinghub.sandbox.faults.effects import Fault, Met
+from scrapinghub.sandbox.faults.definition import AppliedFault, Fault
 from scrapinghub.sandbox.faults.schedule import Schedule
 from scrapinghub.sandbox.server.request_log import public_query, raw_path
 
-#: How long a test waits at most for something that must happen.
-PATIENCE = 10.0
+#: Default timeout of ``wait_met`` and ``wait_held``, in seconds.
+DEFAULT_TIMEOUT = 10.0
 
 
 class Source(Protocol):
-    """What decides about a request: a :class:`Fault` that is always the same, or a schedule."""
+    """A source of faults: a schedule, or a class with this method."""
 
     def draw(self, method: str, path: str) -> Fault | None:
-        """Return the fault that the next request of this method and path meets."""
+        """Return the fault for the next request of this method and path, ``None`` for no fault."""
         ...
 
 
-class Always:
-    """The same fault for every request."""
+class ConstantSource:
+    """A source of the same fault for every request."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
@@ -38,13 +38,13 @@ class Always:
 
 
 class Rule:
-    """Requests that match, and what they meet. Made by :meth:`Faults.add`; safe to share between threads.
+    """Which requests a fault applies to. Created by :meth:`Faults.add`; safe to share between threads.
 
     Attributes:
-        number: Its number, counted from 1.
-        times: How many requests it strikes; ``None`` for every one.
-        skip: How many matching requests it lets pass first.
-        about: Which requests match, and what they meet, in the JSON form of the control interface.
+        number: Number of the rule, counted from 1.
+        times: Number of requests to affect; ``None`` for no limit.
+        skip: Number of matching requests to let through first.
+        about: Conditions and fault in the JSON form of the control interface.
     """
 
     def __init__(
@@ -64,30 +64,30 @@ class Rule:
         self._source = source
         self._matches = matches
         self._guard = threading.Condition()
-        self._met: list[Met] = []
+        self._met: list[AppliedFault] = []
         self._passed = 0
         self._released = threading.Event()
         self._held = threading.Event()
 
     @property
-    def met(self) -> list[Met]:
-        """The faults of this rule that requests have met, in order."""
+    def met(self) -> list[AppliedFault]:
+        """The applied faults of this rule, in order."""
         with self._guard:
             return list(self._met)
 
     @property
     def spent(self) -> bool:
-        """Whether it strikes no further request."""
+        """Whether it affects no further request."""
         with self._guard:
             return self._is_spent()
 
     @property
     def held(self) -> bool:
-        """Whether a request has come to its ``hold`` or ``stall`` and was not released."""
+        """Whether a request waits at its ``hold`` or ``stall``."""
         return self._held.is_set() and not self._released.is_set()
 
-    def strike(self, request: Request) -> Met | None:
-        """Decide about a request."""
+    def apply(self, request: Request) -> AppliedFault | None:
+        """Return the fault to apply to a request, ``None`` for no fault."""
         if not self._matches(request):
             return None
         with self._guard:
@@ -100,30 +100,32 @@ class Rule:
             fault = self._source.draw(request.method, path)
             if fault is None:
                 return None
-            met = Met(fault, request.method, path, public_query(request), released=self._released, held=self._held)
+            met = AppliedFault(
+                fault, request.method, path, public_query(request), released=self._released, held=self._held
+            )
             self._met.append(met)
             self._guard.notify_all()
             return met
 
     def release(self) -> None:
-        """End the ``hold`` and ``stall`` of its requests: those that wait now, and those to come."""
+        """End the ``hold`` and ``stall`` of its requests, current and future."""
         self._released.set()
 
-    def wait_met(self, times: int = 1, timeout: float = PATIENCE) -> None:
-        """Wait until requests have met it so many times.
+    def wait_met(self, times: int = 1, timeout: float = DEFAULT_TIMEOUT) -> None:
+        """Wait until the fault was applied ``times`` times.
 
         Raises:
-            TimeoutError: They have not after ``timeout`` seconds.
+            TimeoutError: It was not after ``timeout`` seconds.
         """
         with self._guard:
             if not self._guard.wait_for(lambda: len(self._met) >= times, timeout):
-                raise TimeoutError(f'rule {self.number} was met {len(self._met)} times in {timeout} s, not {times}')
+                raise TimeoutError(f'rule {self.number} was applied {len(self._met)} times in {timeout} s, not {times}')
 
-    def wait_held(self, timeout: float = PATIENCE) -> None:
-        """Wait until a request has come to its ``hold`` or ``stall``.
+    def wait_held(self, timeout: float = DEFAULT_TIMEOUT) -> None:
+        """Wait until a request waits at its ``hold`` or ``stall``.
 
         Raises:
-            TimeoutError: None has after ``timeout`` seconds.
+            TimeoutError: No request does after ``timeout`` seconds.
         """
         if not self._held.wait(timeout):
             raise TimeoutError(f'no request was held by rule {self.number} in {timeout} s')
@@ -132,17 +134,19 @@ class Rule:
         return self.times is not None and len(self._met) >= self.times
 
 
-def _told(method: str | None, path: str | re.Pattern[str], query: Mapping[str, str | None] | None) -> dict[str, Any]:
-    told: dict[str, Any] = {'path': path} if isinstance(path, str) else {'path_regex': path.pattern}
+def _conditions(
+    method: str | None, path: str | re.Pattern[str], query: Mapping[str, str | None] | None
+) -> dict[str, Any]:
+    conditions: dict[str, Any] = {'path': path} if isinstance(path, str) else {'path_regex': path.pattern}
     if method is not None:
-        told['method'] = method
+        conditions['method'] = method
     if query:
-        told['query'] = dict(query)
-    return told
+        conditions['query'] = dict(query)
+    return conditions
 
 
 class Faults:
-    """The faults of a sandbox. Safe to share between threads.
+    """The rules and applied faults of a sandbox. Safe to share between threads.
 
     Example:
         >>> from scrapinghub.sandbox import At, Fault
@@ -153,7 +157,7 @@ class Faults:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._rules: list[Rule] = []
-        self._met: list[Met] = []
+        self._met: list[AppliedFault] = []
         self._count = 0
 
     def add(
@@ -168,29 +172,30 @@ class Faults:
         skip: int = 0,
         **effects: Any,
     ) -> Rule:
-        """Let matching requests meet a fault.
+        """Apply a fault to matching requests.
 
-        Rules are asked in the order in which they were added; the first that strikes decides. A request that a rule
-        lets pass, for ``skip`` or because it is spent, is offered to the next.
+        Rules are checked in the order in which they were added, and the first that applies decides. A request that a
+        rule lets through, because of ``skip`` or ``times``, is checked by the next rule.
 
         Args:
-            fault: What they meet: a fault, or a schedule that draws one for each request.
-            method: Only requests of this method.
-            path: Only requests of this path as it was sent, percent-encoded: a text in which ``*`` stands for anything,
-                slashes included, or a compiled pattern that must match the whole path. The dash is below ``/api/``.
-            query: Only requests with these query parameters; ``*`` in a value stands for anything, and ``None``
-                means that the parameter must be absent.
-            when: Only requests for which this is true.
-            times: How many requests meet it, ``None`` for every one from now on.
-            skip: How many matching requests pass before.
+            fault: A fault, or a schedule that draws one for each request.
+            method: Only requests with this method.
+            path: Only requests with this path as sent, percent-encoded: text in which ``*`` matches any characters,
+                slashes included, or a compiled pattern that must match the whole path. Paths of the dash begin with
+                ``/api/``.
+            query: Only requests with these query parameters; ``*`` in a value matches any characters, and ``None``
+                requires that the parameter is absent.
+            when: Only requests for which this function returns true.
+            times: Number of requests to affect; ``None`` for no limit.
+            skip: Number of matching requests to let through first.
             effects: Attributes of :class:`Fault`, in place of ``fault``.
 
         Returns:
-            The rule: it tells what was met, and releases what is held.
+            The rule, which records the applied faults and releases held requests.
 
         Raises:
-            ValueError: A value is wrong, or the fault does nothing.
-            TypeError: An effect has no such name, or both a fault and effects are given.
+            ValueError: A value is wrong, or the fault has no effect.
+            TypeError: An effect is unknown, or both a fault and effects are given.
 
         Example:
             >>> rule = cloud.faults.add(method='POST', path='/collections/*', drop='reset', apply=True)
@@ -198,16 +203,16 @@ class Faults:
         if fault is None:
             fault = Fault(**effects)
         elif effects:
-            raise TypeError(f'give either a fault or its effects, not both: {", ".join(sorted(effects))}')
+            raise TypeError(f'give either a fault or effects, not both: {", ".join(sorted(effects))}')
         if isinstance(fault, Fault) and fault == Fault(name=fault.name):
-            raise ValueError('this fault does nothing: say what goes otherwise, e.g. status=503 or cut=100')
+            raise ValueError('the fault has no effect: set an attribute, for example status=503 or cut=100')
         for name, value, least in (('times', times, 1), ('skip', skip, 0)):
             if value is not None and value < least:
                 raise ValueError(f'{name} must be an integer from {least} up, not {value!r}')
-        source = Always(fault) if isinstance(fault, Fault) else fault
+        source = ConstantSource(fault) if isinstance(fault, Fault) else fault
         matches = matcher(method, path, query or {}, when)
-        met = fault.to_json() if isinstance(fault, Fault | Schedule) else {'source': repr(fault)}
-        about = {**_told(method, path, query), **met}
+        described = fault.to_json() if isinstance(fault, Fault | Schedule) else {'source': repr(fault)}
+        about = {**_conditions(method, path, query), **described}
         with self._guard:
             self._count += 1
             rule = Rule(self._count, source, matches, about=about, times=times, skip=skip)
@@ -216,42 +221,42 @@ class Faults:
 
     @property
     def rules(self) -> list[Rule]:
-        """The rules, in the order in which they are asked."""
+        """The rules, in the order in which they are checked."""
         with self._guard:
             return list(self._rules)
 
     @property
-    def met(self) -> list[Met]:
-        """All faults that requests have met, in order, since the last :meth:`clear`."""
+    def met(self) -> list[AppliedFault]:
+        """All applied faults, in order, since the last :meth:`clear`."""
         with self._guard:
             return list(self._met)
 
     def remove(self, rule: Rule) -> None:
-        """Take a rule away and release what it holds; one that is not there is fine."""
+        """Remove a rule, if it exists, and release the requests that it holds."""
         with self._guard:
             self._rules = [other for other in self._rules if other is not rule]
         rule.release()
 
     def clear(self) -> None:
-        """Take all rules away, release what they hold, forget what was met."""
+        """Remove all rules and the record of applied faults, and release all held requests."""
         with self._guard:
             rules, self._rules, self._met = self._rules, [], []
         for rule in rules:
             rule.release()
 
     def release(self) -> None:
-        """End every ``hold`` and ``stall``."""
+        """Release all held requests."""
         for rule in self.rules:
             rule.release()
 
-    def decide(self, request: Request) -> Met | None:
-        """Return the fault that a request meets."""
+    def decide(self, request: Request) -> AppliedFault | None:
+        """Return the fault to apply to a request, ``None`` for no fault."""
         if not self._rules:
             return None
-        # One request at a time, so that a schedule draws in the order of the record.
+        # One request at a time, so that a schedule draws in the order of the recorded faults.
         with self._guard:
             for rule in self._rules:
-                met = rule.strike(request)
+                met = rule.apply(request)
                 if met is not None:
                     self._met.append(met)
                     return met
@@ -264,7 +269,7 @@ def matcher(
     query: Mapping[str, str | None],
     when: Callable[[Request], bool] | None,
 ) -> Callable[[Request], bool]:
-    """Build the question whether a request matches; the arguments are those of :meth:`Faults.add`.
+    """Return a function that checks whether a request matches; arguments as for :meth:`Faults.add`.
 
     Raises:
         ValueError: A value is wrong.
@@ -290,5 +295,5 @@ def matcher(
 
 
 def _stars_only(pattern: str) -> str:
-    """Let ``?`` and ``[`` stand for themselves."""
+    """Escape ``?`` and ``[``, which are special in :mod:`fnmatch`."""
     return re.sub(r'([?[])', r'[\1]', pattern)

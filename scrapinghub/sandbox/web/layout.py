@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from scrapinghub.sandbox.server.http import Reply
+from scrapinghub.sandbox.server.response import Response
 from scrapinghub.sandbox.web.markup import Markup, join, tag
 
 STYLE = """
@@ -116,7 +116,7 @@ HEADERS = {
 }
 
 
-def page(title: str, *content: Markup, status: int = 200) -> Reply:
+def page(title: str, *content: Markup, status: int = 200) -> Response:
     """Answer a whole page."""
     head = tag(
         'head',
@@ -133,4 +133,4 @@ def page(title: str, *content: Markup, status: int = 200) -> Reply:
     )
     body = tag('body', header, tag('main', *content), Markup(f'<script>{SCRIPT}</script>'))
     document = join(Markup('<!DOCTYPE html>'), tag('html', head, body, lang='en'))
-    return Reply(status, headers=dict(HEADERS), body=document.encode('utf-8', 'replace'))
+    return Response(status, headers=dict(HEADERS), body=document.encode('utf-8', 'replace'))

@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from scrapinghub.sandbox import Sandbox
 from scrapinghub.sandbox.routes import collections
-from scrapinghub.sandbox.store import collections as collectionstore
 from support.http_caller import START, Caller, Clock, lines
 
 MONTH = 30 * 24 * 3600 * 1000
@@ -211,29 +209,13 @@ def test_cached_records_expire_after_a_month(caller: Caller, clock: Clock, kind:
     assert keys(caller, path) == [*left, 'd']
 
 
-def test_versioned_types_keep_three_copies(caller: Caller, cloud: Sandbox, clock: Clock) -> None:
-    def copies(kind: str) -> list[tuple[int, bytes]]:
-        connection = cloud.store.read()
-        collection = collectionstore.find(connection, 1, kind, 'books')
-        assert collection is not None
-        return collectionstore.versions(connection, collection, b'k', clock.now)
-
+def test_the_latest_copy_of_a_record_is_returned_for_every_type(caller: Caller) -> None:
     for kind in TYPES:
-        clock.now = START
         for number in range(5):
             caller.post(f'collections/1/{kind}/books', {'_key': 'k', 'n': number})
-            clock.now += 1
         caller.post(f'collections/1/{kind}/books', {'_key': 'k', 'n': 5}, {'_key': 'k', 'n': 6})
         assert caller.get(f'collections/1/{kind}/books/k').json() == {'n': 6}
         assert caller.read(f'collections/1/{kind}/books') == [{'n': 6}]
-        expected = [(START + 5, b'\x81\xa1n\x06'), (START + 5, b'\x81\xa1n\x05'), (START + 4, b'\x81\xa1n\x04')]
-        assert copies(kind) == (expected if kind in ('vs', 'vcs') else expected[:1])
-    caller.call('DELETE', 'collections/1/vs/books/k')
-    assert copies('vs') == []
-    caller.post('collections/1/vs/books', {'_key': 'k'})
-    assert len(copies('vs')) == 1
-    clock.now += MONTH
-    assert copies('vcs') == []
 
 
 def test_an_array_stores_each_of_its_records(caller: Caller) -> None:

@@ -1,80 +1,50 @@
-"""Control of the sandbox over HTTP, below ``/_sandbox/``, for programs in other processes and languages.
-
-It needs no credentials, so it listens to this machine only, and not to web pages of others that a browser here shows.
-"""
+"""Control of the sandbox over HTTP, below ``/_sandbox/``, for programs in other processes and languages."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import urlsplit
+from typing import Any, NoReturn
 
 from werkzeug.wrappers import Request
 
-from scrapinghub.sandbox.faults.effects import Fault, Met
-from scrapinghub.sandbox.faults.faults import PATIENCE, Rule
+from scrapinghub.sandbox.clock import Clock
+from scrapinghub.sandbox.faults.definition import AppliedFault, Fault
+from scrapinghub.sandbox.faults.rules import DEFAULT_TIMEOUT, Faults, Rule
 from scrapinghub.sandbox.faults.schedule import READING, Schedule
-from scrapinghub.sandbox.server.http import Call, Reply, ServiceError
-from scrapinghub.sandbox.server.request_log import raw_path
+from scrapinghub.sandbox.server.request_log import RequestLog
+from scrapinghub.sandbox.server.response import Response, ServiceError
 from scrapinghub.sandbox.server.routing import Route
+from scrapinghub.sandbox.web.site import BASE
 
-if TYPE_CHECKING:
-    from scrapinghub.sandbox.cloud import Sandbox
-    from scrapinghub.sandbox.server.routing import Route
-
-BASE = '/_sandbox'
-LOCAL_NAMES = frozenset(('127.0.0.1', 'localhost', '::1'))
 MATCHING = frozenset(('method', 'path', 'path_regex', 'query', 'times', 'skip'))
-LONGEST_WAIT = 60.0
-
-
-def is_own(request: Request) -> bool:
-    """Tell whether a request is meant for the sandbox itself and not for the service."""
-    path = raw_path(request)
-    return path in ('/', BASE) or path.startswith(f'{BASE}/')
-
-
-def require_local(request: Request) -> None:
-    """Refuse a request that a web page of another host makes, under its own name or one that it points at this machine.
-
-    Raises:
-        ServiceError: 403.
-    """
-    named = urlsplit(f'//{request.headers.get("Host", "")}').hostname
-    origin = request.headers.get('Origin')
-    if named not in LOCAL_NAMES or (origin is not None and urlsplit(origin).hostname not in LOCAL_NAMES):
-        fail(403, 'the sandbox is controlled from this machine only: use 127.0.0.1 or localhost')
+MAX_WAIT = 60.0
 
 
 def fail(status: int, message: str) -> NoReturn:
-    """Answer an error.
-
-    Raises:
-        ServiceError: Always.
-    """
+    """Raise an error that becomes the response."""
     raise ServiceError(status, as_json({'error': message}), {'Content-Type': 'application/json'})
 
 
 def as_json(value: Any) -> bytes:
-    """Encode a value, readably."""
+    """Encode a value as indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False).encode('utf-8', 'replace') + b'\n'
 
 
-def answer(value: Any, status: int = 200) -> Reply:
-    """Answer a value."""
-    return Reply(status, headers={'Content-Type': 'application/json'}, body=as_json(value))
+def json_response(value: Any, status: int = 200) -> Response:
+    """Return a response with a JSON value."""
+    return Response(status, headers={'Content-Type': 'application/json'}, body=as_json(value))
 
 
-def met_json(met: Met) -> dict[str, Any]:
-    """Return the JSON form of a fault that was met."""
+def applied_json(applied: AppliedFault) -> dict[str, Any]:
+    """Return the JSON form of an applied fault."""
     return {
-        'fault': met.label,
-        'method': met.method,
-        'path': met.path,
-        'query': [list(pair) for pair in met.query],
-        'happened': met.happened,
+        'fault': applied.label,
+        'method': applied.method,
+        'path': applied.path,
+        'query': [list(pair) for pair in applied.query],
+        'happened': applied.happened,
     }
 
 
@@ -87,15 +57,25 @@ def rule_json(rule: Rule) -> dict[str, Any]:
         'skip': rule.skip,
         'spent': rule.spent,
         'held': rule.held,
-        'met': [met_json(met) for met in rule.met],
+        'met': [applied_json(applied) for applied in rule.met],
     }
 
 
 class Control:
-    """The control interface of one sandbox."""
+    """The control interface of one sandbox.
 
-    def __init__(self, cloud: Sandbox) -> None:
-        self._cloud = cloud
+    Args:
+        faults: The faults.
+        requests: The log of requests.
+        clock: The clock.
+        reset: Resets the sandbox.
+    """
+
+    def __init__(self, faults: Faults, requests: RequestLog, clock: Clock, reset: Callable[[], None]) -> None:
+        self._faults = faults
+        self._requests = requests
+        self._clock = clock
+        self._reset = reset
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -112,19 +92,19 @@ class Control:
             ('/clock', ('GET',), self.get_clock),
             ('/clock', ('POST',), self.set_clock),
         ]
-        return [(BASE + path, methods, guarded(handler)) for path, methods, handler in routes]
+        return [(BASE + path, methods, handler) for path, methods, handler in routes]
 
-    def list_faults(self, call: Call) -> Reply:
-        """Answer all rules, and all faults that were met."""
-        faults = self._cloud.faults
-        return answer({
+    def list_faults(self, request: Request) -> Response:
+        """Return all rules and all applied faults."""
+        faults = self._faults
+        return json_response({
             'rules': [rule_json(rule) for rule in faults.rules],
-            'met': [met_json(met) for met in faults.met],
+            'met': [applied_json(applied) for applied in faults.met],
         })  # fmt: skip
 
-    def add_fault(self, call: Call) -> Reply:
+    def add_fault(self, request: Request) -> Response:
         """Add a rule."""
-        body = read_object(call)
+        body = read_object(request)
         matching = {name: body.pop(name) for name in MATCHING & set(body)}
         check_matching(matching)
         if 'path_regex' in matching:
@@ -136,22 +116,22 @@ class Control:
             drawn = Fault.from_json(body) if 'schedule' not in body else read_schedule(body)
             if isinstance(drawn, Schedule):
                 matching.setdefault('times', None)
-            rule = self._cloud.faults.add(drawn, **matching)
+            rule = self._faults.add(drawn, **matching)
         except (ValueError, TypeError) as error:
             fail(400, str(error))
-        return answer(rule_json(rule), 201)
+        return json_response(rule_json(rule), 201)
 
-    def clear_faults(self, call: Call) -> Reply:
-        """Take all rules away and forget what was met."""
-        self._cloud.faults.clear()
-        return answer({})
+    def clear_faults(self, request: Request) -> Response:
+        """Remove all rules and the record of applied faults."""
+        self._faults.clear()
+        return json_response({})
 
-    def get_fault(self, call: Call, number: int) -> Reply:
-        """Answer a rule, on request after it was met so many times or holds a request."""
+    def get_fault(self, request: Request, number: int) -> Response:
+        """Return a rule; with ``met`` or ``held``, wait until it was applied that often or holds a request."""
         rule = self._rule(number)
-        args = call.args()
+        args = request.args
         try:
-            timeout = min(float(args.get('timeout', PATIENCE)), LONGEST_WAIT)
+            timeout = min(float(args.get('timeout', DEFAULT_TIMEOUT)), MAX_WAIT)
             if 'met' in args:
                 rule.wait_met(int(args['met']), timeout)
             if 'held' in args:
@@ -160,42 +140,42 @@ class Control:
             fail(400, 'met and timeout must be numbers')
         except TimeoutError as error:
             fail(408, str(error))
-        return answer(rule_json(rule))
+        return json_response(rule_json(rule))
 
-    def remove_fault(self, call: Call, number: int) -> Reply:
-        """Take a rule away."""
-        self._cloud.faults.remove(self._rule(number))
-        return answer({})
+    def remove_fault(self, request: Request, number: int) -> Response:
+        """Remove a rule."""
+        self._faults.remove(self._rule(number))
+        return json_response({})
 
-    def release_fault(self, call: Call, number: int) -> Reply:
-        """End what a rule holds."""
+    def release_fault(self, request: Request, number: int) -> Response:
+        """Release the requests that a rule holds."""
         rule = self._rule(number)
         rule.release()
-        return answer(rule_json(rule))
+        return json_response(rule_json(rule))
 
-    def reset(self, call: Call) -> Reply:
-        """Forget data, faults and requests, let the clock run."""
-        self._cloud.reset()
-        return answer({})
+    def reset(self, request: Request) -> Response:
+        """Remove data, faults and logged requests, and reset the clock."""
+        self._reset()
+        return json_response({})
 
-    def get_log(self, call: Call) -> Reply:
-        """Answer the latest requests, oldest first."""
-        log = self._cloud.requests
-        return answer({'dropped': log.dropped, 'requests': [entry.to_json() for entry in log]})
+    def get_log(self, request: Request) -> Response:
+        """Return the latest requests, oldest first."""
+        log = self._requests
+        return json_response({'dropped': log.dropped, 'requests': [entry.to_json() for entry in log]})
 
-    def clear_log(self, call: Call) -> Reply:
-        """Forget all requests."""
-        self._cloud.requests.clear()
-        return answer({})
+    def clear_log(self, request: Request) -> Response:
+        """Remove all logged requests."""
+        self._requests.clear()
+        return json_response({})
 
-    def get_clock(self, call: Call) -> Reply:
-        """Answer the service's time."""
-        return answer({'now': self._cloud.clock(), 'frozen': self._cloud.clock.frozen})
+    def get_clock(self, request: Request) -> Response:
+        """Return the service's time."""
+        return json_response({'now': self._clock(), 'frozen': self._clock.frozen})
 
-    def set_clock(self, call: Call) -> Reply:
-        """Set, move, stop or start the service's time; several in the order in which they stand here."""
-        body = read_object(call)
-        clock = self._cloud.clock
+    def set_clock(self, request: Request) -> Response:
+        """Reset, set, advance, freeze or thaw the service's time, in this order."""
+        body = read_object(request)
+        clock = self._clock
         unknown = sorted(set(body) - {'reset', 'set', 'advance', 'frozen'})
         if unknown or not body:
             fail(400, f'reset, set, advance or frozen is needed, not {", ".join(unknown) or "nothing"}')
@@ -216,33 +196,23 @@ class Control:
             fail(400, str(error))
         if 'frozen' in body:
             (clock.freeze if body['frozen'] else clock.thaw)()
-        return self.get_clock(call)
+        return self.get_clock(request)
 
     def _rule(self, number: int) -> Rule:
-        for rule in self._cloud.faults.rules:
+        for rule in self._faults.rules:
             if rule.number == number:
                 return rule
         fail(404, f'there is no rule {number}')
 
 
-def guarded(handler: Callable[..., Reply]) -> Callable[..., Reply]:
-    """Let a handler answer this machine only."""
-
-    def handle(call: Call, **arguments: Any) -> Reply:
-        require_local(call.request)
-        return handler(call, **arguments)
-
-    return handle
-
-
-def read_object(call: Call) -> dict[str, Any]:
+def read_object(request: Request) -> dict[str, Any]:
     """Return the body of a request, which must be a JSON object.
 
     Raises:
         ServiceError: 400.
     """
     try:
-        value = json.loads(call.body())
+        value = json.loads(request.get_data(cache=True))
     except (ValueError, RecursionError) as error:
         fail(400, f'the body must be a JSON object: {error}')
     if not isinstance(value, dict):
@@ -251,7 +221,7 @@ def read_object(call: Call) -> dict[str, Any]:
 
 
 def check_matching(matching: dict[str, Any]) -> None:
-    """Refuse wrong types of what says which requests meet a fault.
+    """Check the types of the conditions of a rule.
 
     Raises:
         ServiceError: 400.
@@ -274,11 +244,11 @@ def read_schedule(body: dict[str, Any]) -> Schedule:
     """Build a schedule from its JSON form.
 
     Raises:
-        ValueError: Something in it is unknown or wrong.
+        ValueError: A name is unknown or a value is wrong.
     """
     given = body['schedule']
     if len(body) > 1 or not isinstance(given, dict) or not set(given) <= {'seed', 'kinds', 'rate', 'in_a_row'}:
-        raise ValueError('schedule must be an object of seed, kinds, rate and in_a_row, and stands alone')
+        raise ValueError('schedule must be an object of seed, kinds, rate and in_a_row, and excludes other effects')
     kinds = given.get('kinds', list(READING))
     if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
         raise ValueError('kinds must be an array of names')

@@ -1,4 +1,4 @@
-"""From the bytes of a connection to a request: its body, with a length or in chunks, and its WSGI environment."""
+"""Read the body of a request, with a length or in chunks, and build the request object."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from werkzeug.wrappers import Request
 
-from scrapinghub.sandbox.server.exchange import Gone
-from scrapinghub.sandbox.server.http import MAX_BODY
+from scrapinghub.sandbox.server.exchange import ConnectionEnded
 
+#: Largest request body in bytes, compressed or not.
+MAX_BODY = 64 * 1024 * 1024
 #: Key of the WSGI environment that holds the path as it was sent, still percent-encoded.
 RAW_PATH = 'scrapinghub.raw_path'
-#: So much is read and thrown away of a body that is too large, so that the client gets to read the answer.
+#: Of a body that is too large, this many bytes are read and discarded, so that the client reads the response.
 DRAIN = 256 * 1024 * 1024
 PIECE = 64 * 1024
 LONGEST_LINE = 64 * 1024
 TOO_LARGE = f'Request body too large - max {MAX_BODY} bytes'
 
 
-class Unreadable(Exception):
-    """The request cannot be read; the connection ends after the answer.
+class BadRequest(Exception):
+    """The request cannot be read; the connection is closed after the response.
 
     Attributes:
-        status: HTTP status of the answer.
+        status: HTTP status of the response.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -36,37 +37,37 @@ class Unreadable(Exception):
 
 
 def read_body(stream: io.BufferedIOBase, headers: Message) -> bytes:
-    """Read the body of a request whose head was read.
+    """Read the body of a request after its head.
 
     Args:
         stream: The connection.
-        headers: Its headers.
+        headers: The headers of the request.
 
     Raises:
-        Unreadable: The body is too large, or its framing is broken.
-        Gone: The connection ended inside the body.
+        BadRequest: The body is too large, or its framing is broken.
+        ConnectionEnded: The client closed the connection inside the body.
     """
     coding, length = (_only(headers, name) for name in ('Transfer-Encoding', 'Content-Length'))
     if coding is not None:
         if coding.strip().lower() != 'chunked' or length is not None:
-            raise Unreadable(400, 'Transfer-Encoding must be chunked, and without Content-Length')
+            raise BadRequest(400, 'Transfer-Encoding must be chunked, and without Content-Length')
         return _read_chunks(stream)
     if length is None:
         return b''
     if not (length.isascii() and length.isdecimal()):
-        raise Unreadable(400, 'Content-Length must be a number')
+        raise BadRequest(400, 'Content-Length must be a number')
     size = int(length)
     if size > MAX_BODY:
         _drain(stream, min(size, DRAIN))
-        raise Unreadable(413, TOO_LARGE)
+        raise BadRequest(413, TOO_LARGE)
     return _read_exactly(stream, size)
 
 
 def _only(headers: Message, name: str) -> str | None:
-    """Return the value of a header that says where the body ends; two values would be two ends."""
+    """Return the value of a header that frames the body; different values are an error."""
     values = {str(value).strip() for value in headers.get_all(name, ())}
     if len(values) > 1:
-        raise Unreadable(400, f'{name} must have one value')
+        raise BadRequest(400, f'{name} must have one value')
     return next(iter(values), None)
 
 
@@ -76,34 +77,34 @@ def _read_chunks(stream: io.BufferedIOBase) -> bytes:
     while size := _chunk_size(stream.readline(LONGEST_LINE)):
         total += size
         if size > DRAIN or total > DRAIN:
-            raise Unreadable(413, TOO_LARGE)
+            raise BadRequest(413, TOO_LARGE)
         if total > MAX_BODY:
             parts.clear()
             _drain(stream, size)
         else:
             parts.append(_read_exactly(stream, size))
         if stream.readline(3) not in (b'\r\n', b'\n'):
-            raise Unreadable(400, 'broken chunk in the request body')
+            raise BadRequest(400, 'broken chunk in the request body')
     while stream.readline(LONGEST_LINE).strip():
         pass
     if total > MAX_BODY:
-        raise Unreadable(413, TOO_LARGE)
+        raise BadRequest(413, TOO_LARGE)
     return b''.join(parts)
 
 
 def _chunk_size(line: bytes) -> int:
     digits = line.partition(b';')[0].strip()
     if not line:
-        raise Gone
+        raise ConnectionEnded
     if not digits or digits.strip(b'0123456789abcdefABCDEF') or len(digits) > 16:
-        raise Unreadable(400, 'broken chunk in the request body')
+        raise BadRequest(400, 'broken chunk in the request body')
     return int(digits, 16)
 
 
 def _read_exactly(stream: io.BufferedIOBase, size: int) -> bytes:
     data = stream.read(size)
     if len(data) < size:
-        raise Gone
+        raise ConnectionEnded
     return data
 
 
@@ -111,7 +112,7 @@ def _drain(stream: io.BufferedIOBase, size: int) -> None:
     while size > 0:
         data = stream.read(min(size, PIECE))
         if not data:
-            raise Gone
+            raise ConnectionEnded
         size -= len(data)
 
 
@@ -132,7 +133,7 @@ def build_request(
         parts = urlsplit(target)
         target = (parts.path or '/') + (f'?{parts.query}' if parts.query else '')
     path, _, query = target.partition('#')[0].partition('?')
-    # Whatever was not percent-encoded becomes so.
+    # Encode what the client did not encode.
     path = quote(path.encode('latin-1'), safe=string.punctuation)
     environ: dict[str, Any] = {
         'REQUEST_METHOD': method,
@@ -145,7 +146,7 @@ def build_request(
         'wsgi.version': (1, 0),
         'wsgi.url_scheme': 'http',
         'wsgi.input': io.BytesIO(body),
-        # Without this nothing would be read of a body that came in chunks.
+        # Without this Werkzeug reads no body that has no Content-Length.
         'wsgi.input_terminated': True,
         'wsgi.errors': io.StringIO(),
         'wsgi.multithread': True,

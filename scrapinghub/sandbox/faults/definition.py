@@ -1,4 +1,4 @@
-"""What can go wrong with one request: the words in which tests of the whole project ask for faults."""
+"""Definitions of faults: what goes wrong with one request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _is_place(value: object) -> bool:
+def _is_position(value: object) -> bool:
     return _is_number(value) or (isinstance(value, float) and 0 <= value < 1)
 
 
@@ -30,7 +30,7 @@ def _is_seconds(value: object) -> bool:
 
 
 def _is_line(value: object) -> bool:
-    """Tell whether this can stand in the head of an answer and leaves the rest of it alone."""
+    """Return whether a value is valid in the head of a response."""
     return isinstance(value, str) and not set(value) & set('\r\n\0') and all(letter <= '\xff' for letter in value)
 
 
@@ -40,7 +40,7 @@ def _is_headers(value: object) -> bool:
     )
 
 
-#: Attributes of :class:`Fault`, what they must be, and whether a value is that.
+#: Attributes of :class:`Fault`, a description of their values, and a check of a value.
 _CHECKS: tuple[tuple[tuple[str, ...], str, Callable[[Any], bool]], ...] = (
     (('name',), 'text', lambda value: isinstance(value, str)),
     (('delay', 'pause'), 'a number of seconds', _is_seconds),
@@ -49,8 +49,8 @@ _CHECKS: tuple[tuple[tuple[str, ...], str, Callable[[Any], bool]], ...] = (
     (('trickle',), 'a positive number of bytes', lambda value: value is None or _is_positive(value)),
     (
         ('truncate', 'corrupt', 'cut', 'stall'),
-        'a number of bytes, a fraction below 1, or a place in the text',
-        lambda value: value is None or isinstance(value, At) or _is_place(value),
+        'a number of bytes, a fraction below 1, or an At',
+        lambda value: value is None or isinstance(value, At) or _is_position(value),
     ),
     (('drop',), "'close' or 'reset'", lambda value: value is None or value in get_args(Ending)),
     (('ending',), "'close' or 'reset'", lambda value: value in get_args(Ending)),
@@ -63,21 +63,21 @@ _CHECKS: tuple[tuple[tuple[str, ...], str, Callable[[Any], bool]], ...] = (
     ),
     (('reason',), 'one line of Latin-1 text', lambda value: value is None or _is_line(value)),
     (('body',), 'text, bytes or an iterable of bytes', lambda value: value is None or isinstance(value, Iterable)),
-    (('headers',), 'names with one line of Latin-1 text, or with nothing to remove them', _is_headers),
+    (('headers',), 'names with one line of Latin-1 text, or None to remove a header', _is_headers),
 )
 
 
 @dataclass(frozen=True)
 class At:
-    """A place in the body of an answer, counted before compression. Give one of the two arguments.
+    """A position in the body of a response, counted before compression. Give either ``record`` or ``text``.
 
-    The compressed stream is flushed at that place, so what comes before it can be unpacked when the rest is missing.
+    A compressed body is flushed at this position, so that what precedes it can be decompressed without the rest.
 
     Args:
-        record: After so many whole records; a fraction of 1 stands for that part of all records. Records are lines, or
+        record: After this many whole records; a fraction below 1 is that share of all records. Records are lines or
             MessagePack values; any other body is one record.
-        plus: So many bytes into the next record. It stays inside that record: a larger number means its last byte.
-        text: After so many bytes.
+        plus: Bytes into the next record. A number beyond its end means its last byte.
+        text: After this many bytes.
     """
 
     record: int | float | None = None
@@ -87,45 +87,45 @@ class At:
     def __post_init__(self) -> None:
         if (self.record is None) == (self.text is None):
             raise ValueError('At needs either record or text')
-        if self.record is not None and not _is_place(self.record):
+        if self.record is not None and not _is_position(self.record):
             raise ValueError(f'record must be a number of records, or a fraction below 1, not {self.record!r}')
         for name, value in (('plus', self.plus), ('text', self.text)):
             if value is not None and not _is_number(value):
                 raise ValueError(f'{name} must be a number of bytes, not {value!r}')
 
 
-#: A place in the body: a number of bytes as they travel (compressed if they are; framing not counted), a fraction of 1
-#: of all those bytes, or an :class:`At`.
-Place = int | float | At
+#: A position in the body: a number of bytes as transferred (compressed if the response is, without framing), a fraction
+#: below 1 of all those bytes, or an :class:`At`.
+Position = int | float | At
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes otherwise with one request. The default of every attribute is: nothing.
+    """What goes wrong with one request. By default nothing does.
 
     Attributes:
-        name: How the record of faults calls it; without one it is named after what it does.
-        delay: Seconds to wait before anything else.
+        name: Name of the fault in logs; by default a description of what it does.
+        delay: Seconds to wait first.
         hold: Whether to wait, before anything else, until the fault is released.
-        drop: End the connection without an answer: ``'close'`` in order, or ``'reset'``.
-        apply: Whether the service handles the request although its own answer is not sent: before ``drop``, or before
-            an answer of this fault's own.
-        ignore: Query parameters that are taken away before the service sees the request.
-        status: Answer this status instead of the service's answer.
-        reason: Reason phrase of that answer.
-        body: Body of that answer. Without one 502, 503 and 504 show the load balancer's page, others their reason. An
-            iterable of bytes is sent while it is produced; it can be used once.
-        headers: Headers to set on whatever is answered, lies about length and encoding included; ``None`` removes one.
-        truncate: End the body here, although everything around it says that it is complete.
-        corrupt: Flip all bits of the byte at this place, as it travels.
-        cut: End the connection here, with all promises of the framing unkept.
-        ending: How a cut ends the connection: ``'close'`` in order, or ``'reset'``.
-        stall: Send the body up to here, then nothing until the fault is released.
-        framing: How the body is delimited: ``'length'``, ``'chunked'``, or ``'close'`` (by the end of the connection).
+        drop: End the connection without a response: ``'close'`` normally, or ``'reset'``.
+        apply: Whether the service handles the request although its response is not sent: before ``drop``, or before
+            the response of the fault.
+        ignore: Query parameters to remove before the service handles the request.
+        status: Status of the response that replaces the response of the service.
+        reason: Reason phrase of that response.
+        body: Body of that response. By default 502, 503 and 504 return the page of the load balancer, other statuses
+            their reason phrase. An iterable of bytes is sent while it is produced; it can be used once.
+        headers: Headers to set on the response, also false values of length and encoding; ``None`` removes a header.
+        truncate: End the body at this position, with framing that says that it is complete.
+        corrupt: Flip all bits of the byte at this position, as transferred.
+        cut: End the connection at this position, with incomplete framing.
+        ending: How a cut ends the connection: ``'close'`` normally, or ``'reset'``.
+        stall: Send the body up to this position, then wait until the fault is released.
+        framing: How the body is delimited: ``'length'``, ``'chunked'``, or ``'close'`` (the end of the connection).
         chunk: Bytes in a chunk.
-        trickle: Send so many bytes at a time ...
-        pause: ... and wait so many seconds after each.
-        hangup: Whether to close the connection after a complete answer without having said so.
+        trickle: Send this many bytes at a time.
+        pause: Seconds to wait after each part of a trickle.
+        hangup: Whether to close the connection after a complete response that did not announce it.
     """
 
     name: str = ''
@@ -138,11 +138,11 @@ class Fault:
     reason: str | None = None
     body: bytes | str | Iterable[bytes] | None = None
     headers: Mapping[str, str | None] = field(default_factory=dict)
-    truncate: Place | None = None
-    corrupt: Place | None = None
-    cut: Place | None = None
+    truncate: Position | None = None
+    corrupt: Position | None = None
+    cut: Position | None = None
     ending: Ending = 'close'
-    stall: Place | None = None
+    stall: Position | None = None
     framing: Framing | None = None
     chunk: int = 1024
     trickle: int | None = None
@@ -155,32 +155,32 @@ class Fault:
                 value = getattr(self, name)
                 if not is_right(value):
                     raise ValueError(f'{name} must be {wanted}, not {value!r}')
-        if self.apply and self.drop is None and not self.answers:
+        if self.apply and self.drop is None and not self.responds:
             raise ValueError('apply needs drop, status or body: otherwise the service handles the request anyway')
-        if self.drop is not None and (self.answers or self.shapes or self.hangup):
-            raise ValueError('drop ends the connection without an answer: nothing can be said about the answer')
+        if self.drop is not None and (self.responds or self.changes_transfer or self.hangup):
+            raise ValueError('drop ends the connection without a response, so effects on the response are not allowed')
 
     @property
-    def answers(self) -> bool:
-        """Whether the answer is the fault's own and not the service's."""
+    def responds(self) -> bool:
+        """Whether the fault responds in place of the service."""
         return self.status is not None or self.body is not None
 
     @property
-    def certain(self) -> bool:
-        """Whether it makes a difference whatever the request and the answer are."""
+    def always_has_effect(self) -> bool:
+        """Whether it has an effect on every request and every response."""
         chosen = (self.drop, self.stall, self.framing, self.trickle)
-        simple = bool(self.delay or self.hold or self.answers or self.headers or self.hangup)
+        simple = bool(self.delay or self.hold or self.responds or self.headers or self.hangup)
         return simple or any(value is not None for value in chosen)
 
     @property
-    def shapes(self) -> bool:
-        """Whether the way in which the answer's body travels is changed."""
-        places = (self.truncate, self.corrupt, self.cut, self.stall, self.framing, self.trickle)
-        return any(value is not None for value in places)
+    def changes_transfer(self) -> bool:
+        """Whether it changes how the body of the response is transferred."""
+        effects = (self.truncate, self.corrupt, self.cut, self.stall, self.framing, self.trickle)
+        return any(value is not None for value in effects)
 
     @property
     def label(self) -> str:
-        """The name, or one made of what the fault does."""
+        """The name, or a description of what the fault does."""
         if self.name:
             return self.name
         plain = Fault(chunk=self.chunk)
@@ -193,11 +193,11 @@ class Fault:
     def from_json(cls, value: Mapping[str, Any]) -> Fault:
         """Build a fault from its JSON form.
 
-        Names are those of the attributes; a place is a number or ``{"record": K, "plus": B}`` or ``{"text": N}``, and
-        ``body_base64`` may stand for ``body``.
+        Names are those of the attributes. A position is a number, ``{"record": K, "plus": B}`` or ``{"text": N}``;
+        ``body_base64`` replaces ``body``.
 
         Raises:
-            ValueError: Something in it is unknown or wrong; the text says what.
+            ValueError: A name is unknown or a value is wrong.
         """
         fields = dict(value)
         known = {item.name for item in dataclasses.fields(cls)} | {'body_base64'}
@@ -210,7 +210,7 @@ class Fault:
         if 'body_base64' in fields:
             encoded = fields.pop('body_base64')
             if 'body' in fields or not isinstance(encoded, str):
-                raise ValueError('body_base64 must be text, and stands in place of body')
+                raise ValueError('body_base64 must be text, and excludes body')
             fields['body'] = base64.b64decode(encoded, validate=True)
         for name in ('truncate', 'corrupt', 'cut', 'stall'):
             if isinstance(fields.get(name), dict):
@@ -227,7 +227,7 @@ class Fault:
         return cls(**fields)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON form, without what is at its default."""
+        """Return the JSON form, without attributes that have their default."""
         plain = Fault()
         result: dict[str, Any] = {}
         for item in dataclasses.fields(self):
@@ -247,17 +247,17 @@ class Fault:
 
 
 @dataclass
-class Met:
-    """A fault that one request met.
+class AppliedFault:
+    """A fault that was applied to one request.
 
     Attributes:
-        fault: What was to go otherwise.
+        fault: The fault.
         method: Method of the request.
-        path: Its path as it was sent, percent-encoded.
-        query: Its query parameters as pairs, without credentials.
-        happened: Whether it made any difference: a cut behind the end of an answer, say, makes none.
+        path: Path of the request as it was sent, percent-encoded.
+        query: Query parameters of the request as pairs, without credentials.
+        happened: Whether the fault had an effect: a cut after the end of a body, for example, has none.
         released: Set to end ``hold`` and ``stall``.
-        held: Set when the request has come to its ``hold`` or ``stall``.
+        held: Set when the request reached its ``hold`` or ``stall``.
     """
 
     fault: Fault
@@ -270,5 +270,5 @@ class Met:
 
     @property
     def label(self) -> str:
-        """The fault's name."""
+        """Name of the fault."""
         return self.fault.label
