@@ -21,7 +21,7 @@ USAGE_ERROR = 2
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that tells an error in one line."""
+    """A parser that reports an error in one line."""
 
     def error(self, message: str) -> NoReturn:
         """Print the error and exit."""
@@ -102,8 +102,8 @@ def _give_up(message: str) -> NoReturn:
     raise SystemExit(USAGE_ERROR)
 
 
-def tell(*words: object) -> None:
-    """Print a line to the standard error output, at once."""
+def print_status(*words: object) -> None:
+    """Print a line to the standard error output, unbuffered."""
     print(*words, file=sys.stderr, flush=True)
 
 
@@ -113,22 +113,22 @@ def seed(cloud: Sandbox, projects: list[int] | None) -> None:
 
     project = projects[0] if projects else DEMO_PROJECT
     if seed_demo(cloud, project):
-        tell(f'Project {project} holds the demo.')
+        print_status(f'Project {project} holds the demo.')
     else:
-        tell(f'Project {project} has jobs already, so the demo was left out.')
+        print_status(f'Project {project} has jobs already, so the demo was left out.')
 
 
 def serve(options: argparse.Namespace) -> None:
     """Serve until a signal interrupts it."""
     with start(options) as cloud:
         if options.log:
-            cloud.requests.listener = tell
+            cloud.requests.listener = print_status
         if options.seed_demo:
             seed(cloud, options.projects)
         for name, value in cloud.environ.items():
             print(f'export {name}={shlex.quote(value)}')
         sys.stdout.flush()
-        tell(f'A local Scrapy Cloud runs at {cloud.url} (open it in a browser to look inside). Ctrl-C ends it.')
+        print_status(f'A local Scrapy Cloud runs at {cloud.url} (open it in a browser to look inside). Ctrl-C ends it.')
         threading.Event().wait()
 
 

@@ -1,19 +1,19 @@
-"""The service's time, which a test may set."""
+"""A clock that tests can move and stop."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 
-#: The last moment that timestamps may name: the end of the year 9999.
+#: The latest valid timestamp: the end of the year 9999.
 LAST = 253_402_300_799_999
 
 
 class Clock:
-    """A clock that runs with another one until it is moved or stopped. Safe to share between threads.
+    """The service's time. Follows another clock until it is moved or stopped; safe to share between threads.
 
     Args:
-        source: Milliseconds since the epoch.
+        source: Returns the time in milliseconds since the epoch.
 
     Example:
         >>> cloud.clock.advance(31 * 24 * 3600 * 1000)    # records of cached collections have expired
@@ -35,14 +35,14 @@ class Clock:
 
     @property
     def frozen(self) -> bool:
-        """Whether the clock stands still."""
+        """Whether the clock is stopped."""
         return self._frozen is not None
 
     def advance(self, milliseconds: int) -> None:
-        """Move on by some milliseconds; a frozen clock stays frozen.
+        """Advance the time by some milliseconds; a frozen clock stays frozen.
 
         Raises:
-            ValueError: The time would not be one that timestamps can name.
+            ValueError: The new time is out of range.
         """
         with self._guard:
             self._move(self._now() + milliseconds)
@@ -51,27 +51,27 @@ class Clock:
         """Set the time, in milliseconds since the epoch; a frozen clock stays frozen.
 
         Raises:
-            ValueError: It is not a time that timestamps can name.
+            ValueError: The time is out of range.
         """
         with self._guard:
             self._move(now)
 
     def freeze(self, now: int | None = None) -> None:
-        """Stop the clock, at this time or where it is."""
+        """Stop the clock, at the given or at the present time."""
         with self._guard:
             if now is not None:
                 self._move(now)
             self._frozen = self._now()
 
     def thaw(self) -> None:
-        """Let the clock run on from where it stands."""
+        """Start the clock again from its present time."""
         with self._guard:
             if self._frozen is not None:
                 self._offset = self._frozen - self._source()
                 self._frozen = None
 
     def reset(self) -> None:
-        """Run with the source again."""
+        """Follow the source again."""
         with self._guard:
             self._offset, self._frozen = 0, None
 

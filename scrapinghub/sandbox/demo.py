@@ -1,4 +1,4 @@
-"""A small project to look at: two spiders, jobs in every state, and what they scraped, stored and queued."""
+"""Demo data: two spiders, jobs in every state, their records, collections and a frontier."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ SITE = 'https://books.example'
 
 
 def seed_demo(cloud: Sandbox, project: int) -> bool:
-    """Fill a project, with times in the hours before now.
+    """Fill a project with demo data of the last hours.
 
     Args:
         cloud: The sandbox.
         project: The project's id.
 
     Returns:
-        Whether it was filled: a project that has jobs is left as it is.
+        Whether it was filled; a project that has jobs is not changed.
     """
     demo = Demo(cloud, project)
     try:
@@ -53,7 +53,7 @@ class Demo:
     """The demo of one project.
 
     Args:
-        cloud: The sandbox; its clock is moved about.
+        cloud: The sandbox; its clock is moved while the data are stored.
         project: The project's id.
     """
 
@@ -62,16 +62,16 @@ class Demo:
         self._client = LocalClient(cloud.app, cloud.apikey)
         self._project = project
         self._now = cloud.clock()
-        # Always the same demo: whoever describes what is to be seen is right on every machine.
+        # The demo is the same on every machine, so that documentation can describe it.
         self._random = Random(2016)
 
     def has_jobs(self) -> bool:
-        """Tell whether the project has jobs."""
+        """Return whether the project has jobs."""
         states = ['pending', 'running', 'finished']
         return bool(self._client.value(f'/jobq/{self._project}/count', state=states))
 
     def fill(self) -> None:
-        """Store everything, from the oldest to the newest."""
+        """Store all data, from the oldest to the newest."""
         self._client.post(f'/projects/{self._project}/settings', [{'default_job_units': 1, 'job_runtime_limit': 24}])
         for hours, items in ((26, 40), (14, 44)):
             self._finished('books', hours * HOUR, items, tags=['nightly'])
@@ -120,7 +120,7 @@ class Demo:
         self._client.post(f'/jobq/{self._project}/cancel', [[{'key': key}]])
 
     def _scrape(self, key: str, items: int, ago: int, *, broken: bool = False) -> None:
-        """Store what a job would: it began so long ago and takes ten seconds for an item."""
+        """Store the data of a job that started ``ago`` milliseconds ago and needs ten seconds for each item."""
         began = self._now - ago
         ended = began + items * 10_000
         self._clock.set(min(ended, self._now))
@@ -182,5 +182,5 @@ class Demo:
 
 
 def fingerprint(text: str) -> str:
-    """Return what a crawler might use as the fingerprint of a URL."""
+    """Return a fingerprint of a URL."""
     return hashlib.sha256(text.encode()).hexdigest()[:40]

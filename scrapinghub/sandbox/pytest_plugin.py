@@ -1,6 +1,6 @@
 """Fixtures for pytest: a local Scrapy Cloud, and a client of it.
 
-Every pytest of everybody who has this package loads this module, so it imports nothing until a fixture is used.
+Every run of pytest loads this module where the package is installed, so it imports nothing until a fixture is used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scrapinghub import ScrapinghubClient
     from scrapinghub.sandbox.cloud import Sandbox
 
-#: Real credentials, and what else must not reach a program under test.
+#: Real credentials, which must not reach a program under test.
 HIDDEN = ('SHUB_JOBAUTH', 'SHUB_APIKEY')
 SCOPES = ('test', 'session')
 
@@ -32,15 +32,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a wrong setting at once."""
+    """Reject a wrong setting before any test runs."""
     chosen_scope(config)
 
 
 def chosen_scope(config: pytest.Config) -> str:
-    """Return how long a server lives.
+    """Return the lifetime of a server.
 
     Raises:
-        pytest.UsageError: The setting is none of the two words.
+        pytest.UsageError: The setting is invalid.
     """
     scope: str = config.getoption('--scrapinghub-sandbox') or config.getini('scrapinghub_sandbox')
     if scope not in SCOPES:
@@ -71,16 +71,16 @@ def _scrapinghub_sandbox_server(request: pytest.FixtureRequest) -> Iterator[Sand
 
 @pytest.fixture
 def scrapinghub_sandbox(_scrapinghub_sandbox_server: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    """Run an empty local Scrapy Cloud that has any project.
+    """Run an empty local Scrapy Cloud in which every project id exists.
 
-    The environment points to it while the test runs, so a program that makes its ``ScrapinghubClient()`` from the
-    environment uses it unchanged, also in another process.
+    Environment variables select it while the test runs, so that a program that creates ``ScrapinghubClient()`` without
+    arguments uses it unchanged, also in another process.
     """
     for name in HIDDEN:
         monkeypatch.delenv(name, raising=False)
     for name, value in _scrapinghub_sandbox_server.environ.items():
         monkeypatch.setenv(name, value)
-    # Where the machine reaches the world through a proxy, that proxy could not reach this machine.
+    # A proxy that the environment names cannot reach the loopback interface.
     for name in ('NO_PROXY', 'no_proxy'):
         others = os.environ.get(name)
         monkeypatch.setenv(name, f'{others},127.0.0.1' if others else '127.0.0.1')
@@ -89,7 +89,7 @@ def scrapinghub_sandbox(_scrapinghub_sandbox_server: Sandbox, monkeypatch: pytes
 
 @pytest.fixture
 def scrapinghub_client(scrapinghub_sandbox: Sandbox) -> Iterator[ScrapinghubClient]:
-    """Make a client of the local Scrapy Cloud; after the test it is closed, which sends what was written."""
+    """Return a client of the local Scrapy Cloud; after the test it is closed, which sends buffered records."""
     from scrapinghub import ScrapinghubClient
 
     with ScrapinghubClient(scrapinghub_sandbox.apikey) as client:

@@ -130,24 +130,24 @@ def compress(body: bytes, marks: list[int]) -> tuple[bytes, dict[int, int]]:
 
 
 def frame(data: bytes, framing: Framing, chunk: int, stops: set[int]) -> Iterator[tuple[int, bytes]]:
-    """Yield a body with its framing, in pieces that end at the given stops.
+    """Yield a body with its framing, in parts that end at the given stops.
 
     Args:
         data: The body.
         framing: How it is delimited; only chunks add bytes.
         chunk: Bytes in a chunk.
-        stops: Offsets in the body at which a piece must end.
+        stops: Offsets in the body at which a part must end.
 
     Yields:
-        The offset in the body at the end of the piece, and the piece.
+        The offset in the body at the end of the part, and the part.
     """
     size = chunk if framing == 'chunked' else max(1, len(data))
     edges = set(range(0, len(data), size)) | {len(data)}
     for start, end in pairwise(sorted(edges | {stop for stop in stops if 0 < stop < len(data)})):
-        piece = data[start:end]
+        part = data[start:end]
         if framing == 'chunked':
             if start in edges:
-                piece = b'%x\r\n' % min(size, len(data) - start) + piece
+                part = b'%x\r\n' % min(size, len(data) - start) + part
             if end in edges:
-                piece += b'\r\n'
-        yield end, piece
+                part += b'\r\n'
+        yield end, part

@@ -152,9 +152,9 @@ class FaultResponder:
 
     def _send_body(self, damaged: DamagedBody, framing: Framing) -> None:
         stops = {offset for offset in (damaged.cut, damaged.stall) if offset is not None}
-        # Start with an empty piece: an offset of 0 is a stop too.
-        for sent, piece in chain([(0, b'')], frame(damaged.data, framing, self._fault.chunk, stops)):
-            self._send_bytes(piece)
+        # Start with an empty part: an offset of 0 is a stop too.
+        for sent, part in chain([(0, b'')], frame(damaged.data, framing, self._fault.chunk, stops)):
+            self._send_bytes(part)
             self._exchange.body_bytes = sent
             if sent == damaged.stall:
                 self._hold()

@@ -54,7 +54,7 @@ BEFORE = (
     'close-before',
     'reset-before',
 )
-#: The service handles the request, and the client gets no response that says so.
+#: The service handles the request, and the client gets no response that confirms it.
 AFTER = ('applied-gateway-timeout', 'close-after', 'reset-after')
 #: The response is incomplete, and its framing shows it.
 BROKEN = ('cut', 'cut-chunked', 'cut-in-record', 'cut-after-record', 'truncate')

@@ -22,12 +22,12 @@ STYLE = Style()
 LIST_STYLE = Style(final_newline=False, msgpack=False)
 #: A deletion needs one of these.
 SELECTING = frozenset(('key', 'prefix', 'prefixcount', 'startts', 'endts', 'start', 'startafter'))
-#: ``count`` looks at so many records before it names the key to go on from.
+#: ``count`` scans this many records before it returns the key at which to continue.
 COUNT_SCAN = 10_000
 
 
 def listing(call: Call, project: int) -> Response:
-    """Answer type and name of each collection."""
+    """Return type and name of each collection."""
     found = collections.listing(call.store.read(), project)
     page = [(b'', 0, pack({'type': kind, 'name': name})) for kind, name in found]
     return records_response(call, parameters.read_options(call).apply([page]), LIST_STYLE, project=project)
@@ -80,7 +80,7 @@ def write_one(call: Call, project: int, kind: str, name: str, key: str) -> Respo
 
 
 def scan(call: Call, project: int, kind: str, name: str) -> Response:
-    """Answer the records selected."""
+    """Return the records selected."""
     collection = _known(call, project, kind, name)
     selection = _selection(call)
     pages = collections.pages(call.store, collection, selection)
@@ -116,13 +116,13 @@ def _bytes(call: Call, name: str, text: str) -> bytes:
 
 
 def read_one(call: Call, project: int, kind: str, name: str, key: str) -> Response:
-    """Answer one record."""
+    """Return one record."""
     ts, data = _one(call, project, kind, name, key)
     return records_response(call, [[(key.encode(), ts, data)]], STYLE, project=project)
 
 
 def read_field(call: Call, project: int, kind: str, name: str, key: str, field: str) -> Response:
-    """Answer one field of one record, as text unless another format is asked for."""
+    """Return one field of one record, by default as text."""
     ts, data = _one(call, project, kind, name, key)
     record = unpack(data)
     if field not in record:
@@ -143,7 +143,7 @@ def _one(call: Call, project: int, kind: str, name: str, key: str) -> tuple[int,
 
 
 def count(call: Call, project: int, kind: str, name: str) -> Response:
-    """Answer how many records are selected among those looked at, and where to go on."""
+    """Return how many of the scanned records are selected, and the key at which to continue."""
     collection = _known(call, project, kind, name)
     selection = _selection(call)
     most = selection.options.count if selection.options.count is not None else COUNT_SCAN

@@ -40,7 +40,7 @@ def _job(call: Call) -> Job:
 
 
 def _pages(call: Call, kind: Kind, limit: int | None, predicate: Callable[[Any], bool] | None = None) -> Iterator[Page]:
-    """Read the records between ``offset`` and ``count``; a negative count asks for the latest."""
+    """Read the records between ``offset`` and ``count``; a negative count selects the latest."""
     job = _job(call)
     count = dash.integer(call, 'count', minimum=-(2**62))
     offset = dash.integer(call, 'offset') or 0
@@ -56,7 +56,7 @@ def _pages(call: Call, kind: Kind, limit: int | None, predicate: Callable[[Any],
 
 
 def items(form: str, limit: int | None, call: Call) -> Response:
-    """Answer the items of a job."""
+    """Return the items of a job."""
     pages = _pages(call, ITEMS, limit)
     response = records_response(call, pages, Style(msgpack=False), project=dash.project(call), default=form)
     # The same writing as on the storage server, under the headers of the dash.
@@ -81,17 +81,17 @@ def _log(call: Call, limit: int | None) -> Iterator[dict[str, Any]]:
 
 
 def log_json(call: Call) -> Response:
-    """Answer at most 100 log lines as one array."""
+    """Return at most 100 log lines as one array."""
     return dash.spaced(list(_log(call, PAGE)))
 
 
 def log_lines(call: Call) -> Response:
-    """Answer log lines as JSON lines."""
+    """Return log lines as JSON lines."""
     return dash.lines(json.dumps(line).encode() + b'\n' for line in _log(call, None))
 
 
 def log_text(call: Call) -> Response:
-    """Answer log lines as text."""
+    """Return log lines as text."""
     return Response(
         headers={'Content-Type': 'text/plain; charset=utf-8', 'Vary': 'Cookie'},
         body=map(_text, _log(call, None)),

@@ -122,7 +122,7 @@ def list_lines(call: Call) -> Response:
 def _chosen(call: Call, limit: int | None) -> tuple[list[int], int]:
     """Return the rows of the jobs to show, and how many match in all."""
     which = _filter(call)
-    # Jobs come newest first, so a negative count, which asks for the latest, means the same as a positive one.
+    # Jobs are sorted newest first, so a negative count, which selects the latest, equals a positive one.
     count = dash.integer(call, 'count', minimum=-(2**62))
     wanted = [number for number in (limit, None if count is None else abs(count)) if number is not None]
     connection = call.store.read()

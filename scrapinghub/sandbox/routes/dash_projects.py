@@ -36,7 +36,7 @@ def list_spiders(call: Call) -> Response:
 
 
 def read_spider(call: Call, project: int, number: int) -> Response:
-    """Show one spider."""
+    """Return one spider."""
     spider = spiders.find(call.store.read(), project, number)
     if spider is None:
         return _no_spider('GET, PUT, PATCH, HEAD, OPTIONS')

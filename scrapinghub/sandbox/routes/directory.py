@@ -18,7 +18,7 @@ STORED = 'text/plain; charset=utf-8'
 
 
 def spider_id(call: Call, project: int, name: str) -> Response:
-    """Show the id of a spider, null when there is none; ``create`` makes one."""
+    """Return the id of a spider, null when there is none; ``create`` makes one."""
     known = spiders.spider_id(call.store.read(), project, name)
     if known is None and call.flag('create'):
         with parameters.reject_invalid(call), call.store.write() as connection:
@@ -27,7 +27,7 @@ def spider_id(call: Call, project: int, name: str) -> Response:
 
 
 def last_jobs(call: Call, project: int, spider: int | None = None) -> Response:
-    """Show the most recent finished job of each spider."""
+    """Return the most recent finished job of each spider."""
     count = call.integer('count', default=job_listing.PAGE) or 0
     first = max(_spider_number(call, 'start', project), _spider_number(call, 'startafter', project) + 1)
     connection = call.store.read()
@@ -71,12 +71,12 @@ def project_summary(call: Call, project: int) -> Response:
 
 
 def read_settings(call: Call, project: int) -> Response:
-    """Show all settings."""
+    """Return all settings."""
     return queue_value(settings.read_all(call.store.read(), project))
 
 
 def read_setting(call: Call, project: int, name: str) -> Response:
-    """Show one setting, null when there is none."""
+    """Return one setting, null when there is none."""
     return queue_value(settings.read_all(call.store.read(), project).get(name))
 
 

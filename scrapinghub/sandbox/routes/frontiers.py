@@ -16,17 +16,17 @@ from scrapinghub.sandbox.store.frontiers import PRIORITIES, Request
 
 STYLE = Style(msgpack=False)
 LINES = f'{CONTENT_TYPES["jl"]}; charset=UTF-8'
-#: ``q/count`` looks at so many batches before it names the id to go on from.
+#: ``q/count`` scans this many batches before it returns the id at which to continue.
 COUNT_BATCHES = 1000
 
 
 def list_frontiers(call: Call, project: int) -> Response:
-    """Answer the names of the frontiers."""
+    """Return the names of the frontiers."""
     return storage_value(frontiers.frontiers(call.store.read(), project))
 
 
 def list_slots(call: Call, project: int, frontier: str) -> Response:
-    """Answer the names of a frontier's slots."""
+    """Return the names of a frontier's slots."""
     return storage_value(frontiers.slots(call.store.read(), project, frontier))
 
 
@@ -52,7 +52,7 @@ def _request(call: Call, number: int, value: Any) -> Request:
 
 
 def read_queue(call: Call, project: int, frontier: str, slot: str) -> Response:
-    """Answer the batches at the head of the queue; they stay there."""
+    """Return the batches at the head of the queue, and keep them in the queue."""
     mincount = call.integer('mincount')
     options = parameters.read_options(call)
     number = frontiers.find(call.store.read(), project, frontier, slot)
@@ -68,7 +68,7 @@ def read_queue(call: Call, project: int, frontier: str, slot: str) -> Response:
 
 
 def _empty_queue() -> Response:
-    """Answer an empty queue: recorded without compression, unlike any other empty stream."""
+    """Return an empty queue: recorded without compression, unlike other empty streams."""
     return storage_empty(LINES)
 
 
@@ -86,7 +86,7 @@ def delete_batches(call: Call, project: int, frontier: str, slot: str) -> Respon
 
 
 def count_queue(call: Call, project: int, frontier: str, slot: str) -> Response:
-    """Answer how many requests are queued in the batches looked at, and where to go on."""
+    """Return how many requests are queued in the scanned batches, and the id at which to continue."""
     number = frontiers.find(call.store.read(), project, frontier, slot)
     if number is None:
         return storage_value({'count': 0})
@@ -95,7 +95,7 @@ def count_queue(call: Call, project: int, frontier: str, slot: str) -> Response:
 
 
 def read_fingerprints(call: Call, project: int, frontier: str, slot: str) -> Response:
-    """Answer the fingerprints that the slot has seen."""
+    """Return the fingerprints that the slot has seen."""
     options = parameters.read_options(call)
     args = call.args()
     first = args.get('start', '').encode()

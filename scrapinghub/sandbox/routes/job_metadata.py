@@ -25,13 +25,13 @@ PAGE = 500
 
 
 def read_job(call: Call, project: int, spider: int, number: int) -> Response:
-    """Show the metadata of a job; nothing for a job that does not exist."""
+    """Return the metadata of a job; nothing for a job that does not exist."""
     job = jobs.fetch(call.store.read(), project, spider, number)
     return queue_lines([] if job is None else [job.metadata])
 
 
 def read_field(call: Call, project: int, spider: int, number: int, name: str) -> Response:
-    """Show one field of the metadata, null when there is none; ``auth`` is the token of a running job."""
+    """Return one field of the metadata, null when there is none; ``auth`` is the token of a running job."""
     job = jobs.fetch(call.store.read(), project, spider, number)
     if job is None:
         return queue_value(None)
@@ -67,7 +67,7 @@ def delete_field(call: Call, project: int, spider: int, number: int, name: str) 
 
 
 def delete_job(call: Call, project: int, spider: int, number: int) -> Response:
-    """Remove a job and its data for good; an absent one is fine."""
+    """Delete a job and its data, if it exists."""
     with call.store.write() as connection:
         job = jobs.fetch(connection, project, spider, number)
         if job is not None:
@@ -77,7 +77,7 @@ def delete_job(call: Call, project: int, spider: int, number: int) -> Response:
 
 
 def read_many(call: Call, project: int, spider: int | None = None) -> Response:
-    """Show the metadata of all jobs of a project or of a spider, deleted ones too, by job key."""
+    """Return the metadata of all jobs of a project or of a spider, deleted ones too, by job key."""
     with_key = '_key' in call.args().getlist('meta')
 
     def shown(job: Job) -> bytes:

@@ -84,7 +84,7 @@ def cancel_one(call: Call, project: int, spider: int, number: int) -> Response:
 
 
 def cancel_many(call: Call, project: int) -> Response:
-    """Cancel the jobs named in the body, or so many as ``count`` says."""
+    """Cancel the jobs named in the body, or ``count`` jobs."""
     count = call.integer('count', minimum=1)
     if count is not None:
         if call.body().strip():
@@ -129,7 +129,7 @@ def count_jobs(call: Call, project: int) -> Response:
 
 
 def summary(call: Call, project: int, spider: int | None = None, state: str | None = None) -> Response:
-    """Show the number of jobs in each state and the newest of them."""
+    """Return the number of jobs in each state and the newest of them."""
     start, count = call.integer('start') or 0, call.integer('count', default=SUMMARY_LENGTH) or 0
     connection = call.store.read()
     lines = []
@@ -141,7 +141,7 @@ def summary(call: Call, project: int, spider: int | None = None, state: str | No
 
 
 def jobsummary(call: Call, project: int) -> Response:
-    """Show the jobs with the given keys, in the order of the keys."""
+    """Return the jobs with the given keys, in the order of the keys."""
     keys = parameters.job_keys(call, 'key', call.args().getlist('key'), project)
     found = (jobs.find(call.store.read(), key) for key in keys or ())
     return queue_lines(_shown(call, [job for job in found if job is not None]))

@@ -8,7 +8,7 @@ from scrapinghub.sandbox.server.response import Response
 
 
 def timestamp(call: Call) -> Response:
-    """Answer the service's time in milliseconds since the epoch."""
+    """Return the service's time in milliseconds since the epoch."""
     return storage_value(call.store.now())
 
 

@@ -68,7 +68,7 @@ def send_response(
     Args:
         connection: The connection.
         response: The response.
-        overrides: Headers to set, or to remove where they map to ``None``, whatever they should be.
+        overrides: Headers to set, or to remove where they map to ``None``, also those of the framing.
     """
     with contextlib.closing(body_chunks(response, connection.exchange.request)) as body:
         _ResponseWriter(connection, overrides).send(response, body)

@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS batches (
     PRIMARY KEY (slot, id)
 ) WITHOUT ROWID;
 """
-#: A batch holds at most so many requests.
+#: Maximum number of requests in a batch.
 BATCH = 100
 #: Batches of one post and priority that share the first part of their ids: one without a suffix, then 00 to 99.
 FAMILY = 101
@@ -53,9 +53,9 @@ class Request:
 
     Attributes:
         fp: Its fingerprint, encoded.
-        qdata: What travels with it in the queue.
-        fdata: What is kept with its fingerprint.
-        priority: Lower ones come first.
+        qdata: Data that are stored with it in the queue.
+        fdata: Data that are stored with its fingerprint.
+        priority: Requests with lower values are returned first.
     """
 
     fp: bytes
@@ -155,7 +155,7 @@ def batches(store: Store, slot: int, options: ReadOptions, mincount: int | None)
 
 
 def queue_size(connection: sqlite3.Connection, slot: int, start: str, most: int) -> tuple[int, str | None]:
-    """Count the queued requests of at most so many batches from one id on; return also the id to go on from."""
+    """Count the queued requests of at most ``most`` batches from an id on; return also the id of the next batch."""
     rows = connection.execute(
         'SELECT id, requests FROM batches WHERE slot = ? AND id >= ? ORDER BY id LIMIT ?', (slot, start, most + 1)
     ).fetchall()

@@ -1,7 +1,7 @@
-"""The life of jobs: created, started, updated, cancelled, removed; their metadata and their tokens.
+"""The life cycle of jobs: create, start, update, cancel, delete; their metadata and tokens.
 
-Functions over a connection that must run inside ``Store.write()``, so that a request is applied as a whole or not at
-all. Times are milliseconds since the epoch.
+Functions over a connection inside a write transaction, so that a request is applied completely or not at all.
+Times are milliseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_UNITS = 2**31
 _ACTOR = {'pending': 'scheduled_by', 'running': 'started_by', 'finished': 'completed_by', 'deleted': 'deleted_by'}
 _EVENT = {'pending': 'job:scheduled', 'running': 'job:started', 'finished': 'job:completed', 'deleted': 'job:deleted'}
 _FIXED = ('project', 'spider', 'state', 'key', '_key', 'auth')
-"""Fields that are not metadata of their own: a client may repeat them, never change them."""
+"""Fields that are not metadata: a client may repeat them but not change them."""
 
 
 def _encoded(part: bytes) -> str:
@@ -34,7 +34,7 @@ def _encoded(part: bytes) -> str:
 
 
 def _new_token(key: str) -> str:
-    """Make a JWT that names the job. Whoever checks it compares it with the stored one, so its secret is not kept."""
+    """Make a JWT that names the job. It is checked by comparison with the stored one, so its secret is not stored."""
     claims = [{'typ': 'JWT', 'alg': 'HS256'}, {'aud': f'job:{key}'}]
     signed = '.'.join(_encoded(json.dumps(claim, separators=(',', ':')).encode()) for claim in claims)
     signature = hmac.new(secrets.token_bytes(32), signed.encode(), hashlib.sha256).digest()
@@ -52,7 +52,7 @@ def _is_integer(value: object, low: int, high: int) -> TypeGuard[int]:
 
 
 def _check_meta(meta: Mapping[str, Any]) -> None:
-    """Refuse values of the fields on which the queue itself relies."""
+    """Check the fields that the queue itself uses."""
     if not _is_integer(meta.get('priority', DEFAULT_PRIORITY), 0, 4):
         raise InvalidValue('priority should be an integer from 0 to 4')
     if not _is_integer(meta.get('units', DEFAULT_UNITS), 1, MAX_UNITS):
@@ -85,7 +85,7 @@ def _save(connection: sqlite3.Connection, job: Job, meta: dict[str, Any]) -> Non
 def _index_tags(connection: sqlite3.Connection, job_id: int, meta: Mapping[str, Any]) -> None:
     connection.executemany(
         'INSERT OR IGNORE INTO job_tags (job, tag) VALUES (?, ?)',
-        # No query can ask for a tag that has no UTF-8 form, so leaving it out of the index hides nothing.
+        # A query cannot name a tag without a UTF-8 form, so the index omits it.
         [(job_id, tag) for tag in tag_list(meta) if storable(tag)],
     )
 
@@ -127,11 +127,11 @@ def create(
         fields: Metadata of the job.
         state: The state in which it begins.
         unique: De-duplication key, None for no de-duplication.
-        user: Who asks for it.
-        now: The present time.
+        user: Name of the user.
+        now: The service's time.
 
     Returns:
-        The job, or None when an active job holds the same unique key. A job number is used up in both cases.
+        The job, or None when an active job has the same unique key. A job number is consumed in both cases.
 
     Raises:
         InvalidValue: Something in the request cannot be accepted; the transaction must be rolled back.
@@ -184,7 +184,7 @@ def _is_active(connection: sqlite3.Connection, project: int, unique_key: str) ->
 def _enter(
     connection: sqlite3.Connection, job: Job, state: str, meta: dict[str, Any], event: str, user: str, now: int
 ) -> Job:
-    """Move a job into another state: stamp it, store it, give or take its token, write the event."""
+    """Move a job into another state: set user, time and token, store it, and record the event."""
     meta = {**meta, _ACTOR[state]: user, f'{state}_time': now}
     token = _new_token(job.key) if state == 'running' else None
     _save(connection, job, meta)
@@ -199,14 +199,14 @@ def _enter(
 def update(connection: sqlite3.Connection, job: Job, fields: Mapping[str, Any], *, user: str, now: int) -> str:
     """Move a job into another state and store metadata with it.
 
-    A state that the job already has stamps nothing and writes no event; the other fields are stored all the same.
+    When the job already has this state, only the other fields are stored.
 
     Args:
         connection: A connection inside a write transaction.
         job: The job as it is.
         fields: Metadata, and optionally ``state``.
-        user: Who asks for it.
-        now: The present time.
+        user: Name of the user.
+        now: The service's time.
 
     Returns:
         The state before.
@@ -235,7 +235,7 @@ def remove_field(connection: sqlite3.Connection, job: Job, name: str) -> None:
 
 
 def delete_record(connection: sqlite3.Connection, job: Job) -> None:
-    """Remove a job for good; its number is not given again."""
+    """Delete a job; its number is not used again."""
     connection.execute('DELETE FROM job_tags WHERE job = ?', (job.id,))
     connection.execute('DELETE FROM jobs WHERE id = ?', (job.id,))
 
@@ -249,8 +249,8 @@ def start_next(
         connection: A connection inside a write transaction.
         project: The project's id.
         fields: Metadata to store; ``botgroup`` names the group for which the caller works.
-        user: Who asks for it.
-        now: The present time.
+        user: Name of the user.
+        now: The service's time.
 
     Returns:
         The job, now running, or None when there is nothing that this caller may start.
@@ -269,7 +269,7 @@ def start_next(
 
 
 def _may_start(connection: sqlite3.Connection, project: int, botgroup: object) -> bool:
-    """Tell whether a caller of this bot group gets jobs of the project now."""
+    """Return whether a caller of this bot group may start a job of the project now."""
     groups = settings.read_all(connection, project).get('botgroups')
     if not groups or not isinstance(groups, list):
         return botgroup is None
@@ -287,7 +287,7 @@ def _may_start(connection: sqlite3.Connection, project: int, botgroup: object) -
 
 
 def cancel(connection: sqlite3.Connection, jobs: Iterable[Job], *, user: str, now: int) -> int:
-    """Cancel jobs: a pending one finishes at once, a running one is only flagged.
+    """Cancel jobs: a pending job finishes immediately, a running job is only marked.
 
     Returns:
         How many jobs were affected; finished and deleted ones are not.

@@ -1,7 +1,7 @@
-"""Finding many jobs: filters, pages, counts, and the short forms in which the queue shows them.
+"""Lists of jobs: filters, pages, counts and summaries.
 
-Reading functions over a connection. Rows are chosen, counted and skipped in SQL over an index, so that a client may
-page through a long history.
+Reading functions over a connection. Rows are selected, counted and skipped by an index, so that a client may read a
+long history in pages.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scrapinghub.sandbox.store.jobs import LIVING, SELECT, Job, find, from_row, 
 PAGE = 1000
 """Most jobs in one answer."""
 DEFAULT_FIELDS = ('pending_time', 'running_time', 'finished_time', 'close_reason', 'version')
-"""Metadata shown without being asked for, when the job has it; tags and counters come on top."""
+"""Metadata that a summary has by default, with tags and counters."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def _tagged(tags: Sequence[str]) -> str:
 
 
 def _conditions(connection: sqlite3.Connection, which: JobFilter) -> tuple[str, list[Any]] | None:
-    """Return what every state's query asks besides the state; None when nothing can match."""
+    """Return the conditions of a filter without the state; None when nothing can match."""
     clauses = ['project = ?']
     values: list[Any] = [which.project]
     if which.spider is not None or which.spider_id is not None:
@@ -114,12 +114,12 @@ def row_ids(connection: sqlite3.Connection, which: JobFilter, *, start: int = 0,
     if conditions is None or not which.states:
         return []
     where, values = conditions
-    # One ordered index walk for each state; SQLite merges them and stops at the limit.
-    walks = ' UNION ALL '.join(f'SELECT ts, entered, id FROM jobs WHERE {where} AND state = ?' for _ in which.states)
+    # One ordered index scan for each state; SQLite merges them and stops at the limit.
+    scans = ' UNION ALL '.join(f'SELECT ts, entered, id FROM jobs WHERE {where} AND state = ?' for _ in which.states)
     parameters: list[Any] = []
     for state in which.states:
         parameters += [*values, state]
-    rows = connection.execute(f'{walks} ORDER BY 1 DESC, 2 DESC LIMIT ? OFFSET ?', [*parameters, count, start])
+    rows = connection.execute(f'{scans} ORDER BY 1 DESC, 2 DESC LIMIT ? OFFSET ?', [*parameters, count, start])
     return [row[2] for row in rows.fetchall()]
 
 
@@ -195,25 +195,25 @@ def running_units(connection: sqlite3.Connection, project: int) -> int:
 def summaries(
     connection: sqlite3.Connection, jobs: Collection[Job], *, now: int, fields: Collection[str] = ()
 ) -> list[dict[str, Any]]:
-    """Show jobs in the short form of listings.
+    """Return the summaries of jobs.
 
     Args:
         connection: A connection.
         jobs: The jobs.
-        now: The present time, from which ``elapsed`` is reckoned.
-        fields: Metadata to show instead of the default fields.
+        now: The service's time.
+        fields: Metadata to return instead of the default fields.
     """
     return [summary(job, records.counters(connection, job.key), now=now, fields=fields) for job in jobs]
 
 
 def summary(job: Job, counters: dict[str, int], *, now: int, fields: Collection[str] = ()) -> dict[str, Any]:
-    """Show one job in the short form of listings.
+    """Return the summary of one job.
 
     Args:
         job: The job.
         counters: What the job has stored: ``items``, ``logs``, ``pages``, ``errors``; those that are not zero.
-        now: The present time.
-        fields: Metadata to show instead of the default fields.
+        now: The service's time.
+        fields: Metadata to return instead of the default fields.
     """
     known = {**counters, **job.metadata, 'key': job.key}
     short: dict[str, Any] = {'key': job.key, 'state': job.state, 'elapsed': now - job.ts}

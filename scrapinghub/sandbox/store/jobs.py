@@ -1,6 +1,7 @@
-"""Jobs as they stand in their table, and how one or many of them are found.
+"""The table of jobs, and how to find jobs in it.
 
-Reading functions over a connection; what changes jobs is in `joblife`. Times are milliseconds since the epoch.
+Reading functions over a connection; functions that change jobs are in `job_lifecycle`.
+Times are milliseconds since the epoch.
 """
 
 from __future__ import annotations

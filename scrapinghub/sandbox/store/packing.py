@@ -20,7 +20,7 @@ def pack(value: Any) -> bytes:
     try:
         packed = msgpack.packb(value)
     except OverflowError as error:
-        raise ValueError('an integer must lie between -2**63 and 2**64 - 1') from error
+        raise ValueError('an integer must be between -2**63 and 2**64 - 1') from error
     except UnicodeEncodeError as error:
         raise ValueError('text holds a lone surrogate') from error
     # Without a stream to write to, packb returns what it made.
@@ -34,7 +34,7 @@ def unpack(data: bytes) -> Any:
 
 
 def is_map(data: bytes) -> bool:
-    """Tell whether a packed value is a map."""
+    """Return whether a packed value is a map."""
     return FIXMAP <= data[0] <= FIXMAP_END or data[0] in (MAP16, MAP32)
 
 

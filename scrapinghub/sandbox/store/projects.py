@@ -18,7 +18,7 @@ def project_ids(connection: sqlite3.Connection) -> list[int]:
 
 
 def project_exists(connection: sqlite3.Connection, project: int) -> bool:
-    """Tell whether a project exists."""
+    """Return whether a project exists."""
     return connection.execute('SELECT 1 FROM projects WHERE id = ?', (project,)).fetchone() is not None
 
 
@@ -30,11 +30,11 @@ def add_project(connection: sqlite3.Connection, project: int) -> None:
 
 
 class Projects:
-    """Decide which project ids are known.
+    """Decide which project ids exist.
 
     Args:
         store: The data.
-        initial: Ids that exist from the start; ``None`` lets any id exist from its first use on.
+        initial: Ids of the projects that exist; ``None`` creates a project when its id is first used.
     """
 
     def __init__(self, store: Store, initial: Iterable[int] | None) -> None:
@@ -50,7 +50,7 @@ class Projects:
                     add_project(connection, project)
 
     def admit(self, project: int) -> bool:
-        """Tell whether a project exists; in an open sandbox it does from now on. Not inside a write transaction."""
+        """Return whether a project exists; create it where every id is allowed. Not inside a write transaction."""
         if project_exists(self._store.read(), project):
             return True
         if self._initial is not None:

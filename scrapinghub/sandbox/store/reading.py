@@ -13,7 +13,7 @@ from scrapinghub.sandbox.store.packing import unpack
 #: Key, time of storing in milliseconds, and packed record.
 Row = tuple[bytes, int, bytes]
 Page = list[Row]
-#: A page ends after this many records or bytes, whichever is reached first.
+#: A page ends when it has this many records or bytes.
 PAGE_ROWS = 2000
 PAGE_BYTES = 512 * 1024
 
@@ -38,7 +38,7 @@ class ReadOptions:
 
     @property
     def page_rows(self) -> int:
-        """The number of rows to read at once: no more than are used."""
+        """The number of rows to read with one query: no more than are used."""
         if self.count is None or self.predicate is not None:
             return PAGE_ROWS
         return max(1, min(PAGE_ROWS, self.offset + self.count))

@@ -1,4 +1,4 @@
-"""Items, log lines, requests and samples: what is accepted, what is stored, and how it counts in the statistics."""
+"""Items, log lines, requests and samples: accepted values, stored form, and statistics."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Kind:
 
     Attributes:
         name: First segment of its path.
-        keep: Turns a posted value into what is stored.
+        keep: Converts a posted value into the stored one.
         fields: Names under which a stored record counts in the statistics; ``None`` where there are none.
         size: Bytes that a stored record counts, given also its packed form.
     """

@@ -70,7 +70,7 @@ def write(
         now: The service's time.
 
     Raises:
-        ValueError: The numbers grow beyond what can be stored.
+        ValueError: The numbers are too large to be stored.
     """
     if start + len(records) > NUMBERS:
         raise ValueError(f'record numbers must be below {NUMBERS}')

@@ -7,7 +7,7 @@ MAX_ID = 2**63 - 1
 
 
 class InvalidValue(ValueError):
-    """A client sent a value that cannot be accepted; the text says what was wrong and what is accepted."""
+    """A client sent a value that cannot be accepted; the message names the accepted values."""
 
 
 def storable(text: str) -> bool:

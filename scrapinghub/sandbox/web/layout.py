@@ -1,4 +1,4 @@
-"""The frame of the page for a browser: style, script, headers. Nothing in it comes from anywhere else."""
+"""The layout of the page: style, script and headers. It loads no other resources."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ HEADERS = {
     'Content-Type': 'text/html; charset=utf-8',
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
-    # Data that were scraped from anywhere are shown: should a piece ever get past the escaping, it still must not run.
+    # The page shows scraped data; if any of it were not escaped, it still must not run.
     'Content-Security-Policy': (
         f"default-src 'none'; style-src {_hash(STYLE)}; script-src {_hash(SCRIPT)}; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -128,7 +128,7 @@ def page(title: str, *content: Markup, status: int = 200) -> Response:
     header = tag(
         'header',
         tag('h1', tag('a', 'Scrapy Cloud sandbox', href='/')),
-        tag('p', 'what is stored on this machine'),
+        tag('p', 'data of the local Scrapy Cloud'),
         tag('span', '', id='live', role='status'),
     )
     body = tag('body', header, tag('main', *content), Markup(f'<script>{SCRIPT}</script>'))

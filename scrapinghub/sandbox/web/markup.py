@@ -1,4 +1,4 @@
-"""HTML in which every text is escaped, because there is no other way to put one in."""
+"""HTML in which every text is escaped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from html import escape
 
 
 class Markup(str):
-    """HTML made here; any other text is escaped."""
+    """HTML that this module built; any other text is escaped."""
 
     __slots__ = ()
 
@@ -31,7 +31,7 @@ def tag(name: str, *children: Child, **attributes: str | None) -> Markup:
 
     Args:
         name: Its name.
-        children: What is in it.
+        children: Its children.
         attributes: Its attributes, ``class_`` for ``class``; ``None`` leaves one out.
     """
     given = {key.rstrip('_').replace('_', '-'): value for key, value in attributes.items() if value is not None}
@@ -40,12 +40,12 @@ def tag(name: str, *children: Child, **attributes: str | None) -> Markup:
 
 
 def table(headings: tuple[str, ...], rows: list[tuple[Child, ...]], empty: str) -> Markup:
-    """Build a table whose cells know their heading, or say what is missing.
+    """Build a table whose cells have their heading as an attribute, or a text in place of an empty table.
 
     Args:
         headings: The headings; one that ends in ``#`` is of numbers.
         rows: The cells.
-        empty: What stands in place of a table without rows.
+        empty: The text in place of a table without rows.
     """
     if not rows:
         return tag('p', empty, class_='empty')

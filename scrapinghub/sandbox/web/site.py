@@ -1,4 +1,4 @@
-"""What the sandbox serves beside the Scrapy Cloud API: a page for browsers, and the control interface."""
+"""The routes of the sandbox itself: a page for browsers, and the control interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who calls: an API key by HTTP Basic or ``apikey=``, or a job by its key and token."""
+"""Authentication: an API key in HTTP Basic or ``apikey=``, or the key and token of a job."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from werkzeug.wrappers import Request
 from scrapinghub.sandbox.routes._support.call import Identity
 from scrapinghub.sandbox.store import jobs
 
-#: The user whom the API key stands for, as in the recordings.
+#: The user of the API key, as recorded.
 ADMIN = 'admin'
 JOB_KEY = re.compile(r'[0-9]{1,18}/[0-9]{1,18}/[0-9]{1,18}')
-#: First path segments whose second, third and fourth name a job's own data.
+#: First path segments that are followed by a job key.
 JOB_DATA = frozenset(('items', 'logs', 'requests', 'samples', 'jobs'))
-#: First path segments whose second names a project that its jobs may use.
+#: First path segments that are followed by a project that its jobs may use.
 PROJECT_DATA = frozenset(('collections', 'hcf'))
 
 
 def same(given: str, expected: str) -> bool:
-    """Compare secrets in a time that does not depend on where they differ."""
+    """Compare secrets in constant time."""
     return hmac.compare_digest(given.encode('utf-8', 'surrogatepass'), expected.encode('utf-8', 'surrogatepass'))
 
 
 def identify(connection: sqlite3.Connection, request: Request, apikey: str) -> Identity | None:
-    """Return who sent the request, ``None`` for absent or wrong credentials.
+    """Return the sender of a request, ``None`` for missing or wrong credentials.
 
     Args:
         connection: A connection, to look up the token of a job.
         request: The request.
-        apikey: The API key that opens everything.
+        apikey: The API key that gives access to everything.
     """
     authorization = request.authorization
     user = password = ''
@@ -48,10 +48,10 @@ def identify(connection: sqlite3.Connection, request: Request, apikey: str) -> I
 
 
 def permitted(identity: Identity, method: str, segments: list[str]) -> bool:
-    """Tell whether the caller may do this: a job token opens that job's data and its project's shared data only.
+    """Return whether a request is allowed: a job token gives access to the data of the job and of its project only.
 
     Args:
-        identity: Who calls.
+        identity: The sender.
         method: The method of the request.
         segments: The path, split at its slashes and decoded.
     """
@@ -59,7 +59,7 @@ def permitted(identity: Identity, method: str, segments: list[str]) -> bool:
         return True
     own = identity.job.split('/')
     if method == 'DELETE' and segments == ['jobs', *own]:
-        # Removing a whole job for good is administration.
+        # Only the API key may remove a whole job.
         return False
     if segments[0] in JOB_DATA:
         return segments[1:4] == own

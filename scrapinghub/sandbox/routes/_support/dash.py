@@ -1,4 +1,4 @@
-"""How the dash takes parameters and gives answers; its calls come from two frameworks of different habits."""
+"""Parameters and responses of the dash, whose calls are built with two different frameworks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def uploaded(call: Call, name: str) -> FileStorage:
 
 
 def text(call: Call, name: str) -> str:
-    """Return a parameter that must not be absent or empty."""
+    """Return a required parameter, which must not be empty."""
     value = form(call).get(name, '')
     if not value:
         call.fail(400, f'parameter {name} is required')
@@ -66,26 +66,26 @@ def project(call: Call) -> int:
 
 
 def spaced(value: Any) -> Response:
-    """Answer as the older calls do: with blanks after separators."""
+    """Return a JSON response of the older calls: with spaces after separators."""
     response = dash_json(value, compact=False)
     response.headers['Vary'] = 'Cookie'
     return response
 
 
 def compact(value: Any, allow: str, status: int = 200) -> Response:
-    """Answer as the newer calls do: without blanks, naming the methods allowed."""
+    """Return a JSON response of the newer calls: without spaces, with the allowed methods."""
     response = dash_json(value, status)
     response.headers.update({'Vary': 'Accept, Cookie', 'Allow': allow})
     return response
 
 
 def lines(content: Iterable[bytes]) -> Response:
-    """Answer JSON lines."""
+    """Return a response with JSON lines."""
     return Response(headers={'Content-Type': 'application/x-jsonlines', 'Vary': 'Cookie'}, body=content)
 
 
 def iso(milliseconds: object) -> str | None:
-    """Spell a time as the dash does, in UTC without a zone; None for what is no time.
+    """Return a time in the format of the dash, in UTC without a zone; None for an invalid time.
 
     Example:
         >>> iso(1447082425000)

@@ -75,7 +75,7 @@ def queue_filter(call: Call, project: int) -> JobFilter:
     startts, endts = time_window(call)
     return JobFilter(
         project,
-        # Named jobs are listed whatever their state.
+        # Named jobs are listed in every state.
         states=states(call, ('finished',) if keys is None else STATES[:3]),
         spider=args.get('spider'),
         keys=keys,

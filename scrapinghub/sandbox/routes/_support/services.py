@@ -30,7 +30,7 @@ class Service(enum.Enum):
 
         Args:
             status: HTTP status from 400.
-            message: What was wrong; the reason phrase by default.
+            message: Description of the error; the reason phrase by default.
         """
         reason = reason_of(status)
         text = message or reason
