@@ -74,8 +74,8 @@ def test_tox_knows_every_environment_that_a_page_names(page: str) -> None:
 
 
 def test_the_table_of_extras_is_that_of_setup() -> None:
-    table = text('README.rst').partition('.. begin of the extras')[2].partition('.. end of the extras')[0]
-    assert re.findall(r'^``(\w+)`` ', table, re.MULTILINE) == sorted(setup_arguments()['extras_require'])
+    table = text('docs/start/installation.rst')
+    assert re.findall(r'^    \* - ``(\w+)``$', table, re.MULTILINE) == sorted(setup_arguments()['extras_require'])
 
 
 def test_every_file_that_tox_and_the_readme_name_is_there() -> None:
@@ -120,18 +120,6 @@ def test_the_lowest_versions_tested_are_those_declared() -> None:
     declared = {*arguments['install_requires'], *(line for lines in extras.values() for line in lines)}
     pins = [line for line in text('tests/lowest.txt').splitlines() if not line.startswith('#')]
     assert sorted(line.replace('==', '>=') for line in pins) == sorted(declared)
-
-
-# The first example
-
-
-def test_the_first_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    block = text('README.rst').partition('.. code-block:: python\n\n')[2]
-    lines = block.splitlines(keepends=True)
-    end = next(number for number, line in enumerate(lines) if line.strip() and not line.startswith('    '))
-    code = ''.join(line.removeprefix('    ') for line in lines[:end])
-    exec(compile(code, 'README.rst', 'exec'), {})
-    assert capsys.readouterr().out.splitlines() == re.findall(r'# prints: (.*)', code)
 
 
 # .ci/run, in a folder of its own, with stand-ins for everything that it starts
