@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation: offline, from the installed package and its docstrings."""
+"""Configuration of Sphinx. The build needs no network."""
 
 import scrapinghub
 
@@ -12,18 +12,17 @@ extensions = [
     'sphinx.ext.autodoc',
     'sphinx.ext.napoleon',
     'sphinx.ext.viewcode',
+    'sphinx_copybutton',
 ]
 exclude_patterns = ['_build']
 
-# Every reference to something of ours must resolve. Names of Python and of other libraries stay plain text: to link
-# them, a build would need the network.
+# Every reference to this package must resolve. Names of other packages are not linked: that would need the network.
 nitpicky = True
 nitpick_ignore_regex = [
     ('py:.*', r'(?!scrapinghub\.).*'),
-    # Inside: what these give to a public class is shown with that class.
-    ('py:class', r'scrapinghub\.client\.(mapping|records|resources)\..*'),
-    ('py:class', r'scrapinghub\.transport\.(lane|retries|session|uploads)\..*'),
-    # Of the older clients only the two that programs begin with are shown.
+    # Internal classes: what a public class inherits from them is shown with that class.
+    ('py:.*', r'scrapinghub\.(client\._support|config|transport)\..*'),
+    # Of the older clients, only the two entry points are documented.
     ('py:.*', r'scrapinghub\.(hubstorage|legacy)\..*'),
 ]
 
@@ -43,3 +42,9 @@ html_css_files = ['custom.css']
 html_title = f'scrapinghub {release}'
 pygments_style = 'friendly'
 pygments_dark_style = 'monokai'
+
+# The copy button copies the code of a session, without prompts and output.
+copybutton_prompt_text = r'>>> |\.\.\. |\$ '
+copybutton_prompt_is_regexp = True
+# Output has no button.
+copybutton_selector = 'div:not(.highlight-text) > div.highlight > pre'

@@ -20,7 +20,7 @@ if importlib.util.find_spec('scrapy') is None:
     pytest.skip('Scrapy is not here', allow_module_level=True)
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / 'docs' / 'scrapy.rst'
+PAGE = ROOT / 'docs' / 'guides' / 'scrapy.rst'
 BLOCK = re.compile(r'\.\. code-block:: python\n    :caption: (\S+)\n\n((?:    .*\n|\n)+)')
 
 
