@@ -37,7 +37,7 @@ def crawl(cloud: Sandbox, folder: Path) -> str:
     for name, code in files().items():
         (folder / name).write_text(code, encoding='utf-8')
     settings = folder / 'settings.py'
-    settings.write_text(settings.read_text() + "ITEM_PIPELINES = {'pipelines.KeepBooks': 300}\n", encoding='utf-8')
+    settings.write_text(settings.read_text() + "ITEM_PIPELINES = {'pipelines.BookCollection': 300}\n", encoding='utf-8')
     done = subprocess.run(
         [sys.executable, '-m', 'scrapy', 'runspider', 'books.py', '-s', 'TELNETCONSOLE_ENABLED=0'],
         env={

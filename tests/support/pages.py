@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = 123
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # The kinds of blocks that a page may have; see docs/project/documentation.rst.
-LANGUAGES = ('python', 'shell', 'text', 'ini', 'ipython')
+LANGUAGES = ('python', 'shell', 'text', 'ini', 'none')
 SERVER = 'python -m scrapinghub.sandbox'
 
 
@@ -39,7 +39,7 @@ def parse(page: Path, reader: Reader | None = None) -> Document:
 def seeded(folder: Path) -> Path:
     """Return a file with the data of ``python -m scrapinghub.sandbox --project 123 --seed-demo``."""
     path = folder / 'demo.db'
-    with Sandbox(projects=[PROJECT], db=path) as cloud:
+    with Sandbox(projects=[PROJECT], db=str(path)) as cloud:
         seed_demo(cloud, PROJECT)
     return path
 
@@ -49,7 +49,7 @@ def demo(data: Path, folder: Path) -> Iterator[Sandbox]:
     """Run a sandbox on a copy of seeded data."""
     copy = folder / 'copy.db'
     shutil.copy(data, copy)
-    with Sandbox(projects=[PROJECT], db=copy) as cloud:
+    with Sandbox(projects=[PROJECT], db=str(copy)) as cloud:
         yield cloud
 
 
@@ -118,8 +118,8 @@ class Reader:
         self._save(example, str(example.parsed))
         return self._not_shown()
 
-    def ipython(self, _example: Example) -> str | None:
-        """Leave the cells of a notebook alone."""
+    def none(self, _example: Example) -> str | None:
+        """Leave what is not executed, such as the cells of a notebook."""
         return self._not_shown()
 
     def close(self) -> None:
