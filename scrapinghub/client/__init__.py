@@ -1,18 +1,17 @@
-"""The client: :class:`ScrapinghubClient`, and what it hands out in the modules of this package."""
+"""The client: :class:`ScrapinghubClient`. The other modules of this package hold the resources that it returns."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from scrapinghub import __version__
 from scrapinghub.client import exceptions as exceptions
+from scrapinghub.client._support.html import render_card
 from scrapinghub.client.jobs import Job
-from scrapinghub.client.notebook import card
 from scrapinghub.client.projects import Project, Projects
 from scrapinghub.client.utils import parse_auth as parse_auth
 from scrapinghub.client.utils import parse_job_key, parse_project_id
@@ -36,7 +35,7 @@ _OLDER = ('Connection', 'HubstorageClient')
 
 
 def __getattr__(name: str) -> Any:
-    """Load the clients of older releases when they are used."""
+    """Import the clients of older releases when they are used."""
     if name in _OLDER:
         from scrapinghub.hubstorage import views
 
@@ -49,36 +48,39 @@ def __dir__() -> list[str]:
 
 
 class ScrapinghubClient:
-    """The way to everything that an account has on Scrapy Cloud.
+    """Client of the Scrapy Cloud API.
 
-    Made once and kept: all that it hands out shares its connections and its writers. Safe to use from many threads,
-    and after a fork. Use it as a context manager, or call :meth:`close`, to have everything that was written stored.
+    Create one client and keep it: everything that it returns shares its connections and its writers. Safe to use from
+    many threads, and after a fork. Use it as a context manager, or call :meth:`close`, to have everything stored that
+    was written.
 
     Args:
-        auth: API key; or ``user:password``, a pair of the two, or the value of ``SHUB_JOBAUTH``. With None the
-            environment variables ``SH_APIKEY``, ``SHUB_APIKEY`` and ``SHUB_JOBAUTH`` are looked up, and then the same
-            names in a ``.env`` file.
-        dash_endpoint: Base URL of the dash; ``SHUB_APIURL`` or ``https://app.zyte.com/api/`` by default.
-        connection_timeout: Seconds for opening a connection, and for each wait for an answer; 60 by default.
-        dotenv_path: The ``.env`` file; by default the nearest one in the current directory and its parents. Needs the
-            extra ``dotenv``.
-        endpoint: Base URL of the storage; ``SHUB_STORAGE`` or ``https://storage.scrapinghub.com/`` by default.
-        max_retries: How often a failed request is repeated, 3 by default; 0 for never.
-        max_retry_time: Seconds after which a failed request is not repeated any more, 60 by default.
-        user_agent: ``User-Agent`` header of requests to the storage and the job queue.
-        use_msgpack: Whether to read MessagePack where the service offers it; JSON otherwise.
-        jobq_endpoint: Base URL of the job queue; ``SHUB_JOBQ`` or the one of the storage by default.
-        spool: Path of a file in which records that are written survive the end of the process until they are stored.
-        max_outage: Seconds for which writers keep trying while the service cannot be reached, 30 hours by default.
+        auth: API key; or ``user:password``, a pair of the two, or the value of ``SHUB_JOBAUTH``. By default the
+            environment variables ``SH_APIKEY``, ``SHUB_APIKEY`` and ``SHUB_JOBAUTH`` are read, and then the same names
+            in a ``.env`` file.
+        dash_endpoint: Base URL of the dash API; ``SHUB_APIURL`` or ``https://app.zyte.com/api/`` by default.
+        connection_timeout: Timeout for opening a connection, and for each wait for a response, in seconds; 60 by
+            default.
+        dotenv_path: Path of the ``.env`` file; by default the nearest one in the current directory and its parents.
+            Needs the extra ``dotenv``.
+        endpoint: Base URL of the storage API; ``SHUB_STORAGE`` or ``https://storage.scrapinghub.com/`` by default.
+        max_retries: Maximum number of retries of a failed request, 3 by default; 0 for none.
+        max_retry_time: Maximum time after which a failed request is retried, in seconds; 60 by default.
+        user_agent: ``User-Agent`` header of requests to the storage and job queue APIs.
+        use_msgpack: Read MessagePack where the service offers it; otherwise JSON.
+        jobq_endpoint: Base URL of the job queue API; ``SHUB_JOBQ`` or the storage API by default.
+        spool: Path of a file in which written records survive the end of the process until they are stored.
+        max_outage: Maximum time for which writers retry while the service cannot be reached, in seconds; 30 hours by
+            default.
 
     Attributes:
-        connection_timeout: Seconds, as above.
-        transport: The way to the wire; for the library's own classes.
-        uploader: The maker of batch writers; for the library's own classes.
+        connection_timeout: See above.
+        transport: Sends the requests.
+        uploader: Creates the batch writers.
 
     Raises:
-        ValueError: The credentials are malformed, an endpoint is no URL, or a number is negative.
-        RuntimeError: There are no credentials anywhere.
+        ValueError: The credentials are malformed, an endpoint is not a URL, or a number is negative.
+        RuntimeError: No credentials were found.
 
     Example:
         >>> with ScrapinghubClient(auth) as client:
@@ -86,7 +88,7 @@ class ScrapinghubClient:
         [123]
     """
 
-    # Shown also while the constructor raises: tools print the local variables of its frame.
+    # A class attribute: tools may call repr() for a traceback of the constructor.
     _address: str | None = None
 
     def __init__(
@@ -123,21 +125,18 @@ class ScrapinghubClient:
             use_msgpack=use_msgpack,
             credentials_hint=found.hint,
         )
-        # It starts no thread before it has something to send: what an earlier process left in the spool, for instance.
         self.uploader = Uploader(self.transport, spool=spool or None, max_outage=max_outage)
         _warn_of_password(found)
 
     def __repr__(self) -> str:
         return f'<scrapinghub.client.ScrapinghubClient {self._address}>'
 
-    def __dir__(self) -> Iterable[str]:
-        # They are no properties: tools that complete names look at the class as well.
-        return (name for name in super().__dir__() if name not in ('transport', 'uploader'))
-
     def _repr_html_(self) -> str:
         endpoints = self.transport.endpoints
         addresses = {'storage': endpoints.storage, 'job queue': endpoints.jobq, 'dash': endpoints.dash}
-        return card('ScrapinghubClient', [(name, strip_credentials(url) or '') for name, url in addresses.items()])
+        return render_card(
+            'ScrapinghubClient', [(name, strip_credentials(url) or '') for name, url in addresses.items()]
+        )
 
     def __enter__(self) -> ScrapinghubClient:
         return self
@@ -161,21 +160,21 @@ class ScrapinghubClient:
 
     @property
     def projects(self) -> Projects:
-        """The projects that the credentials can see."""
-        # Made anew: an attribute would tie the client into a circle, and dropping it would no longer flush its writers.
+        """The projects that the credentials have access to."""
+        # Not cached: a reference cycle would keep the client alive, so that dropping it would not flush its writers.
         return Projects(self)
 
     def get_project(self, project_id: int | str) -> Project:
-        """Return a project; no request is made.
+        """Return a project, without a request.
 
         Args:
-            project_id: Its id.
+            project_id: Id of the project.
 
         Returns:
             The project, whether it exists or not.
 
         Raises:
-            ValueError: ``project_id`` is no integer.
+            ValueError: ``project_id`` is not an integer.
 
         Example:
             >>> client.get_project(123).key
@@ -184,7 +183,7 @@ class ScrapinghubClient:
         return Project(self, parse_project_id(project_id))
 
     def get_job(self, job_key: str | tuple[int | str, int | str, int | str]) -> Job:
-        """Return a job; no request is made.
+        """Return a job, without a request.
 
         Args:
             job_key: ``project/spider/job``, or the three as a tuple.
@@ -193,7 +192,7 @@ class ScrapinghubClient:
             The job, whether it exists or not.
 
         Raises:
-            ValueError: ``job_key`` is no job key.
+            ValueError: ``job_key`` is malformed.
 
         Example:
             >>> client.get_job('123/1/2').key
@@ -202,13 +201,13 @@ class ScrapinghubClient:
         return Job(self, str(parse_job_key(job_key)))
 
     def close(self, timeout: float | None = None) -> bool:
-        """Send all that was written, close the writers and the connections; after it nothing more can be written.
+        """Send the queued records, and close the writers and the connections. Afterwards nothing can be written.
 
         Args:
-            timeout: Seconds to wait at most; None to wait until all is stored.
+            timeout: Maximum time to wait, in seconds. Waits until everything is stored by default.
 
         Returns:
-            Whether all is stored. What is not can be taken back from its writer, or stays in the spool.
+            Whether everything is stored. Other records can be taken back from their writers, or stay in the spool.
 
         Raises:
             UploadError: The service refuses records; the error holds them.

@@ -1,14 +1,15 @@
-"""What has happened in a project."""
+"""The events of a project."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import filters, number, pairs, query
-from scrapinghub.client._support.reading import filter_hint, read, uncertain
-from scrapinghub.client._support.resource import Resource
+from scrapinghub.client._support.parameters import encode_pairs, merge_parameters
+from scrapinghub.client._support.resource import Client, Resource
+from scrapinghub.client._support.streams import explain_filters, explain_lost_response, read_stream
+from scrapinghub.client._support.validation import encode_filters, parse_number
 from scrapinghub.client.shapes import ActivityEvent
 from scrapinghub.client.utils import parse_job_key, parse_project_id
 from scrapinghub.config.validation import Expected
@@ -16,17 +17,12 @@ from scrapinghub.transport import codec
 from scrapinghub.transport.http.retries import Repeat
 from scrapinghub.transport.streams.cursors import Growing
 
-if TYPE_CHECKING:
-    from scrapinghub.client import ScrapinghubClient
-
 
 class Activity(Resource):
-    """The events of a project, as :attr:`Project.activity <scrapinghub.client.projects.Project.activity>`.
-
-    Safe to share between threads.
+    """The events of a project: ``project.activity``. Safe to share between threads.
 
     Args:
-        cls: Ignored; a leftover of older releases.
+        cls: Ignored; kept for programs that pass it.
         client: The client.
         key: Id of the project.
 
@@ -38,7 +34,7 @@ class Activity(Resource):
         ['job:completed']
     """
 
-    def __init__(self, cls: object, client: ScrapinghubClient, key: int | str) -> None:
+    def __init__(self, cls: object, client: Client, key: int | str) -> None:
         super().__init__(client, parse_project_id(key))
 
     def iter(
@@ -49,19 +45,20 @@ class Activity(Resource):
         meta: str | Iterable[str] | None = None,
         **params: Any,
     ) -> Iterator[ActivityEvent]:
-        """Iterate over events, the newest first.
+        """Iterate over events, newest first.
 
         Args:
-            count: Stop after this many.
-            filter: Only events that meet a condition, or all of a list: ``('event', '=', ['job:started'])``.
-            meta: Fields to add: ``'_ts'``, the time of the event in milliseconds since the epoch.
-            **params: What the service may add.
+            count: Maximum number of events.
+            filter: Only matching events: a condition ``('event', '=', ['job:started'])``, or a list of them.
+            meta: Further fields of the service to return: ``'_ts'``, the time of the event in milliseconds since the
+                epoch.
+            **params: Further parameters of the service.
 
         Yields:
             An event: a dict, usually with ``event``, ``job`` and ``user``.
 
         Raises:
-            ValueError: ``filter`` is no condition.
+            ValueError: ``filter`` is not a condition.
             TypeError: A keyword looks misspelt.
             StreamInterrupted: The connection broke and could not be resumed.
 
@@ -69,14 +66,14 @@ class Activity(Resource):
             >>> [event['job'] for event in project.activity.iter(count=2, meta='_ts')]
             ['123/1/3', '123/1/3']
         """
-        conditions = filters(filter)
-        values = query({'filter': conditions, 'meta': meta}, params)
-        return read(
+        filters = encode_filters(filter)
+        pairs = encode_pairs(merge_parameters({'filter': filters, 'meta': meta}, params))
+        return read_stream(
             self._client.transport,
             ('activity', self.key),
-            Growing(pairs(values), number('count', count)),
-            accept=codec.ANY,
-            hint=filter_hint(conditions),
+            Growing(pairs, parse_number('count', count)),
+            codec.ANY,
+            explain=explain_filters(filters),
         )
 
     list = listed(iter)
@@ -85,33 +82,33 @@ class Activity(Resource):
         """Add events.
 
         Args:
-            values: An event or several; any fields, of which ``job`` must be the key of a job of this project.
-            **kwargs: Query parameters that the service may take.
+            values: One event or several. An event may have any fields; ``job`` must be the key of a job of this
+                project.
+            **kwargs: Query parameters of the service.
 
         Raises:
-            ValueError: An event is no dict, or its job is of another project.
+            ValueError: An event is not a dict, or its job belongs to another project.
 
         Example:
             >>> project.activity.add({'event': 'job:reviewed', 'job': '123/1/2', 'user': 'john'})
         """
-        events = self._checked(values)
-        params = pairs(query({}, kwargs))
-        told = (
-            'The service may have added the events although its answer was lost, so the request was not repeated. Look '
-            'at the first of project.activity.iter() before adding them again.'
+        events = self._check_events(values)
+        pairs = encode_pairs(merge_parameters({}, kwargs))
+        advice = (
+            'The service may have added the events although its response was lost, so the request was not repeated. '
+            'Look at the first events of project.activity.iter() before adding them again.'
         )
-        with uncertain(told):
-            self._client.transport.post(('activity', self.key), lines=events, params=params, repeat=Repeat.UNRECEIVED)
+        with explain_lost_response(advice):
+            self._client.transport.post(('activity', self.key), lines=events, params=pairs, repeat=Repeat.UNRECEIVED)
 
-    def _checked(self, values: object) -> tuple[Mapping[str, Any], ...]:
-        events = (values,) if isinstance(values, Mapping) or not isinstance(values, Iterable) else tuple(values)
-        checked = []
+    def _check_events(self, values: Any) -> Iterable[Mapping[str, Any]]:
+        is_one = isinstance(values, Mapping) or not isinstance(values, Iterable)
+        events: list[Any] = [values] if is_one else [*values]
         for event in events:
             if not isinstance(event, Mapping):
                 raise ValueError('Please pass events as dictionaries')
             job = event.get('job')
             if job and parse_job_key(job).project_id != self.key:
-                told = f'The job {job!r} of an event belongs to another project than {self.key}.'
-                raise ValueError('Please use same project id') from Expected(told)
-            checked.append(event)
-        return tuple(checked)
+                message = f'The job {job!r} of an event does not belong to project {self.key}.'
+                raise ValueError('Please use same project id') from Expected(message)
+        return events

@@ -1,16 +1,16 @@
-"""One job: its life, its data and its metadata."""
+"""One job: its state, its data and its metadata."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.mapping import Fields, StoredFields
-from scrapinghub.client._support.reading import uncertain
-from scrapinghub.client._support.resource import Resource
-from scrapinghub.client._support.responses import field
+from scrapinghub.client._support.resource import Client, Resource
+from scrapinghub.client._support.streams import explain_lost_response
+from scrapinghub.client._support.validation import expect_field
 from scrapinghub.client.items import Items
 from scrapinghub.client.logs import Logs
 from scrapinghub.client.requests import Requests
@@ -19,21 +19,19 @@ from scrapinghub.client.utils import get_tags_for_update, parse_job_key
 from scrapinghub.exceptions import NotFound
 from scrapinghub.transport.http.retries import Repeat
 
-if TYPE_CHECKING:
-    from scrapinghub.client import ScrapinghubClient
-
-# What the service keeps by itself and a client never writes back.
-_KEPT_BY_THE_SERVICE = ('auth', '_key', 'state')
+# Fields that the service maintains itself, and that a client never writes back.
+_READ_ONLY_FIELDS = ('auth', '_key', 'state')
 
 
 class JobMeta(StoredFields):
-    """The metadata of a job, as :attr:`Job.metadata`; safe to share between threads.
+    """The metadata of a job: ``job.metadata``. Safe to share between threads.
 
-    Beside ``get``, ``set``, ``update``, ``delete``, ``iter`` and ``list`` it reads like a mapping, without a cache:
-    ``metadata['state']``, ``in``, ``len()`` and ``dict(metadata)`` ask the service each time.
+    Besides ``get``, ``set``, ``update``, ``delete``, ``iter`` and ``list`` it is a mapping without a cache:
+    ``metadata['state']``, ``in`` and ``len()`` send a request each time. Use ``dict(metadata.iter())`` to read all
+    fields with one request.
 
     Args:
-        cls: Ignored; a leftover of older releases.
+        cls: Ignored; kept for programs that pass it.
         client: The client.
         key: Key of the job.
 
@@ -49,12 +47,12 @@ class JobMeta(StoredFields):
 
     __module__ = 'scrapinghub.client.jobs'
 
-    def __init__(self, cls: object, client: ScrapinghubClient, key: str) -> None:
+    def __init__(self, cls: object, client: Client, key: str) -> None:
         parts = parse_job_key(key)
         super().__init__(client, str(parts), ('jobs', *parts))
 
     def set(self, key: str, value: Any) -> None:
-        """Set one field; the others are not touched.
+        """Set one field.
 
         Args:
             key: Name of the field.
@@ -63,25 +61,24 @@ class JobMeta(StoredFields):
         Example:
             >>> job.metadata.set('tags', ['obsolete'])
         """
-        self._handout = None
-        self._client.transport.post(self._field(key), value=value, repeat=Repeat.ALWAYS)
+        self._client.transport.post(self._field_path(key), value=value, repeat=Repeat.ALWAYS)
 
     def _read_for_update(self) -> Fields:
         fields = self._read()
         if not fields:
-            # Every job has metadata; writing some would make a job that the queue knows nothing of.
+            # Every job has metadata. Writing some would create a job that is not in the queue.
             raise NotFound(f"Job {self.key} doesn't exist")
         return fields
 
     def _write(self, fields: Fields) -> None:
-        super()._write({name: value for name, value in fields.items() if name not in _KEPT_BY_THE_SERVICE})
+        super()._write({name: value for name, value in fields.items() if name not in _READ_ONLY_FIELDS})
 
 
 class Job(Resource):
     """A job: one run of a spider.
 
-    Got from :meth:`ScrapinghubClient.get_job <scrapinghub.client.ScrapinghubClient.get_job>`, :meth:`Jobs.get` or
-    :meth:`Jobs.run`; making one sends nothing. Safe to share between threads.
+    Use :meth:`ScrapinghubClient.get_job <scrapinghub.client.ScrapinghubClient.get_job>`, :meth:`Jobs.get` or
+    :meth:`Jobs.run` to get one; creating the object sends no request. Safe to share between threads.
 
     Args:
         client: The client.
@@ -90,11 +87,11 @@ class Job(Resource):
     Attributes:
         key: The key, as text.
         project_id: Id of the project, as text.
-        items: What the job scraped: :class:`~scrapinghub.client.items.Items`.
-        logs: What it logged: :class:`~scrapinghub.client.logs.Logs`.
-        requests: What it asked for: :class:`~scrapinghub.client.requests.Requests`.
-        samples: What it measured of itself: :class:`~scrapinghub.client.samples.Samples`.
-        metadata: All else that is known of it: :class:`JobMeta`.
+        items: The items: :class:`~scrapinghub.client.items.Items`.
+        logs: The log: :class:`~scrapinghub.client.logs.Logs`.
+        requests: The requests: :class:`~scrapinghub.client.requests.Requests`.
+        samples: The runtime statistics: :class:`~scrapinghub.client.samples.Samples`.
+        metadata: The metadata: :class:`JobMeta`.
 
     Example:
         >>> job = client.get_job('123/1/2')
@@ -104,7 +101,7 @@ class Job(Resource):
 
     __module__ = 'scrapinghub.client.jobs'
 
-    def __init__(self, client: ScrapinghubClient, job_key: str | tuple[int | str, int | str, int | str]) -> None:
+    def __init__(self, client: Client, job_key: str | tuple[int | str, int | str, int | str]) -> None:
         parts = parse_job_key(job_key)
         super().__init__(client, str(parts))
         self.project_id = parts.project_id
@@ -126,7 +123,7 @@ class Job(Resource):
 
     @cached_property
     def samples(self) -> Samples:
-        """The samples that the job took of its own state."""
+        """The runtime statistics of the job."""
         return Samples(None, self._client, self.key)
 
     @cached_property
@@ -138,17 +135,15 @@ class Job(Resource):
         project, spider, number = self.key.split('/')
         return [('key', self.key), ('project', project), ('spider', spider), ('job', number)]
 
-    # Its life
-
     def update(self, state: str, **params: Any) -> str:
-        """Bring the job into a state.
+        """Change the state of the job.
 
         Args:
             state: ``'pending'``, ``'running'``, ``'finished'`` or ``'deleted'``.
             **params: Metadata to set at the same time.
 
         Returns:
-            The state before.
+            The previous state.
 
         Raises:
             NotFound: The job does not exist.
@@ -159,22 +154,22 @@ class Job(Resource):
         """
         path = ('jobq', self.project_id, 'update')
         change = {'state': state, **params, 'key': self.key}
-        told = (
-            f'The service may have changed the state of job {self.key} although its answer was lost, so the request '
-            "was not repeated. Look at job.metadata['state'], and send it again if need be."
+        advice = (
+            f'The service may have changed the state of job {self.key} although its response was lost, so the request '
+            "was not repeated. Look at job.metadata['state'], and repeat the call if necessary."
         )
-        with uncertain(told):
+        with explain_lost_response(advice):
             answer = self._client.transport.post(path, lines=[change], repeat=Repeat.UNRECEIVED)
         if answer.value is None:
             raise NotFound(f"Job {self.key} doesn't exist")
-        return field(answer.value, 'prevstate', str, f'the update of job {self.key}')
+        return expect_field(answer.value, 'prevstate', str, f'POST {"/".join(path)}')
 
     def start(self, **params: Any) -> str:
-        """Bring the job into the state ``running``; arguments, return value and errors as of :meth:`update`."""
+        """Change the state to ``running``; see :meth:`update` for arguments, return value and errors."""
         return self.update('running', **params)
 
     def finish(self, **params: Any) -> str:
-        """Bring the job into the state ``finished``; arguments, return value and errors as of :meth:`update`.
+        """Change the state to ``finished``; see :meth:`update` for arguments, return value and errors.
 
         Example:
             >>> job.finish(close_reason='finished')
@@ -183,17 +178,17 @@ class Job(Resource):
         return self.update('finished', **params)
 
     def delete(self, **params: Any) -> str:
-        """Delete the job with its data; arguments, return value and errors as of :meth:`update`.
+        """Delete the job with its data; see :meth:`update` for arguments, return value and errors.
 
-        It vanishes from the listings at once; its metadata can be read until the platform cleans up.
+        The job disappears from listings immediately. Its metadata can be read until the platform cleans up.
         """
         return self.update('deleted', **params)
 
     def cancel(self) -> None:
-        """Ask for the job to be stopped.
+        """Ask the job to stop.
 
-        A waiting job is finished at once; a running one is told, and goes on until it has stopped. Nothing happens if
-        the job does not exist or is over.
+        A pending job finishes immediately; a running job is asked to stop and continues until it does. A job that does
+        not exist or is finished is ignored.
 
         Example:
             >>> job.cancel()
@@ -202,14 +197,14 @@ class Job(Resource):
         self._client.transport.post(path, repeat=Repeat.ALWAYS)
 
     def update_tags(self, add: list[str] | None = None, remove: list[str] | None = None) -> None:
-        """Add and remove tags of the job, in one step.
+        """Add and remove tags in one request.
 
         Args:
-            add: Tags to add; those that are there already stay once.
-            remove: Tags to remove; those that are not there do not matter.
+            add: Tags to add. Tags that the job has already are ignored.
+            remove: Tags to remove. Tags that the job does not have are ignored.
 
         Raises:
-            ValueError: An argument is no list.
+            ValueError: An argument is not a list.
 
         Example:
             >>> job.update_tags(add=['consumed'], remove=['new'])
@@ -219,12 +214,12 @@ class Job(Resource):
         Dash(self._client.transport).post(('jobs', 'update.json'), form, repeat=Repeat.ALWAYS)
 
     def close_writers(self) -> None:
-        """Send what was written to items, logs, requests and samples of the job, and close their writers.
+        """Send the queued items, logs, requests and samples of the job, and close their writers.
 
         Raises:
             UploadError: The service refuses records; the error holds them.
         """
         with ExitStack() as stack:
-            # One that raises does not keep the others open.
-            for written in (self.samples, self.requests, self.logs, self.items):
-                stack.callback(written.close)
+            # A writer that raises does not prevent the others from being closed.
+            for records in (self.samples, self.requests, self.logs, self.items):
+                stack.callback(records.close)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from scrapinghub.client._support.families import Family
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import Time, pairs
-from scrapinghub.client._support.records import Below, Filters, Names, Records, RequestsParams
+from scrapinghub.client._support.parameters import Time
+from scrapinghub.client._support.records import Filters, Names, Records, RelativePath, RequestsParams
 from scrapinghub.client.shapes import LogRecord
 from scrapinghub.client.utils import LogLevel
 from scrapinghub.config.validation import Expected
-from scrapinghub.transport import codec
 from scrapinghub.transport.codec import encode_json
-from scrapinghub.transport.streams.cursor import Pairs, Plan
-from scrapinghub.transport.streams.cursors import ByPosition
 
 __all__ = ['Logs']
-
-# With these alone, the record at a position has a number that is known.
-_PLACING = frozenset({'start', 'startafter', 'meta', 'nodata'})
 
 _LEVELS = f'The levels are {", ".join(LogLevel.__members__)}, or their numbers.'
 
@@ -40,15 +35,15 @@ class Logs(Records[LogRecord]):
     Example:
         >>> job.logs.info('Spider opened')
         >>> job.logs.flush()
-        >>> [line['message'] for line in job.logs.iter()]
+        >>> [entry['message'] for entry in job.logs.iter()]
         ['Spider opened']
     """
 
-    _family = 'logs'
+    _family = Family('logs', has_offset=True, has_msgpack_keys=False)
 
     def iter(
         self,
-        _path: Below = None,
+        _path: RelativePath = None,
         count: int | None = None,
         requests_params: RequestsParams = None,
         *,
@@ -64,27 +59,27 @@ class Logs(Records[LogRecord]):
         nodata: bool | None = None,
         **params: Any,
     ) -> Iterator[LogRecord]:
-        """Iterate over the log lines of this job, in the order in which they were written.
+        """Iterate over the log entries in the order in which they were written.
 
-        Lines are streamed: the first one comes when it has arrived, and memory does not grow with the log.
+        Entries are streamed: each one is returned as soon as it arrives, and memory does not grow with the log.
 
         Args:
-            _path: What to read below the job instead of all lines: the number of one.
-            count: Stop after this many lines.
-            requests_params: Options of the HTTP library for this call: ``timeout`` (seconds), ``headers``, ``proxies``
-                and the like.
-            level: Only lines of this level and above: ``'DEBUG'``, ``'INFO'``, ``'WARNING'``, ``'ERROR'``,
+            _path: Path below the job to read instead of all entries: the number of one.
+            count: Maximum number of entries.
+            requests_params: Options of ``requests`` for this call: ``timeout`` (seconds), ``headers``, ``proxies`` and
+                the like.
+            level: Only entries of this level and above: ``'DEBUG'``, ``'INFO'``, ``'WARNING'``, ``'ERROR'``,
                 ``'CRITICAL'`` or ``'SILENT'``.
-            start: Begin at this line: its number or its key.
-            startafter: Begin after the line with this key.
-            offset: Skip this many lines.
-            index: Only the lines with these numbers.
-            filter: Only matching lines: a condition ``(field, operator, [argument, …])``, or a list of them; together
-                with ``level`` a list.
-            meta: Names of further fields of the service: ``_key``, ``_ts``.
-            startts: Only lines stored at or after this time, in milliseconds since the epoch.
-            endts: Only lines stored before this time, in milliseconds since the epoch.
-            nodata: Return the fields of ``meta`` alone.
+            start: Number or key of the first entry.
+            startafter: Key of the entry before the first one.
+            offset: Number of entries to skip.
+            index: Numbers of the entries to return.
+            filter: Only matching entries: a condition ``(field, operator, [argument, …])``, or a list of them; with
+                ``level`` a list.
+            meta: Further fields of the service to return: ``_key``, ``_ts``.
+            startts: Only entries stored at or after this time, in milliseconds since the epoch.
+            endts: Only entries stored before this time, in milliseconds since the epoch.
+            nodata: Return only the fields named by ``meta``.
             **params: Further parameters of the service.
 
         Yields:
@@ -92,11 +87,12 @@ class Logs(Records[LogRecord]):
 
         Raises:
             ValueError: The level is unknown.
-            BadRequest: The service does not understand a parameter.
-            StreamInterrupted: The connection broke and could not be resumed; iterating again goes on.
+            BadRequest: The service does not accept a parameter.
+            StreamInterrupted: The connection broke and could not be resumed. Iterating again continues after the last
+                entry.
 
         Example:
-            >>> [line['message'] for line in job.logs.iter(level='INFO', count=1)]
+            >>> [entry['message'] for entry in job.logs.iter(level='INFO', count=1)]
             ['Spider opened']
         """
         named = {
@@ -104,7 +100,7 @@ class Logs(Records[LogRecord]):
             'startafter': startafter,
             'offset': offset,
             'index': index,
-            'filter': _with_level(filter, level),
+            'filter': _add_level(filter, level),
             'meta': meta,
             'startts': startts,
             'endts': endts,
@@ -114,96 +110,61 @@ class Logs(Records[LogRecord]):
 
     list = listed(iter)
 
-    def _values(self, named: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-        values = super()._values(named, params)
-        self._offset_to_start(values)
-        return values
-
-    def _accept(self, values: Mapping[str, Any]) -> str:
-        # The service leaves the key out of MessagePack, whatever is asked for.
-        return codec.ANY if '_key' in values.get('meta', ()) else super()._accept(values)
-
-    def _keyed_plan(self, values: dict[str, Any], count: int | None, *, strip: bool) -> Plan:
-        keyless = strip and self._accept({}) == codec.MSGPACK
-        if not keyless or values.get('index') == []:
-            return super()._keyed_plan(values, count, strip=strip)
-        return ByPosition(pairs(values), count, seek=self._seek(values), strip='_key')
-
-    def _seek(self, values: Mapping[str, Any]) -> Callable[[int], Pairs] | None:
-        """Return what asks for the lines from a position on; None if their numbers are not known."""
-        if not _PLACING.issuperset(values) or ('start' in values and 'startafter' in values):
-            return None
-        first = 0
-        for name, step in (('start', 0), ('startafter', 1)):
-            if name in values:
-                job, _, place = str(values[name]).rpartition('/')
-                if job != self.key or not place.isdecimal():
-                    return None
-                first = int(place) + step
-        rest = pairs({name: value for name, value in values.items() if name not in ('start', 'startafter')})
-
-        def seek(position: int) -> Pairs:
-            return [*rest, ('start', self._key_of(first + position))]
-
-        return seek
-
-    # Writing
-
     def log(self, message: str, level: int | str = LogLevel.INFO, ts: int | None = None, **other: Any) -> None:
-        """Queue a log line for storing; it leaves within 15 seconds, or with :meth:`flush`.
+        """Queue a log entry for storing. It is sent within 15 seconds, or by :meth:`flush`.
 
         Args:
-            message: The text.
-            level: A number or a name, see :class:`~scrapinghub.client.utils.LogLevel`.
-            ts: When it happened, in milliseconds since the epoch; now, if it is missing.
-            **other: Further fields; the service may not keep them. With ``appendmode=True`` in the first line that is
-                written, the log continues after the lines that are stored.
+            message: The message.
+            level: A level of :mod:`logging`: its number or its name.
+            ts: Time of the entry, in milliseconds since the epoch; now by default.
+            **other: Further fields of the entry. ``appendmode=True`` in the first call of this object begins after
+                the stored entries, instead of overwriting them.
 
         Raises:
             ValueError: The level is unknown.
-            ValueTooLarge: The line is larger than 1 MiB.
-            UploadError: Earlier lines could not be stored; the error holds them.
+            ValueTooLarge: The JSON text of the entry is larger than 1 MiB.
+            UploadError: Earlier entries could not be stored; the error holds them.
 
         Example:
             >>> job.logs.log('Spider opened', level=20)
         """
-        if self._writer is None and other.get('appendmode') and self._open_writer() is None:
+        if self._writer is None and other.get('appendmode') and self._find_writer() is None:
             self._append()
         now = ts or int(self._client.transport.clock.time() * 1000)
-        line: Any = {'message': message, 'level': _level_number(level), 'time': now, **other}
-        self.write(line)
+        entry: Any = {'message': message, 'level': _parse_level(level), 'time': now, **other}
+        self.write(entry)
 
     def debug(self, message: str, **other: Any) -> None:
-        """Queue a line of level DEBUG, see :meth:`log`."""
+        """Queue an entry of level DEBUG, see :meth:`log`."""
         self.log(message, LogLevel.DEBUG, **other)
 
     def info(self, message: str, **other: Any) -> None:
-        """Queue a line of level INFO, see :meth:`log`."""
+        """Queue an entry of level INFO, see :meth:`log`."""
         self.log(message, LogLevel.INFO, **other)
 
     def warning(self, message: str, **other: Any) -> None:
-        """Queue a line of level WARNING, see :meth:`log`."""
+        """Queue an entry of level WARNING, see :meth:`log`."""
         self.log(message, LogLevel.WARNING, **other)
 
     def warn(self, message: str, **other: Any) -> None:
-        """Queue a line of level WARNING, see :meth:`log`."""
+        """Queue an entry of level WARNING, see :meth:`log`."""
         self.log(message, LogLevel.WARNING, **other)
 
     def error(self, message: str, **other: Any) -> None:
-        """Queue a line of level ERROR, see :meth:`log`."""
+        """Queue an entry of level ERROR, see :meth:`log`."""
         self.log(message, LogLevel.ERROR, **other)
 
     def batch_write_start(self) -> int:
-        """Return the number at which a new writer of this log would begin.
+        """Return the number at which a new writer of this log begins.
 
         Returns:
-            The number of lines that are stored, if this object appends; else 0.
+            The number of stored entries if this object appends; else 0.
         """
-        return self._stored() if self._appending else 0
+        return self._count_stored() if self._appending else 0
 
 
-def _with_level(conditions: Filters, level: str | None) -> Filters:
-    """Return filters with one for a level."""
+def _add_level(conditions: Filters, level: str | None) -> Filters:
+    """Add the filter of a level."""
     if level is None:
         return conditions
     if not isinstance(level, str):
@@ -215,7 +176,7 @@ def _with_level(conditions: Filters, level: str | None) -> Filters:
     return [*(conditions or []), encode_json(['level', '>=', [int(LogLevel[level])]])]
 
 
-def _level_number(level: int | str) -> int:
+def _parse_level(level: int | str) -> int:
     if isinstance(level, str) and level in LogLevel.__members__:
         return int(LogLevel[level])
     try:

@@ -1,17 +1,17 @@
-"""Projects: what an account has."""
+"""Projects and their settings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.lists import Deferred, listed
 from scrapinghub.client._support.mapping import StoredFields
-from scrapinghub.client._support.parameters import pairs, query
-from scrapinghub.client._support.resource import Resource
-from scrapinghub.client._support.responses import field, owed
+from scrapinghub.client._support.parameters import encode_pairs, merge_parameters
+from scrapinghub.client._support.resource import Client, Resource
+from scrapinghub.client._support.validation import expect, expect_field
 from scrapinghub.client.activity import Activity
 from scrapinghub.client.collections import Collections
 from scrapinghub.client.frontiers import Frontiers
@@ -21,14 +21,11 @@ from scrapinghub.client.spiders import Spiders
 from scrapinghub.client.utils import parse_project_id
 from scrapinghub.transport import codec
 
-if TYPE_CHECKING:
-    from scrapinghub.client import ScrapinghubClient
-
 Summaries = list[ProjectSummary]
 
 
 class Projects:
-    """The projects that the credentials can see, as ``client.projects``; safe to share between threads.
+    """The projects that the credentials have access to: ``client.projects``. Safe to share between threads.
 
     Args:
         client: The client.
@@ -38,7 +35,7 @@ class Projects:
         [123]
     """
 
-    def __init__(self, client: ScrapinghubClient) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
 
     def __repr__(self) -> str:
@@ -51,16 +48,16 @@ class Projects:
         return hash(Projects)
 
     def get(self, project_id: int | str) -> Project:
-        """Return a project; no request is made.
+        """Return a project, without a request.
 
         Args:
-            project_id: Its id.
+            project_id: Id of the project.
 
         Returns:
             The project, whether it exists or not.
 
         Raises:
-            ValueError: ``project_id`` is no integer.
+            ValueError: ``project_id`` is not an integer.
 
         Example:
             >>> client.projects.get(123).key
@@ -83,39 +80,42 @@ class Projects:
     list = listed(iter)
 
     def summary(self, state: str | Iterable[str] | None = None, **params: Any) -> Summaries:
-        """Tell how many jobs each project has in each state.
+        """Return the number of jobs of each project in each state.
 
         Args:
             state: Only this state, or these.
-            **params: What the service may add.
+            **params: Further parameters of the service.
 
         Returns:
-            A list with one object for each project.
+            A list with one dict for each project.
 
         Example:
             >>> [project['finished'] for project in client.projects.summary()]
             [3]
         """
         path = ('projects', 'jobsummaries')
-        answer = self._client.transport.get(path, pairs(query({'state': state}, params)), expects=codec.JSON)
-        return [] if answer.value is None else owed(answer.value, list, 'GET projects/jobsummaries')
+        answer = self._client.transport.get(
+            path, encode_pairs(merge_parameters({'state': state}, params)), expects=codec.JSON
+        )
+        return [] if answer.value is None else expect(answer.value, list, 'GET projects/jobsummaries')
 
     def _fetch(self) -> Iterator[int]:
-        answer = Dash(self._client.transport).get(('scrapyd', 'listprojects.json'))
-        return iter(field(answer, 'projects', list, 'GET scrapyd/listprojects.json'))
+        response = Dash(self._client.transport).get(('scrapyd', 'listprojects.json'))
+        return iter(expect_field(response, 'projects', list, 'GET scrapyd/listprojects.json'))
 
 
 class Project(Resource):
-    """A project, got from :meth:`ScrapinghubClient.get_project <scrapinghub.client.ScrapinghubClient.get_project>`.
+    """A project.
 
-    Making one sends nothing. Safe to share between threads.
+    Use :meth:`ScrapinghubClient.get_project <scrapinghub.client.ScrapinghubClient.get_project>` to get one; creating
+    the object sends no request. Safe to share between threads.
 
     Args:
         client: The client.
-        project_id: Its id.
+        project_id: Id of the project.
 
     Attributes:
-        key: Its id, as text.
+        key: Id of the project, as text.
 
     Example:
         >>> project = client.get_project(123)
@@ -123,9 +123,9 @@ class Project(Resource):
         '123'
     """
 
-    def __init__(self, client: ScrapinghubClient, project_id: int | str) -> None:
+    def __init__(self, client: Client, project_id: int | str) -> None:
         super().__init__(client, parse_project_id(project_id))
-        # Not made at its first use: of two threads that come together, one would count what nobody sees.
+        # Not created at its first use: two threads at once would create two, with separate counts of new requests.
         self._frontiers = Frontiers(None, client, self.key)
 
     @cached_property
@@ -160,13 +160,14 @@ class Project(Resource):
 
 
 class Settings(StoredFields):
-    """The settings of a project, as :attr:`Project.settings`; safe to share between threads.
+    """The settings of a project: ``project.settings``. Safe to share between threads.
 
-    Beside ``get``, ``set``, ``update``, ``delete``, ``iter`` and ``list`` it reads like a mapping, without a cache:
-    ``settings['job_runtime_limit']``, ``in``, ``len()`` and ``dict(settings)`` ask the service each time.
+    Besides ``get``, ``set``, ``update``, ``delete``, ``iter`` and ``list`` they are a mapping without a cache:
+    ``settings['job_runtime_limit']``, ``in`` and ``len()`` send a request each time. Use ``dict(settings.iter())`` to
+    read all settings with one request.
 
     Args:
-        cls: Ignored; a leftover of older releases.
+        cls: Ignored; kept for programs that pass it.
         client: The client.
         key: Id of the project.
 
@@ -178,12 +179,12 @@ class Settings(StoredFields):
         [('default_job_units', 2), ('job_runtime_limit', 24)]
     """
 
-    def __init__(self, cls: object, client: ScrapinghubClient, key: int | str) -> None:
+    def __init__(self, cls: object, client: Client, key: int | str) -> None:
         project_id = parse_project_id(key)
         super().__init__(client, project_id, ('projects', project_id, 'settings'))
 
     def set(self, key: str, value: Any) -> None:
-        """Set one setting, as :meth:`update` does.
+        """Set one setting; see :meth:`update`.
 
         Args:
             key: Name of the setting.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any
 
+from scrapinghub.client._support.families import Family
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import Time, pairs
-from scrapinghub.client._support.records import Below, Filters, Names, Records, RequestsParams
-from scrapinghub.transport.streams.cursor import Plan
-from scrapinghub.transport.streams.cursors import ByPosition
+from scrapinghub.client._support.parameters import Time
+from scrapinghub.client._support.records import Filters, Names, Records, RelativePath, RequestsParams
 from scrapinghub.transport.uploads.uploader import WriterOptions
 
 __all__ = ['Samples']
@@ -18,7 +17,7 @@ Sample = list[Any]
 
 
 class Samples(Records[Sample]):
-    """Runtime statistics of a job, arrays of numbers of which the first one is a time: ``job.samples``.
+    """Runtime statistics of a job, lists of numbers that begin with a time: ``job.samples``.
 
     Safe to share between threads; an iterator is not.
 
@@ -37,12 +36,11 @@ class Samples(Records[Sample]):
         [[1482233733870, 0, 0, 5]]
     """
 
-    _family = 'samples'
-    _writing = WriterOptions(content_encoding='identity')
+    _family = Family('samples', has_keys=False, has_stats=False, upload=WriterOptions(content_encoding='identity'))
 
     def iter(
         self,
-        _key: Below = None,
+        _key: RelativePath = None,
         count: int | None = None,
         *,
         requests_params: RequestsParams = None,
@@ -54,15 +52,15 @@ class Samples(Records[Sample]):
         endts: Time = None,
         **params: Any,
     ) -> Iterator[Sample]:
-        """Iterate over the samples of this job, in the order in which they were written.
+        """Iterate over the samples in the order in which they were written.
 
         Args:
-            _key: What to read below the job instead of all samples: the number of one.
-            count: Stop after this many samples.
-            requests_params: Options of the HTTP library for this call: ``timeout`` (seconds), ``headers``, ``proxies``
-                and the like.
-            start: Begin at this sample: its number or its key.
-            startafter: Begin after the sample with this key.
+            _key: Path below the job to read instead of all samples: the number of one.
+            count: Maximum number of samples.
+            requests_params: Options of ``requests`` for this call: ``timeout`` (seconds), ``headers``, ``proxies`` and
+                the like.
+            start: Number or key of the first sample.
+            startafter: Key of the sample before the first one.
             filter: Passed on to the service.
             meta: Passed on to the service.
             startts: Only samples stored at or after this time, in milliseconds since the epoch.
@@ -73,7 +71,7 @@ class Samples(Records[Sample]):
             A list of numbers.
 
         Raises:
-            StreamInterrupted: The connection broke and could not be resumed; iterating again goes on.
+            StreamInterrupted: The connection broke and could not be resumed. Iterating again continues.
 
         Example:
             >>> list(job.samples.iter(count=1))
@@ -90,18 +88,3 @@ class Samples(Records[Sample]):
         return self._read(_key, count, requests_params, named, params)
 
     list = listed(iter)
-
-    def _plan(self, values: dict[str, Any], count: int | None, segments: tuple[str, ...]) -> Plan:
-        return ByPosition(pairs(values), count)
-
-    def stats(self, **params: Any) -> NoReturn:
-        """Refuse: the service keeps no statistics of samples.
-
-        Raises:
-            NotImplementedError: Always.
-        """
-        raise NotImplementedError('Resource does not expose stats')
-
-    def _stored(self) -> int:
-        # There is nothing to ask; a job has one sample for some seconds of its life.
-        return sum(1 for _ in self.iter())

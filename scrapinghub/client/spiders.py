@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.lists import Deferred, listed
-from scrapinghub.client._support.parameters import query
-from scrapinghub.client._support.resource import Resource
-from scrapinghub.client._support.responses import field
-from scrapinghub.client._support.spider_ids import spider_id
+from scrapinghub.client._support.parameters import merge_parameters
+from scrapinghub.client._support.resource import Client, Resource
+from scrapinghub.client._support.spider_ids import find_spider_id
+from scrapinghub.client._support.validation import expect_field
 from scrapinghub.client.jobs import Jobs
 from scrapinghub.client.shapes import SpiderInfo
 from scrapinghub.client.utils import get_tags_for_update, parse_project_id
 from scrapinghub.exceptions import BadRequest
 from scrapinghub.transport.http.retries import Repeat
 
-if TYPE_CHECKING:
-    from scrapinghub.client import ScrapinghubClient
-
 Tags = list[str]
 
 
 class Spiders(Resource):
-    """The spiders of a project, as :attr:`Project.spiders <scrapinghub.client.projects.Project.spiders>`.
-
-    Safe to share between threads.
+    """The spiders of a project: ``project.spiders``. Safe to share between threads.
 
     Args:
         client: The client.
@@ -41,20 +36,17 @@ class Spiders(Resource):
         '123/1'
     """
 
-    def __init__(self, client: ScrapinghubClient, project_id: int | str) -> None:
+    def __init__(self, client: Client, project_id: int | str) -> None:
         self.project_id = parse_project_id(project_id)
         super().__init__(client, self.project_id)
 
     def get(self, spider: str, *, create: bool | None = None, **params: Any) -> Spider:
-        """Return a spider, whose id is asked for.
+        """Return a spider. Its id is requested from the service.
 
         Args:
-            spider: Its name.
-            create: Whether to create a spider of this name if there is none.
-            **params: What the service may add.
-
-        Returns:
-            The spider.
+            spider: Name of the spider.
+            create: Create the spider if it does not exist.
+            **params: Further parameters of the service.
 
         Raises:
             NotFound: The project has no spider of this name.
@@ -63,12 +55,12 @@ class Spiders(Resource):
             >>> project.spiders.get('spider1').name
             'spider1'
         """
-        values = query({'create': create}, params)
-        found = spider_id(self._client.transport, self.project_id, spider, values)
-        return Spider(self._client, self.project_id, found, spider)
+        values = merge_parameters({'create': create}, params)
+        spider_id = find_spider_id(self._client.transport, self.project_id, spider, values)
+        return Spider(self._client, self.project_id, spider_id, spider)
 
     def iter(self) -> Iterator[SpiderInfo]:
-        """Iterate over what is known of each spider; ``id`` is its name.
+        """Iterate over descriptions of the spiders; ``id`` is the name of a spider.
 
         Yields:
             A dict with ``id``, ``tags``, ``type`` and ``version``.
@@ -82,18 +74,18 @@ class Spiders(Resource):
     list = listed(iter)
 
     def _fetch(self) -> Iterator[SpiderInfo]:
-        answer = Dash(self._client.transport).get(('spiders', 'list.json'), {'project': self.project_id})
-        return iter(field(answer, 'spiders', list, 'GET spiders/list.json'))
+        response = Dash(self._client.transport).get(('spiders', 'list.json'), {'project': self.project_id})
+        return iter(expect_field(response, 'spiders', list, 'GET spiders/list.json'))
 
 
 class Spider(Resource):
-    """A spider, got from :meth:`Spiders.get`; safe to share between threads.
+    """A spider: ``project.spiders.get('name')``. Safe to share between threads.
 
     Args:
         client: The client.
         project_id: Id of the project.
-        spider_id: Id of the spider in it.
-        spider: Its name.
+        spider_id: Id of the spider in the project.
+        spider: Name of the spider.
 
     Attributes:
         key: ``project/spider``, as text.
@@ -106,7 +98,7 @@ class Spider(Resource):
         '123/1'
     """
 
-    def __init__(self, client: ScrapinghubClient, project_id: int | str, spider_id: int | str, spider: str) -> None:
+    def __init__(self, client: Client, project_id: int | str, spider_id: int | str, spider: str) -> None:
         self.project_id = parse_project_id(project_id)
         self._id = str(spider_id)
         super().__init__(client, f'{self.project_id}/{self._id}')
@@ -115,7 +107,7 @@ class Spider(Resource):
     @property
     def jobs(self) -> Jobs:
         """The jobs of the spider."""
-        # Made anew: each would hold the other, and dropping the client would no longer flush its writers.
+        # Not cached: a reference cycle would keep the client alive, so that dropping it would not flush its writers.
         return Jobs(self._client, self.project_id, self)
 
     def _card(self) -> list[tuple[str, str]]:
@@ -129,18 +121,19 @@ class Spider(Resource):
             []
         """
         path = ('v2', 'projects', self.project_id, 'spiders', self._id)
-        return field(Dash(self._client.transport).get_v2(path), 'tags', list, f'GET {"/".join(path)}')
+        response = Dash(self._client.transport).get_v2(path)
+        return expect_field(response, 'tags', list, f'GET {"/".join(path)}')
 
     def update_tags(self, add: Tags | None = None, remove: Tags | None = None) -> None:
         """Add and remove tags of the spider.
 
         Args:
-            add: Tags to add; those that are there already stay once.
-            remove: Tags to remove; those that are not there do not matter.
+            add: Tags to add. Tags that the spider has already are ignored.
+            remove: Tags to remove. Tags that the spider does not have are ignored.
 
         Raises:
-            ValueError: An argument is no list.
-            BadRequest: Neither is given.
+            ValueError: An argument is not a list.
+            BadRequest: There are no tags to add or remove.
 
         Example:
             >>> spider.update_tags(add=['daily'])
@@ -151,5 +144,5 @@ class Spider(Resource):
             Dash(self._client.transport).patch_v2(path, tags, repeat=Repeat.ALWAYS)
         except BadRequest as error:
             if not tags:
-                error.hint = 'Give a list of tags to add, or one of tags to remove.'
+                error.hint = 'Pass a list of tags to add, or a list of tags to remove.'
             raise

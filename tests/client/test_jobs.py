@@ -255,7 +255,7 @@ def test_what_run_refuses(options: Any, message: str, wire: Wire, jobs: Jobs) ->
 
 @pytest.mark.parametrize('options', [{'job_args': {'spider': 'x'}}, {'job_args': {'units': 1}}, {'project': 5}])
 def test_an_argument_that_would_be_lost_is_refused(options: Any, wire: Wire, jobs: Jobs) -> None:
-    with pytest.raises(ValueError, match='the service takes it as a field of the call'):
+    with pytest.raises(ValueError, match='cannot be an argument of the spider'):
         jobs.run('s', units=2, **options)
     assert wire.requests == []
 
@@ -428,7 +428,7 @@ def test_a_job_that_does_not_exist_cannot_be_updated(wire: Wire, jobs: Jobs) -> 
 
 def test_a_malformed_answer_to_update_is_a_clear_error(wire: Wire, jobs: Jobs) -> None:
     wire.answers['/jobq/1/update'] = lines_reply({'key': '1/2/3'})
-    with pytest.raises(DecodeError, match=r"the update of job 1/2/3 .* 'prevstate'"):
+    with pytest.raises(DecodeError, match=r"POST jobq/1/update: .*'prevstate'"):
         jobs.get('1/2/3').finish()
 
 

@@ -13,38 +13,37 @@ from scrapinghub.client._support.lists import Deferred, listed
 from scrapinghub.client._support.parameters import (
     ALIASES,
     KNOWN,
-    filters,
-    form_value,
-    number,
-    pairs,
-    query,
+    encode_form_value,
+    encode_pairs,
+    merge_parameters,
     within_one_edit,
 )
+from scrapinghub.client._support.validation import encode_filters, parse_number
 
 WORDS = st.text('abcd', max_size=6)
 
 
 def test_what_is_none_is_not_given() -> None:
-    assert query({'count': None, 'state': 'running'}, {'start': None}) == {'state': 'running'}
+    assert merge_parameters({'count': None, 'state': 'running'}, {'start': None}) == {'state': 'running'}
 
 
 @pytest.mark.parametrize(('spelling', 'service'), ALIASES.items())
 def test_a_python_spelling_is_the_service_name(spelling: str, service: str) -> None:
-    assert query({}, {spelling: 5}) == query({}, {service: 5}) == {service: 5}
+    assert merge_parameters({}, {spelling: 5}) == merge_parameters({}, {service: 5}) == {service: 5}
 
 
 def test_the_spelling_of_one_call_is_not_that_of_another() -> None:
-    assert query({'meta': ['a']}, {}, {'meta': 'jobmeta'}) == {'jobmeta': ['a']}
-    assert query({'meta': ['a']}, {}) == {'meta': ['a']}
+    assert merge_parameters({'meta': ['a']}, {}, {'meta': 'jobmeta'}) == {'jobmeta': ['a']}
+    assert merge_parameters({'meta': ['a']}, {}) == {'meta': ['a']}
 
 
 def test_two_spellings_at_once_are_refused() -> None:
     with pytest.raises(TypeError, match="'meta' and 'jobmeta' are two spellings"):
-        query({'meta': ['a']}, {'jobmeta': ['a']}, {'meta': 'jobmeta'})
+        merge_parameters({'meta': ['a']}, {'jobmeta': ['a']}, {'meta': 'jobmeta'})
 
 
 def test_a_second_spelling_that_is_none_is_not_given() -> None:
-    assert query({'meta': None}, {'jobmeta': ['a']}, {'meta': 'jobmeta'}) == {'jobmeta': ['a']}
+    assert merge_parameters({'meta': None}, {'jobmeta': ['a']}, {'meta': 'jobmeta'}) == {'jobmeta': ['a']}
 
 
 @pytest.mark.parametrize(
@@ -52,34 +51,42 @@ def test_a_second_spelling_that_is_none_is_not_given() -> None:
 )
 def test_a_misspelt_keyword_is_refused_with_a_suggestion(name: str, meant: str) -> None:
     with pytest.raises(TypeError, match=f"unknown keyword '{name}': did you mean .*'{meant}'"):
-        query({}, {name: 1})
+        merge_parameters({}, {name: 1})
 
 
 @pytest.mark.parametrize('name', ['brand_new', 'p', 'q', 'stop', 'index', 'nodata', 'format'])
 def test_an_unknown_or_documented_keyword_is_passed_on(name: str) -> None:
-    assert query({}, {name: 1}) == {name: 1}
+    assert merge_parameters({}, {name: 1}) == {name: 1}
 
 
 def test_how_values_go_over_the_wire() -> None:
     values = {'a': [1, None, 'x'], 'b': (), 'c': True, 'd': False, 'e': b'\xc3\xa4', 'f': {'k': 1}, 'g': iter('uv')}
-    assert pairs(values) == [('a', 1), ('a', 'x'), ('c', 1), ('e', 'ä'), ('f', '{"k": 1}'), ('g', 'u'), ('g', 'v')]
+    assert encode_pairs(values) == [
+        ('a', 1),
+        ('a', 'x'),
+        ('c', 1),
+        ('e', 'ä'),
+        ('f', '{"k": 1}'),
+        ('g', 'u'),
+        ('g', 'v'),
+    ]
 
 
 def test_times_are_milliseconds_and_without_a_zone_utc() -> None:
     zone = timezone(timedelta(hours=2))
-    assert pairs({'startts': datetime(1970, 1, 1, 0, 0, 1)}) == [('startts', 1000)]
-    assert pairs({'startts': datetime(1970, 1, 1, 2, 0, 1, tzinfo=zone)}) == [('startts', 1000)]
+    assert encode_pairs({'startts': datetime(1970, 1, 1, 0, 0, 1)}) == [('startts', 1000)]
+    assert encode_pairs({'startts': datetime(1970, 1, 1, 2, 0, 1, tzinfo=zone)}) == [('startts', 1000)]
 
 
 @pytest.mark.parametrize(('value', 'expected'), [(None, None), (0, 0), (5, 5), ('17', 17)])
 def test_numbers(value: Any, expected: int | None) -> None:
-    assert number('count', value) == expected
+    assert parse_number('count', value) == expected
 
 
 @pytest.mark.parametrize('value', ['x', 1.5, -1, True, '-1', [1]])
 def test_what_is_no_number_is_refused_by_name(value: Any) -> None:
     with pytest.raises(ValueError, match='count should be'):
-        number('count', value)
+        parse_number('count', value)
 
 
 @pytest.mark.parametrize(
@@ -93,19 +100,19 @@ def test_what_is_no_number_is_refused_by_name(value: Any) -> None:
     ],
 )
 def test_filters(value: Any, expected: list[str]) -> None:
-    assert filters(value) == expected
+    assert encode_filters(value) == expected
 
 
 @pytest.mark.parametrize('value', [5, {'a': 1}, [5], [{'a': 1}]])
 def test_what_is_no_filter_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r'^Filter condition must be string, tuple or list$'):
-        filters(value)
+        encode_filters(value)
 
 
 def test_what_a_form_carries() -> None:
-    assert form_value([1, None, 'a', b'b']) == ['1', 'a', b'b']
-    assert form_value({'a': 1}) == '{"a": 1}'
-    assert form_value(datetime(2024, 5, 6, tzinfo=timezone.utc)) == '2024-05-06 00:00:00+00:00'
+    assert encode_form_value([1, None, 'a', b'b']) == ['1', 'a', b'b']
+    assert encode_form_value({'a': 1}) == '{"a": 1}'
+    assert encode_form_value(datetime(2024, 5, 6, tzinfo=timezone.utc)) == '2024-05-06 00:00:00+00:00'
 
 
 @given(WORDS, WORDS)

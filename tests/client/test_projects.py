@@ -153,7 +153,7 @@ def test_tags_of_a_spider_are_patched_again(wire: Wire) -> None:
 
 def test_no_tags_at_all_are_a_bad_request_that_says_so(project: Project) -> None:
     spider = project.spiders.get('spider', create=True)
-    with pytest.raises(BadRequest, match='Give a list of tags to add'):
+    with pytest.raises(BadRequest, match='a list of tags to add'):
         spider.update_tags()
     spider.update_tags(add=['a', 'b'])
     spider.update_tags(add=['c'], remove=['a'])

@@ -239,7 +239,7 @@ def test_stats() -> None:
         assert wire.requests[0].headers['accept'] == '*/*'
         job.items.stats(all=1)
         assert wire.asked[-1] == f'GET {PATH}/stats?all=1'
-        with pytest.raises(DecodeError, match=f'GET logs/{JOB}/stats should be answered with dict'):
+        with pytest.raises(DecodeError, match=f'GET logs/{JOB}/stats: expected dict'):
             job.logs.stats()
         with pytest.raises(NotImplementedError, match='Resource does not expose stats'):
             job.samples.stats()
@@ -346,7 +346,7 @@ def test_lists_of_items_without_keys_are_an_error_and_no_end(wire: Wire) -> None
     wire.answers[PATH] = lines_reply({'n': 1}, {'n': 2})
     lists = wire.client().get_job(JOB).items.list_iter(chunksize=2)
     for _ in range(2):
-        with pytest.raises(DecodeError, match='without the keys'):
+        with pytest.raises(DecodeError, match='have no keys'):
             next(lists)
 
 
@@ -502,9 +502,9 @@ def test_writing_from_a_number_on(cloud: Sandbox, job: Job) -> None:
         assert items.writer(start=2).write({'n': 'new'}) == 2
         items.flush()
         assert items.list() == [{'n': 0}, {'n': 1}, {'n': 'new'}, {'n': 3}]
-        with pytest.raises(ValueError, match='has come to'):
+        with pytest.raises(ValueError, match='close it before starting at 1'):
             items.writer(start=1)
-        with pytest.raises(ValueError, match='has come to number 3'):
+        with pytest.raises(ValueError, match='is at number 3'):
             items.writer(append=True)
         with pytest.raises(TypeError, match="'start' and 'append'"):
             items.writer(start=1, append=True)

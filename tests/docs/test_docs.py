@@ -151,7 +151,7 @@ def test_the_example_of_a_docstring_runs_as_shown(docstring: Docstring, request:
 def test_public_classes_and_their_methods_have_examples() -> None:
     found = {(docstring.module, docstring.name) for docstring in DOCSTRINGS}
     assert len(found) > 80
-    for module, name in (('client', 'ScrapinghubClient'), ('client.items', 'Items.iter'), ('client.job', 'Job')):
+    for module, name in (('client', 'ScrapinghubClient'), ('client.items', 'Items.list_iter'), ('client.job', 'Job')):
         assert (f'scrapinghub.{module}', name) in found
 
 

@@ -14,6 +14,7 @@ from faults.reading import OTHER_PROJECT
 from scrapinghub import ScrapinghubAPIError, ScrapinghubClient
 from scrapinghub.client.exceptions import BadRequest, ServerError, Unauthorized, UploadError, ValueTooLarge
 from scrapinghub.client.jobs import Job
+from scrapinghub.client.projects import Project
 from scrapinghub.sandbox.faults.definition import Fault
 from scrapinghub.sandbox.faults.schedule import AFTER, BEFORE, WRITING, Schedule
 from support.clocks import FastClock
@@ -113,11 +114,11 @@ def change_tags(job: Job) -> Callable[[Job], bool]:
 
 
 def store_of(job: Job, name: str) -> Any:
-    return job._client.get_project(job.project_id).collections.get_store(name)
+    return Project(job._client, job.project_id).collections.get_store(name)
 
 
 def slot_of(job: Job) -> Any:
-    return job._client.get_project(job.project_id).frontiers.get('written').get(job.key)
+    return Project(job._client, job.project_id).frontiers.get('written').get(job.key)
 
 
 WRITES = {

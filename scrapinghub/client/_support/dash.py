@@ -1,4 +1,4 @@
-"""The dialect of the dash: forms go there, JSON objects with a ``status`` come back."""
+"""Requests to the dash API, which takes forms and returns JSON objects with a ``status``."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ from scrapinghub.transport.http.transport import Transport
 
 Form = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
-# Of these the body holds the reason.
+# Error statuses for which the response body holds the reason.
 _HANDLED_STATUSES = FINAL_STATUSES - {404}
 
 
 class Dash:
-    """Calls of the dash, over the shared transport.
+    """Sends requests to the dash API.
 
     Args:
-        transport: The way to the wire.
+        transport: Sends the requests.
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def get(self, path: Path, params: Params = None) -> dict[str, Any]:
-        """GET a ``.json`` call.
+        """GET a ``.json`` endpoint.
 
         Args:
             path: Path below the base URL, such as ``('jobs', 'list.json')``.
             params: Query parameters.
 
         Returns:
-            The object of the answer, whose ``status`` is ``ok``.
+            The JSON object of the response, whose ``status`` is ``ok``.
 
         Raises:
-            BadRequest: The dash refuses, in its own words.
+            BadRequest: The service refuses the request.
             Unauthorized: The credentials are wrong.
-            NotFound: There is no such call or project.
-            ServerError: The dash failed.
+            NotFound: The endpoint or the project does not exist.
+            ServerError: The service failed.
         """
         return self._checked('GET', path, params=params)
 
     def post(self, path: Path, form: Form, *, repeat: Repeat | None = None) -> dict[str, Any]:
-        """POST a form to a ``.json`` call; returns and raises as :meth:`get`."""
+        """POST a form to a ``.json`` endpoint; see :meth:`get` for the return value and errors."""
         return self._checked('POST', path, data=form, repeat=repeat)
 
     def get_v2(self, path: Path) -> Any:
-        """GET a call of the second version, which answers by HTTP status."""
+        """GET an endpoint of version 2, which reports errors by HTTP status."""
         return self._fetch('GET', path).value
 
     def patch_v2(self, path: Path, value: Any, *, repeat: Repeat | None = None) -> Any:
-        """PATCH a JSON object to a call of the second version."""
+        """PATCH an endpoint of version 2 with a JSON object."""
         headers = {'Content-Type': 'application/json'}
         return self._fetch('PATCH', path, data=codec.encode_json(value).encode(), headers=headers, repeat=repeat).value
 
@@ -85,12 +85,12 @@ class Dash:
 
 
 def check_status(answer: DecodedResponse) -> dict[str, Any]:
-    """Return the object of a dash answer whose ``status`` is ``ok``.
+    """Return the JSON object of a response whose ``status`` is ``ok``.
 
     Raises:
         BadRequest: The status is ``error`` or ``badrequest``.
         Unauthorized: The credentials are wrong.
-        ScrapinghubAPIError: There is no status, or one that nobody knows.
+        ScrapinghubAPIError: The status is missing or unknown.
     """
     body = answer.value
     if not isinstance(body, dict) or 'status' not in body:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from scrapinghub.client._support.responses import field
+from scrapinghub.client._support.validation import expect_field
 from scrapinghub.exceptions import UploadError
 from scrapinghub.transport.codec import decode_json
 from scrapinghub.transport.uploads.uploader import Writer, WriterOptions
@@ -14,7 +14,7 @@ from scrapinghub.transport.uploads.uploader import Writer, WriterOptions
 if TYPE_CHECKING:
     import requests
 
-    from scrapinghub.client import ScrapinghubClient
+    from scrapinghub.client._support.resource import Client
 
 _OPTIONS = WriterOptions(size=5000, interval=60.0, qsize=6000, content_encoding='identity', keyed=True, lists=True)
 
@@ -29,7 +29,7 @@ class FrontierWriters:
         project: Id of the project.
     """
 
-    def __init__(self, client: ScrapinghubClient, project: str) -> None:
+    def __init__(self, client: Client, project: str) -> None:
         self._client = client
         self._project = project
         self._lock = threading.Lock()
@@ -77,7 +77,7 @@ class SlotWriter:
         path: Path of the slot on the storage server.
     """
 
-    def __init__(self, client: ScrapinghubClient, path: tuple[str, ...]) -> None:
+    def __init__(self, client: Client, path: tuple[str, ...]) -> None:
         self._client = client
         self._path = path
         self._lock = threading.Lock()
@@ -140,7 +140,7 @@ class _Tally:
     def add(self, response: requests.Response | None) -> None:
         """Count an answer; None stands for a batch that was given up."""
         if response is not None:
-            new = field(decode_json(response.content), 'newcount', int, self._what)
+            new = expect_field(decode_json(response.content), 'newcount', int, self._what)
             with self._lock:
                 self.total += new
 

@@ -1,34 +1,32 @@
-"""What items, logs, requests and samples of a job share."""
+"""Read and write the numbered records of a job: items, logs, requests and samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
-from scrapinghub.client._support.parameters import filters, number, pairs, query
-from scrapinghub.client._support.reading import below, filter_hint, names, read
-from scrapinghub.client._support.resource import Resource
-from scrapinghub.client._support.responses import owed
+from scrapinghub.client._support.families import Family, choose_cursor
+from scrapinghub.client._support.lists import listed
+from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters
+from scrapinghub.client._support.resource import Client, Resource
+from scrapinghub.client._support.streams import explain_filters, read_stream
+from scrapinghub.client._support.validation import encode_filters, expect, parse_names, parse_number, parse_path
 from scrapinghub.client.shapes import Stats
 from scrapinghub.transport import codec
 from scrapinghub.transport.streams.cursor import Plan
-from scrapinghub.transport.streams.cursors import AfterKey, ByPosition, Remaining
 from scrapinghub.transport.streams.stream import RecordStream
-from scrapinghub.transport.uploads.uploader import Writer, WriterOptions
-
-if TYPE_CHECKING:
-    from scrapinghub.client import ScrapinghubClient
+from scrapinghub.transport.uploads.uploader import Writer
 
 R = TypeVar('R')
 
-Below = str | int | Sequence[Any] | None
+RelativePath = str | int | Sequence[Any] | None
 Names = str | Iterable[str] | None
 Filters = str | tuple[Any, ...] | list[Any] | None
 RequestsParams = Mapping[str, Any] | None
 
 
 class Records(Resource, Generic[R]):
-    """The numbered records of one family that belong to a job.
+    """The records of one family that belong to a job.
 
     Safe to share between threads; an iterator is not.
 
@@ -41,68 +39,113 @@ class Records(Resource, Generic[R]):
         key: Key of the job.
     """
 
-    _family: ClassVar[str]
-    _writing: ClassVar[WriterOptions] = WriterOptions()
-    _offers_msgpack: ClassVar[bool] = True
+    _family: ClassVar[Family]
 
-    def __init__(self, cls: Any, client: ScrapinghubClient, key: str) -> None:
+    def __init__(self, cls: Any, client: Client, key: str) -> None:
         super().__init__(client, str(key))
+        self._path = (self._family.name, *self.key.split('/'))
         self._writer: Writer | None = None
         self._appending = False
 
-    @property
-    def _path(self) -> tuple[str, ...]:
-        return (self._family, *self.key.split('/'))
+    def get(self, key: int | str, *, meta: Names = None, **params: Any) -> R | None:
+        """Return one record.
+
+        Args:
+            key: Number of the record, or its key as ``meta='_key'`` returns it.
+            meta: Further fields of the service to return: ``_key``, ``_ts``.
+            **params: Further parameters of the service.
+
+        Returns:
+            The record; None if the response of the service is empty.
+
+        Raises:
+            NotFound: The record or the job does not exist.
+        """
+        values = self._parse(merge_parameters({'meta': meta}, params))
+        number = str(key).removeprefix(f'{self.key}/')
+        transport = self._client.transport
+        accept = self._family.accept(transport.use_msgpack, values)
+        record: R | None = transport.get((*self._path, number), encode_pairs(values), accept=accept).value
+        return record
+
+    def stats(self, *, all: bool | int | None = None, **params: Any) -> Stats:
+        """Return the number of records, and how often each field occurs in them.
+
+        Args:
+            all: Count the fields whose names begin with ``_``, too.
+            **params: Further parameters of the service.
+
+        Returns:
+            ``counts`` by field, and ``totals`` with ``input_values`` (number of records) and ``input_bytes``.
+
+        Raises:
+            NotImplementedError: The service keeps no statistics of samples.
+
+        Example:
+            >>> job.items.stats()['totals']['input_values']
+            2
+        """
+        if not self._family.has_stats:
+            raise NotImplementedError('Resource does not expose stats')
+        path = (*self._path, 'stats')
+        pairs = encode_pairs(merge_parameters({'all': all}, params))
+        stats: Stats = self._client.transport.get(path, pairs, expects=codec.JSON).value
+        expect(stats, dict, f'GET {"/".join(path)}')
+        return stats
 
     # Reading
 
     def _read(
         self,
-        path: Below,
+        path: RelativePath,
         count: int | None,
         requests_params: RequestsParams,
         named: Mapping[str, Any],
         params: Mapping[str, Any],
     ) -> RecordStream[R]:
-        """Return the stream of an ``iter`` call."""
-        values = self._values(named, params)
-        segments = below(path)
-        plan = self._plan(values, number('count', count), segments)
-        return self._stream(plan, segments, values, requests_params)
+        values = self._parse(merge_parameters(named, params))
+        segments = parse_path(path)
+        limit = parse_number('count', count)
+        accept = self._family.accept(self._client.transport.use_msgpack, values)
+        plan = choose_cursor(self._family, self.key, values, limit, depth=len(segments), accept=accept)
+        return self._open(plan, segments, values, accept, requests_params)
 
-    def _stream(
-        self, plan: Plan, segments: tuple[str, ...], values: Mapping[str, Any], requests_params: RequestsParams
+    def _open(
+        self,
+        plan: Plan,
+        segments: tuple[str, ...],
+        values: Mapping[str, Any],
+        accept: str,
+        requests_params: RequestsParams,
     ) -> RecordStream[R]:
-        return read(
+        return read_stream(
             self._client.transport,
             (*self._path, *segments),
             plan,
-            accept=self._accept(values),
+            accept,
             requests_params=requests_params,
-            hint=filter_hint(values.get('filter', ())),
+            explain=explain_filters(values['filter']) if 'filter' in values else None,
         )
 
-    def _values(self, named: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters of a read by the service's names, each checked."""
-        values = query(named, params)
+    def _parse(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Check the values of a read, and bring them into the form of the service."""
         if 'filter' in values:
-            values['filter'] = filters(values['filter'])
+            values['filter'] = encode_filters(values['filter'])
         if 'meta' in values:
-            values['meta'] = names(values['meta'])
+            values['meta'] = parse_names(values['meta'])
         if isinstance(values.get('start'), int):
-            values['start'] = self._key_of(number('start', values['start']))
+            values['start'] = self._key_of(parse_number('start', values['start']))
         if 'index' in values:
             index = values['index']
-            several = isinstance(index, Iterable) and not isinstance(index, str)
-            values['index'] = [number('index', value) for value in (index if several else [index])]
+            is_list = isinstance(index, Iterable) and not isinstance(index, str)
+            values['index'] = [parse_number('index', number) for number in (index if is_list else [index])]
+        if self._family.has_offset and 'offset' in values:
+            self._replace_offset(values)
         return values
 
-    def _key_of(self, place: int | None) -> str:
-        return f'{self.key}/{place}'
-
-    def _offset_to_start(self, values: dict[str, Any]) -> None:
-        """Replace an offset, which the storage does not know, by a key to start at."""
-        offset = number('offset', values.pop('offset', None))
+    def _replace_offset(self, values: dict[str, Any]) -> None:
+        """Replace an offset, which the storage server does not know, by the key of the first record."""
+        offset = parse_number('offset', values.pop('offset'))
         if not offset:
             return
         for name in ('start', 'startafter'):
@@ -110,91 +153,29 @@ class Records(Resource, Generic[R]):
                 raise TypeError(f"'offset' and {name!r} both say where to begin: give one of them")
         values['start'] = self._key_of(offset)
 
-    def _accept(self, values: Mapping[str, Any]) -> str:
-        msgpack = self._offers_msgpack and self._client.transport.use_msgpack
-        return codec.MSGPACK if msgpack else codec.ANY
-
-    def _plan(self, values: dict[str, Any], count: int | None, segments: tuple[str, ...]) -> Plan:
-        """Return how to read; parameters that the plan takes over leave ``values``."""
-        meta = values.get('meta', [])
-        if len(segments) > 1:
-            # Values of one field, which carry no keys.
-            return ByPosition(pairs(values), count)
-        strip = '_key' not in meta
-        asked = {**values, 'meta': [*meta, '_key'] if strip else meta}
-        if segments:
-            # A single record comes without its key, whatever is asked for.
-            return ByPosition(pairs(asked), count, strip='_key' if strip else None)
-        return self._keyed_plan(asked, count, strip=strip)
-
-    def _keyed_plan(self, values: dict[str, Any], count: int | None, *, strip: bool) -> Plan:
-        if 'index' in values:
-            wanted = values.pop('index')
-            return Remaining(pairs(values), 'index', wanted, count, name_of=number_in, strip=strip)
-        return AfterKey(pairs(values), count, strip=strip)
-
-    def get(self, key: int | str, *, meta: Names = None, **params: Any) -> R | None:
-        """Return one record.
-
-        Args:
-            key: Its number; or its whole key, as ``meta='_key'`` shows it.
-            meta: Names of further fields of the service: ``_key``, ``_ts``.
-            **params: Further parameters of the service.
-
-        Returns:
-            The record; None if the service answers with nothing.
-
-        Raises:
-            NotFound: The service says that there is no such record, or no such job.
-        """
-        values = self._values({'meta': meta}, params)
-        text = str(key)
-        place = text[len(self.key) + 1 :] if text.startswith(f'{self.key}/') else text
-        record: R | None = self._client.transport.get(
-            (*self._path, place), pairs(values), accept=self._accept(values)
-        ).value
-        return record
-
-    def stats(self, *, all: bool | int | None = None, **params: Any) -> Stats:
-        """Return how many records there are, and how often each field occurs in them.
-
-        Args:
-            all: Count also the fields whose names begin with ``_``.
-            **params: Further parameters of the service.
-
-        Returns:
-            ``counts`` by field, and ``totals`` with ``input_values``, the number of records, and ``input_bytes``.
-
-        Example:
-            >>> job.items.stats()['totals']['input_values']
-            2
-        """
-        path = (*self._path, 'stats')
-        answer = self._client.transport.get(path, pairs(query({'all': all}, params)), expects=codec.JSON).value
-        owed(answer, dict, f'GET {"/".join(path)}')
-        stats: Stats = answer
-        return stats
+    def _key_of(self, number: int | None) -> str:
+        return f'{self.key}/{number}'
 
     # Writing
 
     def writer(self, *, start: int | None = None, append: bool = False) -> Writer:
-        """Return the batch writer of these records, at a place of your choice.
+        """Return the batch writer of these records, positioned where you choose.
 
-        There is one for each job and client: :meth:`write` uses it too, whichever object it is called on. It begins at
-        number 0 unless told otherwise, so that **a job that has records already is overwritten from the first one
-        on**: continue a job with ``append=True``, or at the number of your choice with ``start``.
+        There is one writer for each job, family and client; :meth:`write` uses the same one. By default it begins at
+        number 0, so **a job that already has records is overwritten from its first record**. To continue a job, use
+        ``append=True``, or ``start`` with the number of the next record.
 
         Args:
-            start: Number of the first record that is written.
-            append: Begin after what is stored. Two programs that append to one job at the same time overwrite each
-                other.
+            start: Number of the first record to write.
+            append: Begin after the stored records. Two programs that append to the same job at the same time overwrite
+                each other's records.
 
         Returns:
             The writer.
 
         Raises:
-            TypeError: Both are given.
-            ValueError: The writer is open already, and is at another place.
+            TypeError: Both arguments are given.
+            ValueError: The writer is already open, at another position.
 
         Example:
             >>> writer = job.items.writer(append=True)
@@ -206,55 +187,57 @@ class Records(Resource, Generic[R]):
             raise TypeError("'start' and 'append' both say where to begin: give one of them")
         if append:
             return self._append()
-        place = number('start', start)
-        return self._use(self._make_writer(place or 0), place)
+        number = parse_number('start', start)
+        return self._use(self._create_writer(number or 0), number)
 
-    def _make_writer(self, start: int = 0) -> Writer:
-        return self._client.uploader.writer(self._path, self._writing, start=start)
+    def _create_writer(self, start: int | Callable[[], int] = 0) -> Writer:
+        return self._client.uploader.writer(self._path, self._family.upload, start=start)
 
     def _append(self) -> Writer:
         self._appending = True
-        found = self._open_writer()
-        if found is None:
-            return self._use(self._client.uploader.writer(self._path, self._writing, start=self._stored), None)
-        return self._use(found, max(self._stored(), found.next_number))
+        writer = self._find_writer()
+        if writer is None:
+            return self._use(self._create_writer(self._count_stored), None)
+        return self._use(writer, max(self._count_stored(), writer.next_number))
 
-    def _use(self, writer: Writer, place: int | None) -> Writer:
-        if place is not None and writer.next_number != place:
+    def _use(self, writer: Writer, number: int | None) -> Writer:
+        if number is not None and writer.next_number != number:
             raise ValueError(
-                f'the open writer of {self.key} has come to number {writer.next_number}: close it before writing '
-                f'from number {place} on'
+                f'the open writer of {self.key} is at number {writer.next_number}: close it before writing from number '
+                f'{number}'
             )
         self._writer = writer
         return writer
 
-    def _open_writer(self) -> Writer | None:
-        """Return the open writer of these records, whoever opened it."""
+    def _find_writer(self) -> Writer | None:
+        """Return the open writer of these records, whichever object opened it."""
         if self._writer is not None:
             return None if self._writer.closed else self._writer
         url = self._client.transport.url(self._path)
         return next((writer for writer in self._client.uploader.writers if writer.url == url), None)
 
-    def _stored(self) -> int:
-        """Return how many records are stored."""
+    def _count_stored(self) -> int:
+        """Return the number of stored records."""
+        if not self._family.has_stats:
+            return sum(1 for _ in self._read(None, None, None, {}, {}))
         totals = self.stats().get('totals') or {}
         return int(totals.get('input_values') or 0)
 
     def write(self, item: R) -> int:
-        """Queue a record for storing; it leaves within 15 seconds, or with :meth:`flush`.
+        """Queue a record for storing. It is sent within 15 seconds, or by :meth:`flush`.
 
-        Blocks while two thousand records wait. See :meth:`writer` about jobs that have records already.
+        Blocks while two thousand records are queued. See :meth:`writer` about jobs that already have records.
 
         Args:
             item: The record.
 
         Returns:
-            Its number, counted from 0.
+            The number of the record, counted from 0.
 
         Raises:
-            ValueTooLarge: Its JSON text is larger than 1 MiB.
+            ValueTooLarge: The JSON text of the record is larger than 1 MiB.
             UploadError: Earlier records could not be stored; the error holds them.
-            AssertionError: The writer was closed.
+            AssertionError: The writer is closed.
 
         Example:
             >>> job.items.write({'name': 'first'})
@@ -262,7 +245,7 @@ class Records(Resource, Generic[R]):
         """
         writer = self._writer
         if writer is None:
-            writer = self._make_writer()
+            writer = self._create_writer()
             if not writer.closed:
                 self._writer = writer
         return writer.write(item)
@@ -271,32 +254,90 @@ class Records(Resource, Generic[R]):
         """Wait until all records written so far are stored.
 
         Raises:
-            UploadError: Some cannot be stored; the error holds them.
+            UploadError: Some records cannot be stored; the error holds them.
         """
-        writer = self._open_writer()
+        writer = self._find_writer()
         if writer is not None:
             writer.flush()
 
     def close(self, block: bool = True) -> None:
-        """Send what is held, and take no more records.
+        """Send the queued records, and accept no more.
 
         Args:
-            block: Whether to wait until all is stored; if not, it is sent all the same.
+            block: Wait until all records are stored. Otherwise they are sent in the background.
 
         Raises:
             UploadError: Some records cannot be stored; the error holds them.
         """
-        writer = self._open_writer()
+        writer = self._find_writer()
         if writer is not None:
             self._writer = writer
             writer.close(block)
 
 
-def number_in(key: str) -> str:
-    """Return the number of a record from its key.
+class KeyedRecords(Records[R]):
+    """Records without parameters of their own: items and requests. The arguments are those of :class:`Records`."""
 
-    Example:
-        >>> number_in('123/1/2/7')
-        '7'
-    """
-    return key.rpartition('/')[2]
+    def iter(
+        self,
+        _path: RelativePath = None,
+        count: int | None = None,
+        requests_params: RequestsParams = None,
+        *,
+        start: int | str | None = None,
+        startafter: str | None = None,
+        offset: int | None = None,
+        index: int | Iterable[int] | None = None,
+        filter: Filters = None,
+        meta: Names = None,
+        startts: Time = None,
+        endts: Time = None,
+        nodata: bool | None = None,
+        **params: Any,
+    ) -> Iterator[R]:
+        """Iterate over the records in the order in which they were written.
+
+        Records are streamed: each one is returned as soon as it arrives, and memory does not grow with the job.
+
+        Args:
+            _path: Path below the job to read instead of all records: the number of one.
+            count: Maximum number of records.
+            requests_params: Options of ``requests`` for this call: ``timeout`` (seconds), ``headers``, ``proxies`` and
+                the like.
+            start: Number or key of the first record.
+            startafter: Key of the record before the first one.
+            offset: Number of records to skip.
+            index: Numbers of the records to return.
+            filter: Only matching records: a condition ``(field, operator, [argument, …])``, or a list of them.
+            meta: Further fields of the service to return: ``_key``, ``_ts``.
+            startts: Only records stored at or after this time, in milliseconds since the epoch.
+            endts: Only records stored before this time, in milliseconds since the epoch.
+            nodata: Return only the fields named by ``meta``.
+            **params: Further parameters of the service.
+
+        Yields:
+            A record, without ``_key`` unless ``meta`` requests it.
+
+        Raises:
+            BadRequest: The service does not accept a parameter.
+            StreamInterrupted: The connection broke and could not be resumed. Iterating again continues after the last
+                record.
+
+        Example:
+            >>> [item['name'] for item in job.items.iter(filter=('name', 'contains', ['ir']))]
+            ['first']
+        """
+        named = {
+            'start': start,
+            'startafter': startafter,
+            'offset': offset,
+            'index': index,
+            'filter': filter,
+            'meta': meta,
+            'startts': startts,
+            'endts': endts,
+            'nodata': nodata,
+        }
+        return self._read(_path, count, requests_params, named, params)
+
+    list = listed(iter)

@@ -1,21 +1,33 @@
-"""What all objects that stand for a thing of the service have in common: a name to show, equality by key."""
+"""The base class of everything that has a key on the service."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Protocol
 
-from scrapinghub.client.notebook import card
+from scrapinghub.client._support.html import render_card
 
 if TYPE_CHECKING:
-    from scrapinghub.client import ScrapinghubClient
+    from scrapinghub.transport.http.transport import Transport
+    from scrapinghub.transport.uploads.uploader import Uploader
+
+
+class Client(Protocol):
+    """What a resource uses of its client."""
+
+    @property
+    def transport(self) -> Transport:
+        """Sends requests."""
+
+    @property
+    def uploader(self) -> Uploader:
+        """Creates batch writers."""
 
 
 class Resource:
-    """A thing of the service, known by its key.
+    """A resource of the service, identified by its key.
 
-    Two objects are equal if they are of one class and have the same key, whatever client they were made with: they
-    stand for the same thing.
+    Two objects of the same class with the same key are equal, whichever client created them.
 
     Args:
         client: The client.
@@ -27,10 +39,7 @@ class Resource:
 
     key: str
 
-    # Public for the library's own classes, and not worth a line of tab completion.
-    _internal: ClassVar[frozenset[str]] = frozenset()
-
-    def __init__(self, client: ScrapinghubClient, key: str) -> None:
+    def __init__(self, client: Client, key: str) -> None:
         self._client = client
         self.key = key
 
@@ -45,12 +54,9 @@ class Resource:
     def __hash__(self) -> int:
         return hash((type(self), self.key))
 
-    def __dir__(self) -> Iterable[str]:
-        return (name for name in super().__dir__() if name not in self._internal)
-
     def _repr_html_(self) -> str:
-        return card(type(self).__qualname__, self._card())
+        return render_card(type(self).__qualname__, self._card())
 
     def _card(self) -> Iterable[tuple[str, str]]:
-        """Return names and values to show in a notebook; no request is made for them."""
+        """Return names and values to show in a notebook, without a request."""
         return [('key', self.key)]

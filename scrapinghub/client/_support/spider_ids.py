@@ -1,21 +1,21 @@
-"""Spider names and spider ids."""
+"""Look up the id of a spider."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from scrapinghub.client._support.parameters import pairs
-from scrapinghub.client._support.responses import owed
+from scrapinghub.client._support.parameters import encode_pairs
+from scrapinghub.client._support.validation import expect
 from scrapinghub.exceptions import NotFound
 from scrapinghub.transport.http.transport import Transport
 
 
-def spider_id(transport: Transport, project_id: str, name: str, params: Mapping[str, Any] | None = None) -> str:
-    """Ask for the id of a spider.
+def find_spider_id(transport: Transport, project_id: str, name: str, params: Mapping[str, Any] | None = None) -> str:
+    """Request the id of a spider.
 
     Args:
-        transport: The way to the wire.
+        transport: Sends the request.
         project_id: Id of the project.
         name: Name of the spider.
         params: Query parameters, such as ``create``.
@@ -26,7 +26,8 @@ def spider_id(transport: Transport, project_id: str, name: str, params: Mapping[
     Raises:
         NotFound: The project has no spider of this name.
     """
-    value = transport.get(('ids', project_id, 'spider', name), pairs(params or {})).value
+    path = ('ids', project_id, 'spider', name)
+    value = transport.get(path, encode_pairs(params or {})).value
     if value is None:
         raise NotFound(f"Spider {name} doesn't exist.")
-    return str(owed(value, int, f'GET ids/{project_id}/spider/{name}'))
+    return str(expect(value, int, f'GET {"/".join(path)}'))

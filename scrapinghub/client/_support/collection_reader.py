@@ -1,0 +1,259 @@
+"""Read a collection: one record, a scan, or the number of records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import six
+
+from scrapinghub.client._support.lists import listed
+from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters
+from scrapinghub.client._support.resource import Client, Resource
+from scrapinghub.client._support.streams import Explain, explain_errors, explain_filters, read_stream
+from scrapinghub.client._support.validation import encode_filters, expect_field, parse_names, parse_number
+from scrapinghub.exceptions import DecodeError, NotFound, ScrapinghubAPIError
+from scrapinghub.transport import codec
+from scrapinghub.transport.streams.prefixes import scan_plan
+
+Record = dict[str, Any]
+Keys = str | bytes | Iterable[str | bytes]
+
+# Any other key, in a path, would reach a different resource.
+_PLAIN_KEY = re.compile(r'(?!(?:count|\.|\.\.)\Z)[A-Za-z0-9_.~-]+')
+
+_BAD_KEYS = 'You should provide string key or iterable object providing string keys'
+
+
+class CollectionReader(Resource):
+    """The reads of :class:`~scrapinghub.client.collections.Collection`.
+
+    Args:
+        client: The client.
+        project_id: Id of the project.
+        type_: Type of the collection.
+        name: Name of the collection.
+    """
+
+    def __init__(self, client: Client, project_id: str, type_: str, name: str) -> None:
+        super().__init__(client, f'{project_id}/{type_}/{name}')
+        self._path = ('collections', project_id, type_, name)
+
+    def get(self, key: str | bytes, **params: Any) -> Record:
+        """Return one record.
+
+        Args:
+            key: Key of the record.
+            **params: Further parameters of the service.
+
+        Returns:
+            The record without its key.
+
+        Raises:
+            NotFound: The record does not exist.
+            ValueError: The key is None or empty.
+
+        Example:
+            >>> foo_store.get('first')
+            {'value': 1}
+        """
+        if key is None:
+            raise ValueError('key cannot be None')
+        text = six.ensure_text(key) if isinstance(key, bytes) else str(key)
+        if not text:
+            raise ValueError('key cannot be empty')
+        path: tuple[str, ...] = self._path
+        pairs = encode_pairs(merge_parameters({}, params))
+        if _PLAIN_KEY.fullmatch(text):
+            path = (*path, text)
+        else:
+            pairs = [('key', text), ('count', 1), *pairs]
+        with explain_errors(lambda error: self._explain(error, f'no record {text!r} in')):
+            records = self._client.transport.get(path, pairs, accept=self._accept).values
+            if not records:
+                raise NotFound('Not Found')
+        record: Record = records[0]
+        return record
+
+    @property
+    def _accept(self) -> str:
+        return codec.MSGPACK if self._client.transport.use_msgpack else codec.ANY
+
+    def _explain(self, error: ScrapinghubAPIError, missing: str = 'no') -> str | None:
+        if not isinstance(error, NotFound):
+            return None
+        return f'There is {missing} collection {self.key}. The first write creates a collection.'
+
+    def count(
+        self,
+        *,
+        progress: Callable[[int, str], object] | None = None,
+        key: Keys | None = None,
+        prefix: Keys | None = None,
+        prefixcount: int | None = None,
+        startts: Time = None,
+        endts: Time = None,
+        start: str | None = None,
+        startafter: str | None = None,
+        filter: str | tuple[Any, ...] | list[Any] | None = None,
+        **params: Any,
+    ) -> int:
+        """Return the number of records. A large collection is counted in several requests.
+
+        Args:
+            progress: Called after each of these requests but the last, with the number of records so far and the key
+                at which the next request begins.
+            key: See :meth:`iter`, also for the parameters that follow.
+            prefix: Only records whose keys begin with this.
+            prefixcount: Maximum number of records for each prefix.
+            startts: Only records stored at or after this time.
+            endts: Only records stored before this time.
+            start: First key.
+            startafter: Key before the first one.
+            filter: Only matching records.
+            **params: Further parameters of the service.
+
+        Raises:
+            NotFound: The collection does not exist.
+
+        Example:
+            >>> foo_store.count()
+            2
+        """
+        named = {
+            'key': key,
+            'prefix': prefix,
+            'prefixcount': prefixcount,
+            'startts': startts,
+            'endts': endts,
+            'start': start,
+            'startafter': startafter,
+            'filter': filter,
+        }
+        values = self._parse(merge_parameters(named, params))
+        if values.get('key') == []:
+            return 0
+        path = (*self._path, 'count')
+        operation = f'GET {"/".join(path)}'
+        total = 0
+        with explain_errors(self._explain_read(values)):
+            while True:
+                response = self._client.transport.get(path, encode_pairs(values), expects=codec.JSON).value
+                total += expect_field(response, 'count', int, operation)
+                next_start = response.get('nextstart')
+                if not next_start:
+                    return total
+                if not isinstance(next_start, str) or next_start == values.get('start'):
+                    raise DecodeError(f'{operation}: the count continues at {next_start!r} again, and would not end')
+                values['start'] = next_start
+                if progress is not None:
+                    progress(total, next_start)
+
+    def iter(
+        self,
+        key: Keys | None = None,
+        prefix: Keys | None = None,
+        prefixcount: int | None = None,
+        startts: Time = None,
+        endts: Time = None,
+        requests_params: Mapping[str, Any] | None = None,
+        *,
+        count: int | None = None,
+        start: str | None = None,
+        startafter: str | None = None,
+        filter: str | tuple[Any, ...] | list[Any] | None = None,
+        meta: str | Iterable[str] | None = None,
+        nodata: bool | None = None,
+        **params: Any,
+    ) -> Iterator[Record]:
+        """Iterate over records, sorted by the bytes of their keys.
+
+        Records are streamed: each one is returned as soon as it arrives, and memory does not grow with the collection.
+
+        Args:
+            key: Only the record with this key, or those with these keys. An empty list returns no records.
+            prefix: Only records whose keys begin with this, or with one of these.
+            prefixcount: Maximum number of records for each prefix.
+            startts: Only records stored at or after this time, in milliseconds since the epoch.
+            endts: Only records stored before this time, in milliseconds since the epoch.
+            requests_params: Options of ``requests`` for this call: ``timeout`` (seconds), ``headers``, ``proxies`` and
+                the like.
+            count: Maximum number of records.
+            start: First key.
+            startafter: Key before the first one.
+            filter: Only matching records: a condition ``(field, operator, [argument, …])``, or a list of them.
+            meta: Further fields of the service to return: ``_ts``.
+            nodata: Return only the key, and the fields named by ``meta``.
+            **params: Further parameters of the service.
+
+        Yields:
+            A record as a dict, with its key under ``_key``.
+
+        Raises:
+            NotFound: The collection does not exist.
+            BadRequest: The service does not accept a parameter.
+            ValueError: The keys given with ``prefixcount`` do not fit into one request.
+            StreamInterrupted: The connection broke and could not be resumed. Iterating again continues after the last
+                record.
+
+        Example:
+            >>> list(foo_store.iter(prefix='fi'))
+            [{'value': 1, '_key': 'first'}]
+        """
+        named = {
+            'key': key,
+            'prefix': prefix,
+            'prefixcount': prefixcount,
+            'startts': startts,
+            'endts': endts,
+            'start': start,
+            'startafter': startafter,
+            'filter': filter,
+            'meta': meta,
+            'nodata': nodata,
+        }
+        values = self._parse(merge_parameters(named, params))
+        meta_names = parse_names(values.get('meta'))
+        values['meta'] = meta_names if '_key' in meta_names else [*meta_names, '_key']
+        keys = values.pop('key', None)
+        return read_stream(
+            self._client.transport,
+            self._path,
+            scan_plan(encode_pairs(values), parse_number('count', count), keys=keys),
+            self._accept,
+            requests_params=requests_params,
+            explain=self._explain_read(values),
+        )
+
+    list = listed(iter)
+
+    @staticmethod
+    def _parse(values: dict[str, Any]) -> dict[str, Any]:
+        if 'filter' in values:
+            values['filter'] = encode_filters(values['filter'])
+        if 'key' in values:
+            values['key'] = parse_keys(values['key'])
+        return values
+
+    def _explain_read(self, values: Mapping[str, Any]) -> Explain:
+        explain = explain_filters(values.get('filter', ()))
+        return lambda error: (explain and explain(error)) or self._explain(error)
+
+
+def parse_keys(keys: Any) -> list[str]:
+    """Return one or several keys as a list of strings.
+
+    Raises:
+        ValueError: A key is not a string.
+    """
+    if isinstance(keys, (str, bytes)):
+        keys = [keys]
+    if not isinstance(keys, Iterable) or isinstance(keys, Mapping):
+        raise ValueError(_BAD_KEYS)
+    texts: list[str] = []
+    for key in sorted(keys) if isinstance(keys, (set, frozenset)) else keys:
+        if not isinstance(key, (str, bytes)):
+            raise ValueError(f'{_BAD_KEYS}, got {key!r}')
+        texts.append(six.ensure_text(key))
+    return texts

@@ -1,0 +1,104 @@
+"""The kinds of job data: their differences as data, and how a read of each of them resumes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scrapinghub.client._support.parameters import Pairs, encode_pairs
+from scrapinghub.transport import codec
+from scrapinghub.transport.streams.cursor import Plan
+from scrapinghub.transport.streams.cursors import AfterKey, ByPosition, Remaining
+from scrapinghub.transport.uploads.uploader import WriterOptions
+
+# Parameters with which the number of the record at a position is known.
+_POSITION_PARAMETERS = frozenset({'start', 'startafter', 'meta', 'nodata'})
+
+
+@dataclass(frozen=True)
+class Family:
+    """The differences between the kinds of job data.
+
+    Attributes:
+        name: First segment of the paths.
+        has_msgpack: Whether the service offers MessagePack.
+        has_keys: Whether records carry ``_key`` if it is requested.
+        has_msgpack_keys: Whether they carry it in MessagePack, too.
+        has_offset: Whether ``offset`` becomes the key of the first record; otherwise it is passed on.
+        has_stats: Whether the service keeps statistics.
+        upload: Options of the batch writer.
+    """
+
+    name: str
+    has_msgpack: bool = True
+    has_keys: bool = True
+    has_msgpack_keys: bool = True
+    has_offset: bool = False
+    has_stats: bool = True
+    upload: WriterOptions = field(default_factory=WriterOptions)
+
+    def accept(self, use_msgpack: bool, values: Mapping[str, Any]) -> str:
+        """Return the content type to request.
+
+        Args:
+            use_msgpack: Whether the client wants MessagePack.
+            values: Parameters of the request.
+        """
+        keys_missing = not self.has_msgpack_keys and '_key' in values.get('meta', ())
+        return codec.MSGPACK if use_msgpack and self.has_msgpack and not keys_missing else codec.ANY
+
+
+def choose_cursor(
+    family: Family, job_key: str, values: dict[str, Any], count: int | None, *, depth: int, accept: str
+) -> Plan:
+    """Return the cursor of a read.
+
+    Args:
+        family: The kind of records.
+        job_key: Key of the job.
+        values: Parameters of the request.
+        count: Maximum number of records; None for all.
+        depth: Number of path segments below the job: 0 for all records, 1 for one record, 2 for a field of it.
+        accept: Content type of the request.
+    """
+    if not family.has_keys or depth > 1:
+        return ByPosition(encode_pairs(values), count)
+    meta = values.get('meta', [])
+    strip = '_key' not in meta
+    if strip:
+        values = {**values, 'meta': [*meta, '_key']}
+    if depth == 1:
+        # A single record comes without its key, even if it is requested.
+        return ByPosition(encode_pairs(values), count, strip='_key' if strip else None)
+    if accept == codec.MSGPACK and not family.has_msgpack_keys and values.get('index') != []:
+        return ByPosition(encode_pairs(values), count, seek=_seek(job_key, values), strip='_key')
+    if 'index' in values:
+        index = values.pop('index')
+        return Remaining(encode_pairs(values), 'index', index, count, name_of=parse_record_number, strip=strip)
+    return AfterKey(encode_pairs(values), count, strip=strip)
+
+
+def _seek(job_key: str, values: Mapping[str, Any]) -> Callable[[int], Pairs] | None:
+    """Return a function that requests the records from a position on; None if their numbers are not known."""
+    if not _POSITION_PARAMETERS.issuperset(values) or ('start' in values and 'startafter' in values):
+        return None
+    first = 0
+    for name, step in (('start', 0), ('startafter', 1)):
+        if name in values:
+            job, _, number = str(values[name]).rpartition('/')
+            if job != job_key or not number.isdecimal():
+                return None
+            first = int(number) + step
+    rest = encode_pairs({name: value for name, value in values.items() if name not in ('start', 'startafter')})
+    return lambda position: [*rest, ('start', f'{job_key}/{first + position}')]
+
+
+def parse_record_number(key: str) -> str:
+    """Return the number of a record from its key.
+
+    Example:
+        >>> parse_record_number('123/1/2/7')
+        '7'
+    """
+    return key.rpartition('/')[2]

@@ -1,0 +1,262 @@
+"""Iterate over the jobs of a project or spider: filters, paging and the types of the summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol, overload
+
+from scrapinghub.client._support.lists import listed
+from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters
+from scrapinghub.client._support.resource import Client, Resource
+from scrapinghub.client._support.validation import parse_number
+from scrapinghub.client.shapes import JobSummary
+from scrapinghub.client.utils import parse_project_id
+from scrapinghub.transport.http.call import Call
+from scrapinghub.transport.streams.job_pages import JobWalk
+from scrapinghub.transport.streams.stream import RecordStream
+
+OneOrMore = str | Iterable[str] | None
+
+# The service calls the fields of a summary ``jobmeta``.
+SUMMARY_ALIASES = {'meta': 'jobmeta'}
+
+
+class Spider(Protocol):
+    """What the jobs of a spider use of their spider."""
+
+    @property
+    def key(self) -> str:
+        """Key of the spider."""
+
+    @property
+    def name(self) -> str:
+        """Name of the spider."""
+
+
+class JobListing(Resource):
+    """The listings of :class:`~scrapinghub.client.jobs.Jobs`.
+
+    Args:
+        client: The client.
+        project_id: Id of the project.
+        spider: The spider that has the jobs; None for all jobs of the project.
+    """
+
+    def __init__(self, client: Client, project_id: int | str, spider: Spider | None = None) -> None:
+        self.project_id = parse_project_id(project_id)
+        super().__init__(client, self.project_id if spider is None else spider.key)
+        self.spider = spider
+
+    @overload
+    def iter(
+        self,
+        count: int | None = None,
+        start: int | None = None,
+        spider: str | None = None,
+        state: OneOrMore = None,
+        has_tag: OneOrMore = None,
+        lacks_tag: OneOrMore = None,
+        startts: Time = None,
+        endts: Time = None,
+        meta: None = None,
+        *,
+        key: OneOrMore = None,
+        stop: str | None = None,
+        **params: Any,
+    ) -> Iterator[JobSummary]: ...
+
+    @overload
+    def iter(
+        self,
+        count: int | None = None,
+        start: int | None = None,
+        spider: str | None = None,
+        state: OneOrMore = None,
+        has_tag: OneOrMore = None,
+        lacks_tag: OneOrMore = None,
+        startts: Time = None,
+        endts: Time = None,
+        *,
+        meta: str | Iterable[str],
+        key: OneOrMore = None,
+        stop: str | None = None,
+        **params: Any,
+    ) -> Iterator[dict[str, Any]]: ...
+
+    @overload
+    def iter(
+        self,
+        count: int | None,
+        start: int | None,
+        spider: str | None,
+        state: OneOrMore,
+        has_tag: OneOrMore,
+        lacks_tag: OneOrMore,
+        startts: Time,
+        endts: Time,
+        meta: str | Iterable[str],
+        *,
+        key: OneOrMore = None,
+        stop: str | None = None,
+        **params: Any,
+    ) -> Iterator[dict[str, Any]]: ...
+
+    def iter(
+        self,
+        count: int | None = None,
+        start: int | None = None,
+        spider: str | None = None,
+        state: OneOrMore = None,
+        has_tag: OneOrMore = None,
+        lacks_tag: OneOrMore = None,
+        startts: Time = None,
+        endts: Time = None,
+        meta: OneOrMore = None,
+        *,
+        key: OneOrMore = None,
+        stop: str | None = None,
+        **params: Any,
+    ) -> Iterator[Any]:
+        """Iterate over summaries of jobs, beginning with the job that changed its state last.
+
+        Returns at most 1000 jobs unless ``count`` is larger, which takes several requests; see :meth:`iter_all`.
+
+        Args:
+            count: Maximum number of jobs.
+            start: Number of jobs to skip.
+            spider: Only jobs of the spider with this name.
+            state: Only jobs in this state, or these: ``'pending'``, ``'running'``, ``'finished'``, ``'deleted'``;
+                finished jobs by default.
+            has_tag: Only jobs with this tag, or with any of these.
+            lacks_tag: Only jobs without this tag, or without all of these.
+            startts: Only jobs that entered their state at or after this time, in milliseconds since the epoch.
+            endts: Only jobs that entered their state before this time.
+            meta: Fields of the metadata to return instead of the usual ones; also spelt ``jobmeta``.
+            key: Only the job with this key, or those with these keys.
+            stop: Key of a job before which to stop.
+            **params: Further parameters of the service.
+
+        Yields:
+            A summary of a job. ``client.get_job(summary['key'])`` returns the job itself.
+
+        Raises:
+            TypeError: A keyword looks misspelt, or is given in two spellings.
+            StreamInterrupted: The connection broke and could not be resumed.
+
+        Example:
+            >>> [job['state'] for job in project.jobs.iter(spider='spider1', count=2)]
+            ['finished', 'finished']
+        """
+        named = self._filters(spider, state, has_tag, lacks_tag, startts, endts, meta)
+        named.update(key=key, stop=stop)
+        values = merge_parameters(named, params, SUMMARY_ALIASES)
+        return self._open(values, parse_number('count', count), parse_number('start', start))
+
+    list = listed(iter)
+
+    @overload
+    def iter_all(
+        self,
+        spider: str | None = None,
+        state: OneOrMore = None,
+        has_tag: OneOrMore = None,
+        lacks_tag: OneOrMore = None,
+        startts: Time = None,
+        endts: Time = None,
+        meta: None = None,
+        **params: Any,
+    ) -> Iterator[JobSummary]: ...
+
+    @overload
+    def iter_all(
+        self,
+        spider: str | None = None,
+        state: OneOrMore = None,
+        has_tag: OneOrMore = None,
+        lacks_tag: OneOrMore = None,
+        startts: Time = None,
+        endts: Time = None,
+        *,
+        meta: str | Iterable[str],
+        **params: Any,
+    ) -> Iterator[dict[str, Any]]: ...
+
+    @overload
+    def iter_all(
+        self,
+        spider: str | None,
+        state: OneOrMore,
+        has_tag: OneOrMore,
+        lacks_tag: OneOrMore,
+        startts: Time,
+        endts: Time,
+        meta: str | Iterable[str],
+        **params: Any,
+    ) -> Iterator[dict[str, Any]]: ...
+
+    def iter_all(
+        self,
+        spider: str | None = None,
+        state: OneOrMore = None,
+        has_tag: OneOrMore = None,
+        lacks_tag: OneOrMore = None,
+        startts: Time = None,
+        endts: Time = None,
+        meta: OneOrMore = None,
+        **params: Any,
+    ) -> Iterator[Any]:
+        """Iterate over summaries of all jobs, however many there are.
+
+        A job that matches during the whole iteration is returned exactly once. A job that begins or ceases to match in
+        the meantime is returned at most once.
+
+        Args:
+            spider: See :meth:`iter`, also for the other parameters.
+            state: Only jobs in this state.
+            has_tag: Only jobs with this tag.
+            lacks_tag: Only jobs without this tag.
+            startts: Only jobs that entered their state at or after this time.
+            endts: Only jobs that entered their state before this time.
+            meta: Fields of the metadata to return.
+            **params: Further parameters of the service.
+
+        Yields:
+            A summary of a job.
+
+        Raises:
+            TypeError: A keyword looks misspelt, or is given in two spellings.
+            StreamInterrupted: The connection broke and could not be resumed.
+
+        Example:
+            >>> len({job['key'] for job in project.jobs.iter_all(state=['finished', 'pending'])})
+            4
+        """
+        named = self._filters(spider, state, has_tag, lacks_tag, startts, endts, meta)
+        return self._open(merge_parameters(named, params, SUMMARY_ALIASES), None, None, everything=True)
+
+    def _filters(
+        self,
+        spider: str | None,
+        state: OneOrMore,
+        has_tag: OneOrMore,
+        lacks_tag: OneOrMore,
+        startts: Time,
+        endts: Time,
+        meta: OneOrMore = None,
+    ) -> dict[str, Any]:
+        return {
+            'spider': spider if self.spider is None else self.spider.name,
+            'state': state,
+            'has_tag': has_tag,
+            'lacks_tag': lacks_tag,
+            'startts': startts,
+            'endts': endts,
+            'meta': meta,
+        }
+
+    def _open(
+        self, values: Mapping[str, Any], count: int | None, start: int | None, *, everything: bool = False
+    ) -> Iterator[JobSummary]:
+        transport = self._client.transport
+        call = Call('GET', transport.url(('jobq', self.project_id, 'list')))
+        return RecordStream(transport, call, JobWalk(encode_pairs(values), count, start=start, everything=everything))

@@ -1,0 +1,143 @@
+"""Open record streams, and explain their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from scrapinghub.client._support.validation import FILTER_SYNTAX
+from scrapinghub.config.credentials import Credentials
+from scrapinghub.exceptions import BadRequest, ScrapinghubAPIError
+from scrapinghub.transport.http.call import Call, checked_options
+from scrapinghub.transport.http.paths import Path
+from scrapinghub.transport.http.retries import MAYBE_APPLIED_HINT, Attempts
+from scrapinghub.transport.http.transport import Transport
+from scrapinghub.transport.streams.cursor import Plan
+from scrapinghub.transport.streams.stream import RecordStream, Source
+
+if TYPE_CHECKING:
+    import requests
+
+Explain = Callable[[ScrapinghubAPIError], 'str | None']
+
+# Options of a request that a caller may set for one call, by their names in requests.
+_CALL_FIELDS = ('auth', 'headers', 'timeout')
+_REQUESTS_OPTIONS = ('cert', 'cookies', 'proxies', 'verify')
+
+
+def read_stream(
+    transport: Transport,
+    path: Path,
+    plan: Plan,
+    accept: str,
+    *,
+    requests_params: Mapping[str, Any] | None = None,
+    explain: Explain | None = None,
+) -> RecordStream[Any]:
+    """Return the stream of the records at a path. The first request is sent by the first ``next()``.
+
+    Args:
+        transport: Sends the requests.
+        path: Path on the storage server.
+        plan: What to request, and how to resume.
+        accept: Content type to request.
+        requests_params: Options of ``requests``.
+        explain: Returns a hint for an error, or None.
+
+    Returns:
+        The stream.
+    """
+    fields = {} if requests_params is None else parse_requests_params(requests_params)
+    call = Call('GET', transport.url(path), accept=accept, **fields)
+    return RecordStream(transport, call, plan, None if explain is None else _ExplainedSource(transport, explain))
+
+
+def parse_requests_params(requests_params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a :class:`Call` for options of ``requests``.
+
+    Args:
+        requests_params: Any of ``auth``, ``cert``, ``cookies``, ``headers``, ``proxies``, ``timeout`` (seconds) and
+            ``verify``, with the meaning that they have in ``requests``.
+
+    Returns:
+        Keyword arguments of :class:`Call`.
+
+    Raises:
+        TypeError: The argument is not a mapping, or holds other options.
+        ValueError: ``verify`` is neither a boolean nor a path.
+
+    Example:
+        >>> parse_requests_params({'timeout': 5})
+        {'timeout': 5}
+    """
+    allowed = sorted((*_CALL_FIELDS, *_REQUESTS_OPTIONS))
+    if not isinstance(requests_params, Mapping):
+        raise TypeError(f'requests_params should be a dict with any of {", ".join(allowed)}, got {requests_params!r}')
+    unknown = [repr(name) for name in requests_params if name not in allowed]
+    if unknown:
+        raise TypeError(f'requests_params cannot hold {", ".join(unknown)}, only {", ".join(allowed)}')
+    fields: dict[str, Any] = {name: requests_params[name] for name in _CALL_FIELDS if name in requests_params}
+    auth = fields.get('auth')
+    if isinstance(auth, (tuple, list)):
+        fields['auth'] = Credentials(*auth)
+    options = checked_options({name: requests_params[name] for name in _REQUESTS_OPTIONS if name in requests_params})
+    return {**fields, 'options': options} if options else fields
+
+
+class _ExplainedSource(Source):
+    def __init__(self, transport: Transport, explain: Explain) -> None:
+        super().__init__(transport)
+        self._explain = explain
+
+    def explain(self, error: requests.RequestException, attempts: Attempts, plan: Plan) -> Exception:
+        explained = super().explain(error, attempts, plan)
+        if isinstance(explained, ScrapinghubAPIError):
+            explained.add_hint(self._explain(explained))
+        return explained
+
+
+@contextmanager
+def explain_errors(explain: Explain) -> Iterator[None]:
+    """Add a hint to errors that are raised inside the ``with`` block.
+
+    Args:
+        explain: Returns a hint for an error, or None.
+    """
+    try:
+        yield
+    except ScrapinghubAPIError as error:
+        error.add_hint(explain(error))
+        raise
+
+
+@contextmanager
+def explain_lost_response(advice: str) -> Iterator[None]:
+    """Say how to find out whether a request was applied whose response was lost.
+
+    Args:
+        advice: What to look at, in place of the general advice.
+    """
+    try:
+        yield
+    except ScrapinghubAPIError as error:
+        if error.maybe_applied:
+            error.hint = (error.hint or MAYBE_APPLIED_HINT).replace(MAYBE_APPLIED_HINT, advice)
+        raise
+
+
+def explain_filters(filters: Sequence[str]) -> Explain | None:
+    """Return a function that explains a refused filter; None without filters.
+
+    Args:
+        filters: The filters of the request, as JSON texts.
+    """
+    if not filters:
+        return None
+
+    def explain(error: ScrapinghubAPIError) -> str | None:
+        if not isinstance(error, BadRequest):
+            return None
+        return f'The request was filtered by {" and ".join(filters)}. {FILTER_SYNTAX}'
+
+    return explain
