@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scrapinghub.client._support.validation import FILTER_SYNTAX
 from scrapinghub.config.credentials import Credentials
@@ -15,9 +15,6 @@ from scrapinghub.transport.http.retries import MAYBE_APPLIED_HINT, Attempts
 from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.streams.cursor import Plan
 from scrapinghub.transport.streams.stream import RecordStream, Source
-
-if TYPE_CHECKING:
-    import requests
 
 Explain = Callable[[ScrapinghubAPIError], 'str | None']
 
@@ -90,7 +87,7 @@ class _ExplainedSource(Source):
         super().__init__(transport)
         self._explain = explain
 
-    def explain(self, error: requests.RequestException, attempts: Attempts, plan: Plan) -> Exception:
+    def explain(self, error: Any, attempts: Attempts, plan: Plan) -> Exception:
         explained = super().explain(error, attempts, plan)
         if isinstance(explained, ScrapinghubAPIError):
             explained.add_hint(self._explain(explained))
