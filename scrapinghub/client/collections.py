@@ -12,8 +12,8 @@ from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client.collectionwriter import CollectionWriter, with_text_key
 from scrapinghub.client.shapes import CollectionInfo
 from scrapinghub.config.validation import Expected
-from scrapinghub.transport.http.retries import Repeat
 from scrapinghub.transport.http.call import UNSET
+from scrapinghub.transport.http.retries import Repeat
 from scrapinghub.transport.uploads.lane import MAX_ITEM_BYTES, Callback
 from scrapinghub.transport.uploads.uploader import WriterOptions
 

@@ -18,8 +18,8 @@ from scrapinghub.client.shapes import CancelResult, JobSummary, StateSummary
 from scrapinghub.client.utils import get_tags_for_update, parse_job_key
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
-from scrapinghub.transport.http.retries import Repeat
 from scrapinghub.transport.http.call import Call
+from scrapinghub.transport.http.retries import Repeat
 from scrapinghub.transport.streams.cursors import ByKeys
 from scrapinghub.transport.streams.stream import RecordStream
 
