@@ -1,4 +1,4 @@
-"""The bare loops: what ``requests`` and a decoder cost without any library around them."""
+"""The bare loops: the cost of ``requests`` and a decoder, without any library around them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Loop = Callable[[str, Sizes], int]
 
 def _stream(session: Any, url: str, path: str, **headers: str) -> Iterator[bytes]:
     response = session.get(url + path, auth=(KEY, ''), stream=True, headers=headers)
-    pieces: Iterator[bytes] = response.iter_content(65536)
-    return pieces
+    chunks: Iterator[bytes] = response.iter_content(65536)
+    return chunks
 
 
 def _session() -> Any:
@@ -28,7 +28,7 @@ def _session() -> Any:
 
 
 def messagepack(path: str, url: str, sizes: Sizes) -> int:
-    """Unpack records and take their keys off."""
+    """Decode records and remove their keys."""
     import msgpack
 
     unpacker = msgpack.Unpacker(raw=False)
@@ -73,7 +73,7 @@ def fast_lines(path: str, key: str | None, url: str, sizes: Sizes) -> int:
 
 
 def large_lines(url: str, sizes: Sizes) -> int:
-    """Join and decode lines that are longer than what is read at once."""
+    """Join and decode lines that are longer than one read."""
     number = 0
     parts: list[bytes] = []
     for chunk in _stream(_session(), url, '/items/1/2/4'):
@@ -111,6 +111,9 @@ def calls(url: str, sizes: Sizes) -> int:
 
 
 LOOPS: dict[str, Loop] = {
+    'products_msgpack': partial(messagepack, '/items/1/2/5'),
+    'products_msgpack_gzip': partial(messagepack, '/items/1/2/5?encoding=gzip'),
+    'products_json': partial(json_lines, '/items/1/2/5', '_key'),
     'items_msgpack': partial(messagepack, '/items/1/2/3'),
     'items_msgpack_gzip': partial(messagepack, '/items/1/2/3?encoding=gzip'),
     'items_json': partial(json_lines, '/items/1/2/3', '_key'),
@@ -124,6 +127,7 @@ LOOPS: dict[str, Loop] = {
 }
 
 FAST_LOOPS: dict[str, Loop] = {
+    'products_json': partial(fast_lines, '/items/1/2/5', '_key'),
     'items_json': partial(fast_lines, '/items/1/2/3', '_key'),
     'requests_json': partial(fast_lines, '/requests/1/2/3', '_key'),
     'job_summaries': fast_pages,

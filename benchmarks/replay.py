@@ -1,4 +1,4 @@
-"""A server that replays prepared bytes, so that the client is measured and not the server.
+"""A server that replays prepared bytes, so that the benchmark measures the client and not the server.
 
 Runs in a process of its own: ``python replay.py SIZES`` prints its port and serves until its standard input is closed.
 """
@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgpack
+from products import product
 from sizes import SIZES, Sizes
 
 PAGE = 1000
@@ -25,7 +26,7 @@ JSON = 'application/json'
 
 
 def item(number: int) -> dict[str, Any]:
-    """Return an item of about 500 bytes."""
+    """Return a small item, of about 500 bytes."""
     return {
         '_type': 'Product',
         'name': f'A product with number {number}',
@@ -80,7 +81,7 @@ def event(number: int) -> dict[str, Any]:
 
 def batch(number: int) -> dict[str, Any]:
     """Return a frontier batch of ten requests."""
-    requests = [[f'/catalogue/products/{number * 10 + place}', {'depth': place}] for place in range(10)]
+    requests = [[f'/catalogue/products/{number * 10 + position}', {'depth': position}] for position in range(10)]
     return {'id': f'0015f77d{number:010x}', 'requests': requests}
 
 
@@ -102,6 +103,7 @@ class Prepared:
             '/requests/1/2/3': (request, sizes.items),
             '/collections/1/s/store': (item, sizes.items),
             '/items/1/2/4': (large, sizes.large),
+            '/items/1/2/5': (product, sizes.products),
             '/jobq/1/list': (job, sizes.listed),
             '/activity/1': (event, sizes.listed),
             '/hcf/1/front/s/slot/q': (batch, sizes.listed),
@@ -124,24 +126,24 @@ class Prepared:
 
 
 def many_items(count: int) -> Iterator[bytes]:
-    """Yield the MessagePack of many items, without holding it."""
+    """Yield the MessagePack of many items, block by block."""
     block = b''.join(msgpack.packb(item(number)) for number in range(min(count, PAGE)))
     for _ in range(count // PAGE):
         yield block
 
 
 class Counters:
-    """What the server has seen.
+    """Counters of the server.
 
     Attributes:
-        connections: How many connections were opened.
-        go_on: Set by ``/go``: the slow stream sends its rest then.
-        rest_sent: Whether it has begun to.
+        connections: Number of connections opened.
+        released: Set by ``/go``: the slow stream then sends its remaining items.
+        rest_sent: Whether the slow stream has sent more than one item.
     """
 
     def __init__(self) -> None:
         self.connections = 0
-        self.go_on = threading.Event()
+        self.released = threading.Event()
         self.rest_sent = False
 
 
@@ -151,7 +153,7 @@ class Connection(threading.Thread):
     Args:
         sock: The connection.
         prepared: The bodies of the answers.
-        counters: What is counted.
+        counters: Its counters.
     """
 
     def __init__(self, sock: socket.socket, prepared: Prepared, counters: Counters) -> None:
@@ -162,7 +164,7 @@ class Connection(threading.Thread):
         self.counters = counters
 
     def run(self) -> None:
-        """Answer requests until the client goes."""
+        """Answer requests until the client closes the connection."""
         try:
             while line := self.file.readline():
                 method, target, _ = line.decode().split(' ')
@@ -184,7 +186,7 @@ class Connection(threading.Thread):
         family, *rest = parts.path.strip('/').split('/')
         packed = 'msgpack' in headers.get('accept', '') and family in ('items', 'collections')
         compressed = 'encoding' in query
-        # A listing of jobs comes in pages, however many are asked for.
+        # A listing of jobs is sent in pages, whatever the count.
         start = int(query.get('start', ['0'])[0]) if family == 'jobq' else None
         body = self.prepared.body(parts.path, packed=packed, compressed=compressed, start=start)
         if method == 'POST':
@@ -199,18 +201,18 @@ class Connection(threading.Thread):
             self.send_chunks(MSGPACK, self.slowly())
         elif family == 'go':
             self.send(JSON, json.dumps(self.counters.rest_sent).encode())
-            self.counters.go_on.set()
+            self.counters.released.set()
         elif family == 'connections':
             self.send(JSON, json.dumps(self.counters.connections).encode())
         else:
             self.send(JSON, b'"finished"' if family == 'jobs' else b'null')
 
     def slowly(self) -> Iterator[bytes]:
-        """Yield one item, and the others only when somebody asks for ``/go``."""
-        self.counters.go_on.clear()
+        """Yield one item, and the others after a request of ``/go``."""
+        self.counters.released.clear()
         self.counters.rest_sent = False
         yield msgpack.packb(item(0))
-        self.counters.go_on.wait(60)
+        self.counters.released.wait(60)
         self.counters.rest_sent = True
         for number in range(1, 10):
             yield msgpack.packb(item(number))
@@ -227,11 +229,11 @@ class Connection(threading.Thread):
             self.sock.sendall(head.encode())
             self.sock.sendall(data)
 
-    def send_chunks(self, kind: str, pieces: Iterator[bytes]) -> None:
+    def send_chunks(self, kind: str, chunks: Iterator[bytes]) -> None:
         """Send an answer in chunks."""
         self.sock.sendall(f'HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n'.encode())
-        for piece in pieces:
-            self.sock.sendall(f'{len(piece):x}\r\n'.encode() + piece + b'\r\n')
+        for chunk in chunks:
+            self.sock.sendall(f'{len(chunk):x}\r\n'.encode() + chunk + b'\r\n')
         self.sock.sendall(b'0\r\n\r\n')
 
 

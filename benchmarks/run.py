@@ -1,10 +1,9 @@
-"""Measure the library beside the released package and beside the bare loop, as ratios within one run.
+"""Compare the library with the released package and with the bare loop, as ratios within one run.
 
-The three take turns, each time in a process of its own, so that whatever else the machine does meets all of them.
-``--released-in FOLDER`` installs the released package there, ``--released PYTHON`` names one that is installed already;
-with neither only the bare loop is compared with. ``--into FOLDER`` writes the table and a picture of the ratios there,
-``--store`` keeps the ratios, and
-``--check`` compares with the ones that were kept, with room for noise. ``--quick`` is a smoke test of small sizes.
+The three take turns, each in a new process, so that the load of the machine affects all of them.
+``--released-in FOLDER`` installs the released package there, ``--released PYTHON`` names an interpreter that has it;
+without either, only the bare loop is compared. ``--into FOLDER`` writes the table and a picture, ``--store`` stores the
+ratios, and ``--check`` fails if a ratio is far below the stored one. ``--quick`` is a smoke test with small sizes.
 """
 
 from __future__ import annotations
@@ -18,22 +17,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cases import Case, Figures, all_cases, table
+from cases import Case, Figures, all_cases, misses, table
 from picture import draw
 
 HERE = Path(__file__).parent
 STORED = HERE / 'ratios.json'
-# A kept ratio may be missed by this factor: machines differ, and are shared.
+# A ratio may be this factor below the stored one: machines differ, and are shared.
 ROOM = 1.6
 FLAT_MIB = 8.0
 IMPORT_MS = 15.0
-# By how much the cost of one record may differ between a thousand of them and millions; a thousand pay for the request.
+# Largest ratio between the costs of one record in reads of different length; short reads include the request.
 LINEAR = 2.0
 
 
 @contextmanager
 def replay(sizes: str) -> Iterator[str]:
-    """Run the replaying server; give its address."""
+    """Run the replay server and yield its address."""
     command = [sys.executable, str(HERE / 'replay.py'), sizes]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
@@ -51,7 +50,7 @@ class Bench:
     Args:
         released: Interpreter of the released package; None to leave it out.
         sizes: ``full`` or ``quick``.
-        url: Address of the replaying server.
+        url: Address of the replay server.
     """
 
     def __init__(self, released: str | None, sizes: str, url: str) -> None:
@@ -60,12 +59,12 @@ class Bench:
         self._url = url
 
     def measure(self, case: str, implementation: str) -> Figures:
-        """Run one case; return what it printed."""
+        """Run one case and return its figures."""
         python, environment = sys.executable, dict(os.environ)
         if implementation == 'released':
             assert self.released is not None
             python = self.released
-            # Whatever leads to our package must not lead the released one's interpreter there.
+            # Our package must not be imported instead of the released one.
             environment.pop('PYTHONPATH', None)
         command = [python, '-W', 'ignore', str(HERE / 'worker.py'), case, implementation, self._url, self._sizes]
         result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -78,12 +77,12 @@ class Bench:
         """Run the implementations of each case in turn; cases that differ only in the figure share their runs."""
         done: dict[tuple[str, str], Case] = {}
         for case in cases:
-            twin = done.setdefault((case.name, case.ours), case)
-            if twin is case:
+            first = done.setdefault((case.name, case.ours), case)
+            if first is case:
                 for _ in range(1 if self._sizes == 'quick' else repeats * case.rounds):
                     self._round(case)
                 case.check()
-            case.results = twin.results
+            case.results = first.results
             print(f'{case.title}: {case.ratio or 0:.2f}, {case.best_share or 0:.2f}', file=sys.stderr)
 
     def _round(self, case: Case) -> None:
@@ -92,22 +91,23 @@ class Bench:
                 case.results.setdefault(implementation, []).append(self.measure(case.name, implementation))
 
     def look(self) -> tuple[list[str], list[str]]:
-        """Look at what is wanted beside the speed.
+        """Measure memory, connections, latency of the first record and the cost for long reads.
 
         Returns:
-            What was found, in sentences, and what is not as wanted.
+            The results as sentences, and the requirements that are not met.
         """
         memory = self.measure('flat_memory', 'ours')
         first = self.measure('first_record', 'ours')
         opened = self.measure('connections', 'ours')
         linear = self.measure('linear_cost', 'ours')
         costs = [f'{cost:.2f} ({int(count):,} items)' for count, cost in linear.items()]
+        early = 'yes' if first['early'] else 'no'
         lines = [
             (
                 f'Peak memory grows by {memory["growth"]:.1f} MiB while {memory["number"]:,.0f} items are iterated '
-                'with one client, half of them in a stream that had to wait for its consumer.'
+                'with one client, half of them in a second stream that is read later.'
             ),
-            f'The first record of a slow stream comes before the second is sent: {"yes" if first["early"] else "no"}.',
+            f'The first record of a slow stream is returned before the second is sent: {early}.',
             f'{opened["threads"]:.0f} threads with one client open {opened["opened"]:.0f} connections, 20 calls each.',
             f'CPU microseconds of an item: {", ".join(costs)}.',
         ]
@@ -117,14 +117,14 @@ class Bench:
         if not first['early']:
             missed.append('the first record waits for the second one')
         if opened['opened'] > opened['threads']:
-            missed.append('connections are thrown away')
+            missed.append('connections are not reused')
         if self._sizes == 'full' and list(linear.values())[-1] > LINEAR * min(linear.values()):
-            missed.append('the cost of a record grows with their number')
+            missed.append('the cost of a record grows with the number of records')
         return lines, missed
 
 
 def extra_import(cases: list[Case]) -> float | None:
-    """Return by how many milliseconds our import is longer than that of ``requests``, each at its best."""
+    """Return how many milliseconds longer our import takes than that of ``requests``, best round of each."""
     for case in cases:
         if case.name == 'import_client':
             ours, bare = (min(result['wall'] for result in case.results[name]) for name in ('ours', 'bare'))
@@ -132,8 +132,8 @@ def extra_import(cases: list[Case]) -> float | None:
     return None
 
 
-def kept(cases: list[Case]) -> dict[str, dict[str, float]]:
-    """Return the ratios in the form in which they are kept."""
+def stored(cases: list[Case]) -> dict[str, dict[str, float]]:
+    """Return the ratios in the form in which they are stored."""
     return {
         case.title: {
             name: round(value, 2)
@@ -145,8 +145,8 @@ def kept(cases: list[Case]) -> dict[str, dict[str, float]]:
 
 
 def regressions(cases: list[Case]) -> list[str]:
-    """Return a line for every ratio that is far below the kept one."""
-    now = kept(cases)
+    """Return a line for every ratio that is far below the stored one."""
+    now = stored(cases)
     return [
         f'{title}, against {which}: was {ratio}, is {now[title][which]}'
         for title, ratios in json.loads(STORED.read_text(encoding='utf-8')).items()
@@ -156,7 +156,7 @@ def regressions(cases: list[Case]) -> list[str]:
 
 
 def released_python(arguments: argparse.Namespace) -> str | None:
-    """Return the interpreter of the released package; install it first if asked to."""
+    """Return the interpreter of the released package; install it with ``--released-in``."""
     if arguments.released_in is None:
         given: str | None = arguments.released
         return given
@@ -167,21 +167,21 @@ def released_python(arguments: argparse.Namespace) -> str | None:
 
 
 def parse() -> argparse.Namespace:
-    """Return what the command line asks for."""
+    """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--released', metavar='PYTHON', help='interpreter that has the released package')
     parser.add_argument('--released-in', metavar='FOLDER', type=Path, help='where to install the released package')
     parser.add_argument('--repeats', type=int, default=5, help='rounds of each case')
     parser.add_argument('--only', nargs='+', metavar='NAME', help='names of cases')
-    parser.add_argument('--quick', action='store_true', help='small sizes, one round: whether everything runs')
+    parser.add_argument('--quick', action='store_true', help='small sizes, one round: a smoke test')
     parser.add_argument('--into', type=Path, metavar='FOLDER', help='where to write the table and the picture')
-    parser.add_argument('--store', action='store_true', help=f'keep the ratios in {STORED.name}')
-    parser.add_argument('--check', action='store_true', help='fail if a ratio is far below the kept one')
+    parser.add_argument('--store', action='store_true', help=f'store the ratios in {STORED.name}')
+    parser.add_argument('--check', action='store_true', help='fail if a ratio is far below the stored one')
     return parser.parse_args()
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the benchmark."""
     arguments = parse()
     sizes = 'quick' if arguments.quick else 'full'
     cases = [case for case in all_cases() if not arguments.only or case.name in arguments.only]
@@ -202,10 +202,9 @@ def main() -> None:
         (arguments.into / 'performance.txt').write_text(text, encoding='utf-8')
         (arguments.into / 'performance.svg').write_text(draw(cases), encoding='utf-8')
     if arguments.store:
-        STORED.write_text(json.dumps(kept(cases), indent=2) + '\n', encoding='utf-8')
+        STORED.write_text(json.dumps(stored(cases), indent=2) + '\n', encoding='utf-8')
     if not arguments.quick:
-        slow = [case.title for case in cases if case.missed]
-        print(f'Slower than wanted: {", ".join(slow) or "nothing"}.')
+        print('\n'.join(['Targets missed:', *(misses(cases) or ['none'])]))
     if arguments.check:
         missed += regressions(cases)
     if missed:

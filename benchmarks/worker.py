@@ -1,7 +1,7 @@
-"""Run one case with one implementation and print what it cost, as one line of JSON.
+"""Run one case with one implementation and print its cost as one line of JSON.
 
-Runs in the environment of the implementation: ``python worker.py CASE IMPLEMENTATION URL SIZES``. The cases of the two
-packages are the same program; only the bare loop is written by hand.
+Runs in the environment of the implementation: ``python worker.py CASE IMPLEMENTATION URL SIZES``. Both packages run the
+same program; only the bare loop is separate.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from bare import FAST_LOOPS, KEY, LOOPS, PAGE
+from products import product
 from sizes import SIZES, Sizes
 
 
@@ -33,13 +35,33 @@ def consume(records: Any) -> int:
     return number
 
 
+def products_msgpack(url: str, sizes: Sizes) -> int:
+    """Iterate over products in MessagePack."""
+    return consume(client(url).get_job('1/2/5').items.iter())
+
+
+def products_msgpack_gzip(url: str, sizes: Sizes) -> int:
+    """Iterate over products in compressed MessagePack."""
+    return consume(client(url).get_job('1/2/5').items.iter(encoding='gzip'))
+
+
+def products_json(url: str, sizes: Sizes) -> int:
+    """Iterate over products in JSON lines."""
+    return consume(client(url, use_msgpack=False).get_job('1/2/5').items.iter())
+
+
+def products_list(url: str, sizes: Sizes) -> int:
+    """Load all products into a list."""
+    return len(client(url).get_job('1/2/5').items.list())
+
+
 def items_msgpack(url: str, sizes: Sizes) -> int:
     """Iterate over items in MessagePack."""
     return consume(client(url).get_job('1/2/3').items.iter())
 
 
 def items_msgpack_gzip(url: str, sizes: Sizes) -> int:
-    """Iterate over items in MessagePack that come compressed."""
+    """Iterate over items in compressed MessagePack."""
     return consume(client(url).get_job('1/2/3').items.iter(encoding='gzip'))
 
 
@@ -99,6 +121,25 @@ def item_writes(url: str, sizes: Sizes) -> int:
     return sizes.writes
 
 
+def product_writes(url: str, sizes: Sizes) -> int:
+    """Write products, and wait until they are stored."""
+    sh = client(url)
+    items = sh.get_job('1/2/5').items
+    for record in _products(sizes.writes):
+        items.write(record)
+    items.flush()
+    sh.close()
+    return sizes.writes
+
+
+@cache
+def _products(count: int) -> list[dict[str, Any]]:
+    records = [product(number) for number in range(count)]
+    for record in records:
+        del record['_key']
+    return records
+
+
 def frontier_adds(url: str, sizes: Sizes) -> int:
     """Add requests to a frontier one by one, and wait until they are stored."""
     sh = client(url)
@@ -121,15 +162,18 @@ def metadata_calls(url: str, sizes: Sizes) -> int:
 CASES: dict[str, Callable[[str, Sizes], int]] = {
     case.__name__: case
     for case in (
-        items_msgpack, items_msgpack_gzip, items_json, requests_json, collection_scan, large_records, job_summaries,
+        products_msgpack, products_msgpack_gzip, products_list, products_json, product_writes, items_msgpack,
+        items_msgpack_gzip, items_json, requests_json, collection_scan, large_records, job_summaries,
         activity_events, frontier_batches, item_writes, frontier_adds, metadata_calls,
     )
 }  # fmt: skip
 
 
-def warm_up(url: str) -> None:
-    """Load whatever is loaded at the first use: it is no part of a case."""
+def warm_up(case: str, url: str, sizes: Sizes) -> None:
+    """Load modules that are loaded on first use, and prepare the data: neither is part of a case."""
     consume(client(url).get_job('9/9/1000').items.iter())
+    if case == 'product_writes':
+        _products(sizes.writes)
 
 
 def peak() -> int:
@@ -138,17 +182,17 @@ def peak() -> int:
 
 
 def cost(run: Callable[[str, Sizes], int], url: str, sizes: Sizes) -> dict[str, float]:
-    """Return the seconds of a case, and how many records or calls it had."""
+    """Return the seconds of a case, and its number of records or calls."""
     started, cpu = time.perf_counter(), time.process_time()
     number = run(url, sizes)
     return {'wall': time.perf_counter() - started, 'cpu': time.process_time() - cpu, 'number': number}
 
 
-# What is looked at beside the speed
+# Other properties
 
 
 def flat_memory(url: str, sizes: Sizes) -> dict[str, float]:
-    """Iterate over very many items, while another stream of the same client waits for its consumer."""
+    """Iterate over many items, while another stream of the same client is open and not read."""
     sh = client(url)
     slow = sh.get_job(f'9/9/{sizes.flat}').items.iter()
     next(slow)
@@ -169,7 +213,7 @@ def linear_cost(url: str, sizes: Sizes) -> dict[str, float]:
 
 
 def first_record(url: str, sizes: Sizes) -> dict[str, float]:
-    """Take the first record of a stream whose rest is sent when that has been seen."""
+    """Read the first record of a stream whose other records are sent after that."""
     sh = client(url)
     items = sh.get_job('1/2/6').items.iter()
     next(items)
@@ -204,31 +248,31 @@ LOOKS: dict[str, Callable[[str, Sizes], dict[str, float]]] = {
 
 
 def import_cost(case: str, implementation: str) -> dict[str, float]:
-    """Return what it costs to import the package, or its client; the bare loop imports ``requests``."""
+    """Return the cost of importing the package, or its client; the bare loop imports ``requests``."""
     started, cpu = time.perf_counter(), time.process_time()
     package = __import__('requests' if implementation == 'bare' else 'scrapinghub')
     if case == 'import_client' and implementation != 'bare':
-        # Ours is loaded when it is used.
+        # Ours is loaded on first use.
         assert package.ScrapinghubClient
     return {'wall': time.perf_counter() - started, 'cpu': time.process_time() - cpu, 'number': 1}
 
 
 def figures(case: str, implementation: str, url: str, sizes: Sizes) -> dict[str, float]:
-    """Return what the named case costs."""
+    """Return the cost of a case."""
     if implementation == 'ours-plain':
-        # The extra ``fast`` may be installed beside; this run is without it.
+        # This run ignores the extra ``fast``, which may be installed.
         sys.modules['msgspec'] = None  # type: ignore[assignment]
     if case in IMPORTS:
         return import_cost(case, implementation)
     if implementation in ('bare', 'bare-fast'):
         __import__('requests')
         return cost((LOOPS if implementation == 'bare' else FAST_LOOPS)[case], url, sizes)
-    warm_up(url)
+    warm_up(case, url, sizes)
     return LOOKS[case](url, sizes) if case in LOOKS else cost(CASES[case], url, sizes)
 
 
 def main() -> None:
-    """Run what the command line names."""
+    """Run the case that the command line names."""
     case, implementation, url, sizes = sys.argv[1:5]
     print(json.dumps(figures(case, implementation, url, SIZES[sizes])))
 
