@@ -1,8 +1,9 @@
-"""Read the body of a request, with a length or in chunks, and build the request object."""
+"""Read head and body of a request strictly, and build the request object."""
 
 from __future__ import annotations
 
 import io
+import re
 import string
 from collections.abc import Iterable
 from email.message import Message
@@ -21,6 +22,10 @@ RAW_PATH = 'scrapinghub.raw_path'
 DRAIN = 256 * 1024 * 1024
 PIECE = 64 * 1024
 LONGEST_LINE = 64 * 1024
+MAX_HEADERS = 100
+#: A header line. A space before the colon, a continuation line or a bare CR could hide the length of the body from this
+#: server or from a proxy, so that the body would be read as the next request.
+HEADER_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r?\n")
 TOO_LARGE = f'Request body too large - max {MAX_BODY} bytes'
 
 
@@ -34,6 +39,28 @@ class BadRequest(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+def read_header_lines(stream: io.BufferedIOBase) -> bytes:
+    """Read the header lines of a request, with the empty line that ends them.
+
+    Raises:
+        BadRequest: A line is invalid or too long, or there are too many of them.
+        ConnectionEnded: The client closed the connection inside the head.
+    """
+    lines: list[bytes] = []
+    while len(lines) <= MAX_HEADERS:
+        line = stream.readline(LONGEST_LINE + 1)
+        lines.append(line)
+        if line in (b'\r\n', b'\n'):
+            return b''.join(lines)
+        if len(line) > LONGEST_LINE:
+            raise BadRequest(431, 'Header line too long')
+        if not line.endswith(b'\n'):
+            raise ConnectionEnded
+        if HEADER_LINE.fullmatch(line) is None:
+            raise BadRequest(400, 'Invalid header line')
+    raise BadRequest(431, 'Too many headers')
 
 
 def read_body(stream: io.BufferedIOBase, headers: Message) -> bytes:
@@ -56,6 +83,9 @@ def read_body(stream: io.BufferedIOBase, headers: Message) -> bytes:
         return b''
     if not (length.isascii() and length.isdecimal()):
         raise BadRequest(400, 'Content-Length must be a number')
+    if len(length) > 18:
+        # Python refuses to convert thousands of digits, and no client sends a body of this length.
+        raise BadRequest(413, TOO_LARGE)
     size = int(length)
     if size > MAX_BODY:
         _drain(stream, min(size, DRAIN))
@@ -128,9 +158,15 @@ def build_request(
         headers: Names and values.
         body: The body, without its framing.
         port: Port on which the server listens.
+
+    Raises:
+        BadRequest: The target is not a path or a URL.
     """
     if not target.startswith('/'):
-        parts = urlsplit(target)
+        try:
+            parts = urlsplit(target)
+        except ValueError as error:
+            raise BadRequest(400, 'Invalid request target') from error
         target = (parts.path or '/') + (f'?{parts.query}' if parts.query else '')
     path, _, query = target.partition('#')[0].partition('?')
     # Encode what the client did not encode.

@@ -7,6 +7,7 @@ reports the exchange to :attr:`Server.observer`. :attr:`Server.interceptor` may 
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import socket
@@ -18,9 +19,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any, NoReturn
 
+from werkzeug.wrappers import Request
+
 from scrapinghub.sandbox.server.connection import Application, Connection
 from scrapinghub.sandbox.server.exchange import ConnectionEnded, Exchange
-from scrapinghub.sandbox.server.request_reader import LONGEST_LINE, BadRequest, build_request, read_body
+from scrapinghub.sandbox.server.request_reader import (
+    LONGEST_LINE,
+    BadRequest,
+    build_request,
+    read_body,
+    read_header_lines,
+)
 from scrapinghub.sandbox.server.response import reason_of
 from scrapinghub.sandbox.server.response_writer import head, send_response
 
@@ -173,16 +182,13 @@ class _Handler(BaseHTTPRequestHandler):
         if len(self.raw_requestline) > LONGEST_LINE:
             self.send_error(414)
             return
-        if not self.parse_request():
-            return
         try:
-            body = read_body(self.rfile, self.headers)
+            request = self._read_request()
         except BadRequest as error:
             self.send_error(error.status, str(error))
             return
-        request = build_request(
-            self.command, self.path, self.request_version, self.headers.items(), body, self.listener.server_port
-        )
+        if request is None:
+            return
         exchange = Exchange(request, self.connection_number, time.monotonic())
         self._report(exchange)
         try:
@@ -192,6 +198,20 @@ class _Handler(BaseHTTPRequestHandler):
             exchange.duration = time.monotonic() - exchange.started
             exchange.over = True
             self._report(exchange)
+
+    def _read_request(self) -> Request | None:
+        """Return the request, ``None`` when its first line was refused."""
+        stream = self.rfile
+        self.rfile = io.BytesIO(read_header_lines(stream))
+        try:
+            if not self.parse_request():
+                return None
+        finally:
+            self.rfile = stream
+        body = read_body(stream, self.headers)
+        return build_request(
+            self.command, self.path, self.request_version, self.headers.items(), body, self.listener.server_port
+        )
 
     def _report(self, exchange: Exchange) -> None:
         observer = self.listener.owner.observer

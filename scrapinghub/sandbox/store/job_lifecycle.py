@@ -248,7 +248,7 @@ def start_next(
     Args:
         connection: A connection inside a write transaction.
         project: The project's id.
-        fields: Metadata to store; ``botgroup`` names the group for which the caller works.
+        fields: Metadata to store; ``botgroup`` names the bot group of the caller.
         user: Name of the user.
         now: The service's time.
 
@@ -270,9 +270,11 @@ def start_next(
 
 def _may_start(connection: sqlite3.Connection, project: int, botgroup: object) -> bool:
     """Return whether a caller of this bot group may start a job of the project now."""
+    if botgroup is None:
+        return True
     groups = settings.read_all(connection, project).get('botgroups')
     if not groups or not isinstance(groups, list):
-        return botgroup is None
+        return False
     if not isinstance(botgroup, str) or not storable(botgroup) or botgroup not in groups:
         return False
     limit = settings.max_running(connection, botgroup)

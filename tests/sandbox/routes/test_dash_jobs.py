@@ -181,6 +181,30 @@ def test_jobs_are_stopped_and_deleted_by_key(api: Api, several: dict[str, str]) 
 # Spiders and projects
 
 
+@pytest.mark.parametrize('headers', [{'Content-Type': 'application/json'}, {}])
+def test_jobs_are_stopped_and_deleted_with_a_json_body(api: Api, headers: dict[str, str]) -> None:
+    first, second, third = api.push(), api.push(state='running'), api.push()
+    body = json.dumps({'project': 1, 'job': [first, second]})
+    assert api.ask('POST', '/api/jobs/stop.json', data=body, headers=headers).json() == {'status': 'ok'}
+    assert [api.meta(key).get('cancelled_by') for key in (first, second, third)] == ['admin', 'admin', None]
+    body = json.dumps({'project': '1', 'job': first})
+    answer = api.ask('POST', '/api/jobs/delete.json', data=body, headers=headers)
+    assert answer.json() == {'status': 'ok', 'count': 1}
+    assert [api.meta(key)['state'] for key in (first, second, third)] == ['deleted', 'running', 'pending']
+
+
+@pytest.mark.parametrize(
+    'body', ['{', '{"project": 1}', '{"project": 1, "job": []}', '{"project": 1, "job": [[]]}', '{"job": "1/1/1"}',
+             '{"project": true, "job": "1/1/1"}', '{"project": 1, "job": null}', '[1]']
+)  # fmt: skip
+@pytest.mark.parametrize('call', ['stop', 'delete'])
+def test_a_json_body_must_name_jobs(api: Api, call: str, body: str) -> None:
+    key = api.push()
+    answer = api.ask('POST', f'/api/jobs/{call}.json', 400, data=body, headers={'Content-Type': 'application/json'})
+    assert answer.json()['status'] == 'error'
+    assert api.meta(key)['state'] == 'pending'
+
+
 def test_spiders_are_listed_by_name(api: Api) -> None:
     for name in 'abc':
         api.get(f'/ids/1/spider/{name}?create=1')

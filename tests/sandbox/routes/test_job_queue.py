@@ -206,11 +206,18 @@ def test_startjob_answers_metadata_key_and_token(api: Api) -> None:
     assert api.meta(key) == started
 
 
-def test_a_project_of_a_bot_group_gives_jobs_only_to_that_group(api: Api) -> None:
+def test_a_start_without_a_bot_group_gets_a_job_of_a_project_that_lists_bot_groups(api: Api) -> None:
+    api.post('/projects/1/settings', {'botgroups': ['g1']})
+    api.post('/botgroups/g1/max_running', 0)
+    key = api.push()
+    assert api.post('/jobq/1/startjob', {'botgroup': 'g1'}) == [None]
+    assert api.post('/jobq/1/startjob', {})[0]['key'] == key
+
+
+def test_a_bot_group_gets_jobs_only_of_projects_that_list_it(api: Api) -> None:
     first, second = api.push(), api.push()
     assert api.post('/jobq/1/startjob', {'botgroup': 'g1'}) == [None]
     api.post('/projects/1/settings', {'botgroups': ['g1', 'g2']})
-    assert api.post('/jobq/1/startjob', {}) == [None]
     assert api.post('/jobq/1/startjob', {'botgroup': 'g3'}) == [None]
     assert api.post('/botgroups/g1/max_running', 1) == [None]
     assert api.post('/jobq/1/startjob', {'botgroup': 'g1'})[0]['key'] == first

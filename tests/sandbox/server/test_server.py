@@ -171,7 +171,10 @@ def test_a_path_that_is_not_encoded_is_understood(cloud: Sandbox, caller: Caller
         ('POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n', 400),
         ('POST / HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}\n', 400),
         ('POST / HTTP/1.1\r\nContent-Length: 2, 3\r\n\r\n{}\n', 400),
+        ('POST / HTTP/1.1\r\nContent-Length: ' + '9' * 5000 + '\r\n\r\n', 413),
         ('POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n', 400),
+        ('GET http://[x/ HTTP/1.1\r\n\r\n', 400),
+        ('GET / HTTP/1.1\r\n' + 'X: y\r\n' * 101 + '\r\n', 431),
         ('POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n', 400),
         ('POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n{}', 400),
         ('POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n', 400),
@@ -184,6 +187,39 @@ def test_what_is_not_http_is_refused(raw: socket.socket, request_text: str, stat
     answer = answer_to(raw, request_text.encode())
     assert answer.startswith(f'HTTP/1.1 {status} '.encode())
     assert answer.endswith(b'\n')
+
+
+@pytest.mark.parametrize(
+    'header',
+    [
+        'Content-Length : {length}',
+        'Content-Length\t: {length}',
+        ' Content-Length: {length}',
+        'X: 1\r\n Content-Length: {length}',
+        'X: 1\rContent-Length: {length}',
+        'Content Length: {length}',
+        'X: \0\r\nContent-Length: {length}',
+        'Content-Length',
+        ': {length}',
+        'Transfer-Encoding : chunked',
+    ],
+)
+def test_a_body_never_becomes_the_next_request(cloud: Sandbox, raw: socket.socket, header: str) -> None:
+    smuggled = f'POST /activity/1?apikey={cloud.apikey} HTTP/1.1\r\nContent-Length: 8\r\n\r\n{{"n": 1}}'
+    head = f'POST /system/ts HTTP/1.1\r\n{header.format(length=len(smuggled))}\r\n\r\n'
+    answer = answer_to(raw, (head + smuggled).encode())
+    assert answer.count(b'HTTP/1.1 ') == 1
+    assert answer.startswith(b'HTTP/1.1 400 ')
+    assert len(cloud.requests) == 0
+
+
+@pytest.mark.parametrize('host', ['[x', 'x]', '[', '@', 'a b', '%', '[::1'])
+def test_an_invalid_host_is_not_an_error_of_the_server(cloud: Sandbox, caller: Caller, host: str) -> None:
+    for path, expected in (('', 403), ('_sandbox/log', 403), ('jobq/1/count', 200), ('api/v2/nothing', 501)):
+        answer = caller.get(path, headers={'Host': host, 'Accept': 'text/html'})
+        assert answer.status_code == expected, (path, answer.text)
+    answer = caller.get('_sandbox/log', headers={'Origin': f'http://{host}'})
+    assert answer.status_code == 403
 
 
 def test_a_body_that_breaks_off_is_not_applied(cloud: Sandbox, caller: Caller) -> None:

@@ -13,15 +13,31 @@ from scrapinghub.sandbox.routes._support.call import Call
 from scrapinghub.sandbox.routes._support.services import dash_json
 from scrapinghub.sandbox.server.response import Response
 
+#: Calls whose body may be JSON instead of a form.
+JSON_CALLS = ('/api/jobs/stop.json', '/api/jobs/delete.json')
+
 
 def form(call: Call) -> MultiDict[str, str]:
     """Return the parameters of a call: the query of a GET, the form of a POST."""
     if call.request.method in ('GET', 'HEAD'):
         return call.args()
+    if call.request.path in JSON_CALLS and call.body().lstrip().startswith(b'{'):
+        return _json_form(call)
     try:
         return call.request.form
     except HTTPException as error:
         raise call.error(error.code or 400, f'the form cannot be read: {error.description}') from error
+
+
+def _json_form(call: Call) -> MultiDict[str, str]:
+    """Return the parameters of a JSON body: an object of texts and numbers, or arrays of them."""
+    parameters: MultiDict[str, str] = MultiDict()
+    for name, given in call.json_value().items():
+        for value in given if isinstance(given, list) else [given]:
+            if not isinstance(value, str | int) or isinstance(value, bool):
+                call.fail(400, f'{name} should be a text, a number or an array of them')
+            parameters.add(name, str(value))
+    return parameters
 
 
 def uploaded(call: Call, name: str) -> FileStorage:
