@@ -38,7 +38,7 @@ section {
   background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .8rem 1rem; margin: 0 0 .9rem;
 }
 .several {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 23rem), 1fr)); gap: 0 .9rem;
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); gap: 0 .9rem;
   align-items: start;
 }
 main { padding-bottom: 3rem; }
@@ -51,18 +51,20 @@ th, td { padding: .28rem .9rem .28rem 0; border-bottom: 1px solid var(--line); v
 tr:last-child > td { border-bottom: 0; }
 th:last-child, td:last-child { padding-right: 0; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
-td { overflow-wrap: break-word; }
-td.number, time, .key { white-space: nowrap; font-variant-numeric: tabular-nums; }
+td { overflow-wrap: anywhere; }
+td > div { min-width: 3.2rem; }
+td.number, time, .key { overflow-wrap: normal; white-space: nowrap; font-variant-numeric: tabular-nums; }
 code, pre { font: .85em/1.45 ui-monospace, monospace; }
 code { overflow-wrap: anywhere; white-space: pre-wrap; }
 code.name { display: inline-block; min-width: 9rem; }
 .empty { color: var(--soft); margin: 0; }
-.badge { display: inline-block; padding: 0 .55em; border-radius: 99px; font-size: .82rem; white-space: nowrap; }
+.badge { display: inline-block; padding: 0 .55em; border-radius: 1em; font-size: .82rem; white-space: nowrap; }
+nav { display: flex; gap: 1rem; }
 .pending { color: var(--pending); background: var(--pending-back); }
 .running { color: var(--running); background: var(--running-back); }
 .finished, .deleted, .tag { color: var(--finished); background: var(--finished-back); }
 .bad { color: var(--bad); background: var(--bad-back); }
-.tag { margin-right: .3em; }
+.tag { margin-right: .3em; white-space: normal; }
 @media (max-width: 40rem) {
   .scroll thead { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; }
   .scroll tr { display: block; padding: .4rem 0; border-bottom: 1px solid var(--line); }

@@ -17,12 +17,14 @@ from scrapinghub.sandbox.web.layout import page
 from scrapinghub.sandbox.web.markup import Child, Markup, join, table, tag
 from scrapinghub.sandbox.web.site import plain_text
 
+#: Numbers of rows: jobs of a project on the overview, jobs on a page of jobs, and so on.
 JOBS = 25
+JOBS_PAGE = 100
 EVENTS = 12
 RECORDS = 50
 LINES = 100
 QUEUED = 500
-LONGEST_TEXT = 400
+MAX_TEXT = 400
 STATES = ('pending', 'running', 'finished')
 LEVELS = {10: 'DEBUG', 20: 'INFO', 30: 'WARNING', 40: 'ERROR', 50: 'CRITICAL'}
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -56,6 +58,14 @@ class Page:
                 )
             if 'slot' in query:
                 return slot_page(self._client, query.get('project', ''), query.get('frontier', ''), query['slot'])
+            if 'project' in query:
+                return jobs_page(
+                    self._client,
+                    query['project'],
+                    state=query.get('state'),
+                    spider=query.get('spider'),
+                    start=query.get('start', 0, type=int),
+                )
         except LocalCallError as error:
             return missing(str(error))
         return self._overview()
@@ -73,10 +83,12 @@ class Page:
         spiders = self._client.value('/api/spiders/list.json', project=project)['spiders']
         events = self._client.lines(f'/activity/{project}', count=EVENTS, meta='_ts')
         collections = self._client.lines(f'/collections/{project}/list')
-        numbers = ', '.join(f'{count} {state}' for state, count in totals.items())
+        more = sum(totals.values()) - len(jobs)
         return join(
             tag('h2', f'Project {project}'),
-            section('Jobs', job_table(jobs), numbers + shown(len(jobs), sum(totals.values()))),
+            section(
+                'Jobs', job_table(jobs), join(state_links(project, totals), f'; the latest {JOBS}' if more else '')
+            ),
             tag(
                 'div',
                 section('Spiders', spider_table(self._client, project, spiders)),
@@ -93,13 +105,39 @@ def section(title: str, content: Markup, note: str = '') -> Markup:
     return tag('section', tag('h3', title, ' ', tag('small', note) if note else None), content)
 
 
-def shown(count: int, total: int) -> str:
-    """Say that not everything is shown, if so."""
-    return f'; the latest {count} are shown' if count < total else ''
+def state_links(project: object, totals: dict[str, int], **query: str) -> Markup:
+    """Link the lists of all jobs, and of the jobs in each state."""
+    links = [link(f'{sum(totals.values())} in all', project=project, **query)]
+    links += [link(f'{count} {state}', project=project, state=state, **query) for state, count in totals.items()]
+    return Markup(', '.join(links))
+
+
+def jobs_page(client: LocalClient, project: str, *, state: str | None, spider: str | None, start: int) -> Response:
+    """List the jobs of a project, newest first, in pages."""
+    only = {} if spider is None else {'spider': spider}
+    path = f'/jobq/{segment(project)}'
+    totals = {name: client.value(f'{path}/count', state=name, **only) for name in STATES}
+    states = [state] if state is not None else list(STATES)
+    total = sum(totals.get(name, 0) for name in states)
+    start = max(0, start)
+    jobs = client.lines(f'{path}/list', state=states, start=start, count=JOBS_PAGE, **only)
+    shown = f'{start + 1} to {start + len(jobs)} of {total}, newest first' if jobs else ''
+    query = {'project': project, **only, **({} if state is None else {'state': state})}
+    newer = link('newer', **query, start=max(0, start - JOBS_PAGE)) if start else None
+    older = link('older', **query, start=start + JOBS_PAGE) if start + len(jobs) < total and jobs else None
+    kind = '' if state is None else f'{state} '
+    title = f'{kind}jobs of spider {spider}' if spider is not None else f'{kind}jobs'
+    return page(
+        f'Jobs of project {project}',
+        tag('h2', title[0].upper() + title[1:]),
+        tag('p', 'in project ', tag('a', project, href='/'), ': ', state_links(project, totals, **only)),
+        section('Jobs', job_table(jobs), shown),
+        tag('nav', newer, older),
+    )
 
 
 def link(text: str, **query: Any) -> Markup:
-    """Build a link to another view."""
+    """Build a link to another page."""
     return tag('a', text, href=f'/?{urlencode(query)}')
 
 
@@ -109,7 +147,7 @@ def badge(text: str, kind: str) -> Markup:
 
 
 def moment(value: object) -> Markup | str:
-    """Show a time of the service, in UTC."""
+    """Show a timestamp in UTC."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 253_402_300_800_000:
         return '' if value is None else compact(value)
     time = EPOCH + timedelta(milliseconds=value)
@@ -126,11 +164,11 @@ def span(start: object, end: object) -> str:
 def compact(value: Any) -> Markup:
     """Show a JSON value, the beginning of a long one."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return tag('code', text if len(text) <= LONGEST_TEXT else f'{text[:LONGEST_TEXT]}… ({len(text)} characters)')
+    return tag('code', text if len(text) <= MAX_TEXT else f'{text[:MAX_TEXT]}… ({len(text)} characters)')
 
 
 def counted(count: dict[str, Any]) -> str:
-    """Show what a count call of the service answered, which may have looked at a part only."""
+    """Show the result of a count, with a plus sign when only some of the records were counted."""
     return f'{count["count"]}+' if 'nextstart' in count else str(count['count'])
 
 
@@ -160,7 +198,7 @@ def spider_table(client: LocalClient, project: int, spiders: list[dict[str, Any]
     """Show the spiders of a project."""
     rows: list[tuple[Child, ...]] = [
         (
-            spider['id'],
+            link(spider['id'], project=project, spider=spider['id']),
             client.value(f'/ids/{project}/spider/{segment(spider["id"])}'),
             *(client.value(f'/jobq/{project}/count', spider=spider['id'], state=state) for state in STATES),
             join(*(badge(str(name), 'tag') for name in spider['tags'])),
@@ -206,9 +244,9 @@ def event_table(events: list[dict[str, Any]]) -> Markup:
 
 
 def job_page(client: LocalClient, key: str) -> Response:
-    """Show one job and the end of each of its streams."""
+    """Show one job and its latest records."""
     if parse_key(key) is None:
-        return missing(f'{key} is no job key: one is project/spider/number')
+        return missing(f'{key} is not a job key. A job key is project/spider/number, such as 123/1/2.')
     found = client.lines(f'/jobs/{key}')
     if not found:
         return missing(f'There is no job {key}.')
@@ -243,7 +281,7 @@ def tail(client: LocalClient, key: str, kind: str, count: int) -> tuple[int, lis
 
 
 def latest(total: int, records: list[Any]) -> str:
-    """Say how many records there are, and how many of them are shown."""
+    """Describe how many records exist and how many are shown."""
     if not total:
         return ''
     return f'{total}, the latest {len(records)} shown' if len(records) < total else f'{total}'
@@ -337,5 +375,5 @@ def slot_page(client: LocalClient, project: str, frontier: str, slot: str) -> Re
 
 
 def missing(message: str) -> Response:
-    """Say that there is no such thing."""
+    """Return the page for something that does not exist."""
     return page('Not found', tag('section', tag('p', message, class_='empty')), status=404)

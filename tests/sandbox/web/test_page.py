@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -120,6 +121,38 @@ def test_the_overview_shows_the_project(demo: Sandbox) -> None:
     assert shown.tables['Collections'] == [['books', 's', '30'], ['seen_pages', 'cs', '8']]
     assert shown.tables['Frontiers'] == [['books', '0', '150'], ['books', '1', '150']]
     assert shown.tables['Activity'][1][1:] == ['job:scheduled', '1/2/4', '{"user": "admin"}']
+
+
+def test_all_jobs_of_a_project_are_listed_in_pages(cloud: Sandbox, caller: Caller) -> None:
+    caller.post('jobq/2/push', *({'spider': f's{number % 2}'} for number in range(250)))
+    caller.post('jobq/2/push', {'spider': 's1', 'state': 'finished'})
+    overview = show(cloud)
+    assert len(overview.tables['Jobs']) == 25
+    found: list[str] = []
+    link = overview.links['251 in all']
+    while link:
+        shown = show(cloud, link)
+        found += shown.column('Jobs', 0)
+        link = shown.links.get('older', '')
+    expected = [job['key'] for job in caller_lines(caller, 'jobq/2/list?state=pending&state=finished')]
+    assert found == expected
+    assert len(found) == 251
+    assert show(cloud, shown.links['newer']).column('Jobs', 0) == expected[100:200]
+    assert show(cloud, overview.links['1 finished']).column('Jobs', 0) == ['2/2/126']
+    assert 'Jobs' not in show(cloud, overview.links['0 running']).tables
+    of_spider = show(cloud, overview.links['s1'])
+    assert of_spider.links['126 in all']
+    assert set(of_spider.column('Jobs', 1)) == {'s1'}
+
+
+@pytest.mark.parametrize('target', ['/?project=x', '/?project=9', '/?project=1&state=lost'])
+def test_jobs_that_cannot_be_listed_give_a_page_that_says_so(cloud: Sandbox, target: str) -> None:
+    assert show(cloud, target, 404).title == 'Not found'
+    assert 'Jobs' not in show(cloud, '/?project=1&start=-5&spider=nobody').tables
+
+
+def caller_lines(caller: Caller, path: str) -> list[dict[str, str]]:
+    return [json.loads(line) for line in caller.get(path).text.splitlines()]
 
 
 def test_a_job_is_shown_with_its_data(demo: Sandbox) -> None:
