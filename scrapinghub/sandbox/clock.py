@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 
 #: The latest valid timestamp: the end of the year 9999.
 LAST = 253_402_300_799_999
@@ -16,7 +17,7 @@ class Clock:
         source: Returns the time in milliseconds since the epoch.
 
     Example:
-        >>> cloud.clock.advance(31 * 24 * 3600 * 1000)    # records of cached collections have expired
+        >>> cloud.clock.advance(days=31)    # records of cached collections have expired
         >>> cloud.clock.freeze(1_600_000_000_000)
         >>> cloud.clock()
         1600000000000
@@ -38,14 +39,20 @@ class Clock:
         """Whether the clock is stopped."""
         return self._frozen is not None
 
-    def advance(self, milliseconds: int) -> None:
-        """Advance the time by some milliseconds; a frozen clock stays frozen.
+    def advance(
+        self, milliseconds: int = 0, *, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0
+    ) -> None:
+        """Advance the time by the sum of the arguments; a frozen clock stays frozen.
 
         Raises:
             ValueError: The new time is out of range.
         """
+        try:
+            duration = timedelta(days, seconds, milliseconds=milliseconds, minutes=minutes, hours=hours)
+        except OverflowError as error:
+            raise ValueError(f'the new time is out of range: {error}') from error
         with self._guard:
-            self._move(self._now() + milliseconds)
+            self._move(self._now() + duration // timedelta(milliseconds=1))
 
     def set(self, now: int) -> None:
         """Set the time, in milliseconds since the epoch; a frozen clock stays frozen.

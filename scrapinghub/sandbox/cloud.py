@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request
 
 from scrapinghub.sandbox.clock import Clock
 from scrapinghub.sandbox.faults.responder import FaultResponder
 from scrapinghub.sandbox.faults.rules import Faults
+from scrapinghub.sandbox.modes import Modes
 from scrapinghub.sandbox.routes.application import Application
 from scrapinghub.sandbox.server.connection import Connection
 from scrapinghub.sandbox.server.exchange import Exchange
@@ -25,6 +28,9 @@ from scrapinghub.sandbox.web.control import Control
 from scrapinghub.sandbox.web.page import Page
 from scrapinghub.sandbox.web.site import Site
 
+if TYPE_CHECKING:
+    from scrapinghub import ScrapinghubClient
+
 
 class Sandbox:
     """A local Scrapy Cloud: an HTTP server on 127.0.0.1, ready when the constructor returns.
@@ -37,6 +43,9 @@ class Sandbox:
         db: File in which the data are stored. By default they are deleted by :meth:`close`.
         port: Port to listen on; 0 selects a free one.
         clock: Source of the service's time, in milliseconds since the epoch.
+        ignore_filters: Ignore the filters ``endts``, ``key`` and ``lacks_tag`` in lists and counts of jobs, as the
+            service may do.
+        shuffle_fields: Return the fields of records in another order at each read, as the service may do.
 
     Attributes:
         url: Base URL of the storage and queue servers, with a final slash.
@@ -48,6 +57,8 @@ class Sandbox:
         requests: The latest requests, without credentials.
         app: The Scrapy Cloud API.
         server: The HTTP server.
+        ignore_filters: The mode of this name, which may be changed at any time.
+        shuffle_fields: The mode of this name, which may be changed at any time.
 
     Example:
         >>> with Sandbox(projects=[123]) as cloud:
@@ -63,6 +74,8 @@ class Sandbox:
         db: str | None = None,
         port: int = 0,
         clock: Callable[[], int] = now_ms,
+        ignore_filters: bool = False,
+        shuffle_fields: bool = False,
     ) -> None:
         if apikey is not None and not apikey:
             raise ValueError('apikey must not be empty; leave it out for a random one')
@@ -70,10 +83,12 @@ class Sandbox:
         self.clock = Clock(clock)
         self.faults = Faults()
         self.requests = RequestLog(self.clock)
+        self._initial_modes = Modes(ignore_filters, shuffle_fields)
+        self._modes = replace(self._initial_modes)
         self.store = Store(db, clock=self.clock, schemas=SCHEMAS)
         try:
             self._projects = Projects(self.store, projects)
-            self.app = Application(self.store, self._projects, self.apikey)
+            self.app = Application(self.store, self._projects, self.apikey, self._modes)
             self._site = self._build_site()
             self.server = Server(self._handle, port=port, after_request=self.store.release)
         except BaseException:
@@ -94,13 +109,48 @@ class Sandbox:
             'SH_APIKEY': self.apikey,
         }
 
+    @property
+    def ignore_filters(self) -> bool:
+        """Whether lists and counts of jobs ignore the filters ``endts``, ``key`` and ``lacks_tag``."""
+        return self._modes.ignore_filters
+
+    @ignore_filters.setter
+    def ignore_filters(self, value: bool) -> None:
+        self._modes.ignore_filters = value
+
+    @property
+    def shuffle_fields(self) -> bool:
+        """Whether each read returns the fields of records in another order."""
+        return self._modes.shuffle_fields
+
+    @shuffle_fields.setter
+    def shuffle_fields(self, value: bool) -> None:
+        self._modes.shuffle_fields = value
+
+    def client(self, **options: Any) -> ScrapinghubClient:
+        """Return a client of this sandbox.
+
+        Args:
+            options: Further keyword arguments of :class:`~scrapinghub.ScrapinghubClient`.
+
+        Example:
+            >>> with Sandbox() as cloud, cloud.client() as client:
+            ...     client.get_project(123).jobs.run('books').key
+            '123/1/1'
+        """
+        from scrapinghub import ScrapinghubClient
+
+        return ScrapinghubClient(self.apikey, self.dash_url, endpoint=self.url, **options)
+
     def reset(self) -> None:
-        """Remove data, faults and logged requests, and reset the clock; the projects given at the start stay."""
+        """Remove data, faults and logged requests, and reset clock and modes; the projects given at the start stay."""
         self.faults.clear()
         self.server.pause = self.server.closing.wait
         self.store.reset()
         self.requests.clear()
         self.clock.reset()
+        self.ignore_filters = self._initial_modes.ignore_filters
+        self.shuffle_fields = self._initial_modes.shuffle_fields
         self._projects.restore()
 
     def close(self) -> None:
@@ -109,7 +159,7 @@ class Sandbox:
         self.store.close()
 
     def _build_site(self) -> Site:
-        control = Control(self.faults, self.requests, self.clock, self.reset)
+        control = Control(self.faults, self.requests, self.clock, self._modes, self.reset)
         page = Page(LocalClient(self.app, self.apikey))
         return Site([*control.routes(), *page.routes()])
 

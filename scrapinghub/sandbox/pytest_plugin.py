@@ -90,7 +90,5 @@ def scrapinghub_sandbox(_scrapinghub_sandbox_server: Sandbox, monkeypatch: pytes
 @pytest.fixture
 def scrapinghub_client(scrapinghub_sandbox: Sandbox) -> Iterator[ScrapinghubClient]:
     """Return a client of the local Scrapy Cloud; after the test it is closed, which sends buffered records."""
-    from scrapinghub import ScrapinghubClient
-
-    with ScrapinghubClient(scrapinghub_sandbox.apikey) as client:
+    with scrapinghub_sandbox.client() as client:
         yield client

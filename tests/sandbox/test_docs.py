@@ -14,6 +14,7 @@ import requests
 
 import scrapinghub
 from scrapinghub.sandbox import Sandbox, __main__
+from scrapinghub.sandbox.modes import Modes
 from scrapinghub.sandbox.web.control import Control
 
 GUIDES = Path(__file__).parents[2] / 'docs' / 'guides'
@@ -88,7 +89,7 @@ def test_every_route_of_the_control_interface_is_described() -> None:
     with Sandbox() as cloud:
         served = {
             (method, path)
-            for path, methods, _ in Control(cloud.faults, cloud.requests, cloud.clock, cloud.reset).routes()
+            for path, methods, _ in Control(cloud.faults, cloud.requests, cloud.clock, Modes(), cloud.reset).routes()
             for method in methods
         }
     assert described == served

@@ -11,6 +11,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map
 from werkzeug.wrappers import Request
 
+from scrapinghub.sandbox.modes import Modes
 from scrapinghub.sandbox.routes import (
     activity,
     collections,
@@ -65,15 +66,17 @@ class Application:
         store: The data.
         projects: Which projects exist.
         apikey: The API key that gives access to everything.
+        modes: Optional behaviour.
 
     Attributes:
         base_url: Root of the sandbox with a final slash, set when the server listens.
     """
 
-    def __init__(self, store: Store, projects: Projects, apikey: str) -> None:
+    def __init__(self, store: Store, projects: Projects, apikey: str, modes: Modes) -> None:
         self.store = store
         self.projects = projects
         self.apikey = apikey
+        self.modes = modes
         self.base_url = ''
 
     def __call__(self, request: Request) -> Response:
@@ -81,7 +84,7 @@ class Application:
         path: str = request.environ[RAW_PATH]
         segments = [unquote(segment) for segment in path.strip('/').split('/')]
         service = service_of(segments)
-        call = Call(request, self.store, self.projects, service, self.base_url)
+        call = Call(request, self.store, self.projects, service, self.modes, self.base_url)
         try:
             return self._dispatch(call, path, segments)
         except ServiceError as error:

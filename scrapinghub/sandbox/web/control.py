@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 from werkzeug.wrappers import Request
@@ -13,6 +14,7 @@ from scrapinghub.sandbox.clock import Clock
 from scrapinghub.sandbox.faults.definition import AppliedFault, Fault
 from scrapinghub.sandbox.faults.rules import DEFAULT_TIMEOUT, Faults, Rule
 from scrapinghub.sandbox.faults.schedule import READING, Schedule
+from scrapinghub.sandbox.modes import Modes
 from scrapinghub.sandbox.server.request_log import RequestLog
 from scrapinghub.sandbox.server.response import Response, ServiceError
 from scrapinghub.sandbox.server.routing import Route
@@ -68,13 +70,17 @@ class Control:
         faults: The faults.
         requests: The log of requests.
         clock: The clock.
+        modes: The modes.
         reset: Resets the sandbox.
     """
 
-    def __init__(self, faults: Faults, requests: RequestLog, clock: Clock, reset: Callable[[], None]) -> None:
+    def __init__(
+        self, faults: Faults, requests: RequestLog, clock: Clock, modes: Modes, reset: Callable[[], None]
+    ) -> None:
         self._faults = faults
         self._requests = requests
         self._clock = clock
+        self._modes = modes
         self._reset = reset
 
     def routes(self) -> list[Route]:
@@ -91,6 +97,8 @@ class Control:
             ('/log', ('DELETE',), self.clear_log),
             ('/clock', ('GET',), self.get_clock),
             ('/clock', ('POST',), self.set_clock),
+            ('/modes', ('GET',), self.get_modes),
+            ('/modes', ('POST',), self.set_modes),
         ]
         return [(BASE + path, methods, handler) for path, methods, handler in routes]
 
@@ -197,6 +205,20 @@ class Control:
         if 'frozen' in body:
             (clock.freeze if body['frozen'] else clock.thaw)()
         return self.get_clock(request)
+
+    def get_modes(self, request: Request) -> Response:
+        """Return the modes."""
+        return json_response(asdict(self._modes))
+
+    def set_modes(self, request: Request) -> Response:
+        """Change modes."""
+        body = read_object(request)
+        for name, value in body.items():
+            if not isinstance(getattr(self._modes, name, None), bool) or not isinstance(value, bool):
+                fail(400, f'{", ".join(asdict(self._modes))} can be true or false, got {name}: {json.dumps(value)}')
+        for name, value in body.items():
+            setattr(self._modes, name, value)
+        return self.get_modes(request)
 
     def _rule(self, number: int) -> Rule:
         for rule in self._faults.rules:

@@ -94,6 +94,17 @@ def test_a_held_request_is_waited_for_and_released(control: Caller, cloud: Sandb
         assert int(client.read(13)) == START
 
 
+def test_modes_are_set_over_http(cloud: Sandbox, control: Caller) -> None:
+    assert control.get('modes').json() == {'ignore_filters': False, 'shuffle_fields': False}
+    answer = control.call('POST', 'modes', '{"ignore_filters": true}')
+    assert answer.json() == {'ignore_filters': True, 'shuffle_fields': False}
+    assert (cloud.ignore_filters, cloud.shuffle_fields) == (True, False)
+    for wrong in ('{"ignore_filters": 1}', '{"shuffle_fields": true, "other": true}', '[]', '{"__class__": true}'):
+        answer = control.call('POST', 'modes', wrong)
+        assert answer.status_code == 400, answer.text
+    assert (cloud.ignore_filters, cloud.shuffle_fields) == (True, False)
+
+
 def test_waiting_ends_when_nothing_happens(control: Caller) -> None:
     number = add(control, status=503)['id']
     answer = control.get(f'faults/{number}?met=1&timeout=0.01')

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Request
 
+from scrapinghub.sandbox.modes import Modes
 from scrapinghub.sandbox.routes._support.services import Service
 from scrapinghub.sandbox.server.decoding import EncodingError, decode_json, gunzip
 from scrapinghub.sandbox.server.request_reader import MAX_BODY
@@ -39,6 +40,7 @@ class Call:
         store: The data.
         projects: Which projects exist.
         service: The program that responds.
+        modes: Optional behaviour.
         base_url: Root of this sandbox, with a final slash.
         caller: The sender; ``None`` where no credentials are needed.
     """
@@ -47,6 +49,7 @@ class Call:
     store: Store
     projects: Projects
     service: Service
+    modes: Modes
     base_url: str
     caller: Identity | None = None
 

@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -101,6 +102,8 @@ def records_response(
     if name == 'msgpack' and not style.msgpack_key:
         meta = tuple(field for field in meta if field != '_key')
     added = _Added(meta, project, project_of)
+    if call.modes.shuffle_fields:
+        pages = _shuffle_fields(pages)
     if nodata:
         pages = ([(key, ts, EMPTY_MAP if is_map(data) else data) for key, ts, data in page] for page in pages)
     body: Iterable[bytes]
@@ -123,6 +126,25 @@ def records_response(
             call.fail(400, 'Invalid value for saveas: a file name is needed')
         headers['Content-Disposition'] = f'Attachment; filename={filename}'
     return Response(headers=headers, body=body, compress=True)
+
+
+#: The order of fields that ``shuffle_fields`` returns.
+_random = Random(0)
+
+
+def _shuffle_fields(pages: Iterable[Page]) -> Iterator[Page]:
+    for page in pages:
+        yield [(key, ts, pack(_shuffled(unpack(data)))) for key, ts, data in page]
+
+
+def _shuffled(value: Any) -> Any:
+    if isinstance(value, dict):
+        names = list(value)
+        _random.shuffle(names)
+        return {name: _shuffled(value[name]) for name in names}
+    if isinstance(value, list):
+        return [_shuffled(inner) for inner in value]
+    return value
 
 
 class _Added:

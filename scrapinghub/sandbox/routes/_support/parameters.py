@@ -6,12 +6,17 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from werkzeug.datastructures import MultiDict
+
 from scrapinghub.sandbox.routes._support.call import Call
 from scrapinghub.sandbox.store.filters import OPERATORS, Predicate, condition
 from scrapinghub.sandbox.store.job_listing import JobFilter
 from scrapinghub.sandbox.store.jobs import STATES, parse_key
 from scrapinghub.sandbox.store.reading import ReadOptions
 from scrapinghub.sandbox.store.validation import InvalidValue
+
+#: Filters of jobs that the service may ignore: see :class:`Modes`.
+IGNORED_FILTERS = frozenset(('endts', 'key', 'lacks_tag'))
 
 
 @contextlib.contextmanager
@@ -62,17 +67,14 @@ def job_keys(call: Call, name: str, keys: list[str], project: int) -> tuple[str,
     return tuple(keys) or None
 
 
-def time_window(call: Call) -> tuple[int | None, int | None]:
-    """Return ``startts`` and ``endts``."""
-    return call.integer('startts'), call.integer('endts')
-
-
 def queue_filter(call: Call, project: int) -> JobFilter:
     """Read the filter of ``/jobq/P/list`` and ``/jobq/P/count``."""
     args = call.args()
+    if call.modes.ignore_filters:
+        args = MultiDict(pair for pair in args.items(multi=True) if pair[0] not in IGNORED_FILTERS)
     keys = job_keys(call, 'key', args.getlist('key'), project)
     stop = job_keys(call, 'stop', args.getlist('stop')[:1], project)
-    startts, endts = time_window(call)
+    endts = args.get('endts')
     return JobFilter(
         project,
         # Named jobs are listed in every state.
@@ -81,8 +83,8 @@ def queue_filter(call: Call, project: int) -> JobFilter:
         keys=keys,
         has_tags=tuple(args.getlist('has_tag')),
         lacks_tags=tuple(args.getlist('lacks_tag')),
-        startts=startts,
-        endts=endts,
+        startts=call.integer('startts'),
+        endts=None if endts is None else call.parse_integer('endts', endts),
         stop=None if stop is None else stop[0],
     )
 
