@@ -53,6 +53,7 @@ setup(
         'fast': ['msgspec>=0.19.0'],
         'msgpack': [],
         'sandbox': ['msgpack>=1.0.3', 'werkzeug>=3.0.6'],
+        'scrapy': ['scrapy>=2.11.0'],
     },
     entry_points={'pytest11': ['scrapinghub_sandbox = scrapinghub.sandbox.pytest_plugin']},
     classifiers=[

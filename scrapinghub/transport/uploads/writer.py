@@ -280,6 +280,11 @@ class Writer:
         return self._lane.failed
 
     @property
+    def full(self) -> bool:
+        """Whether the next :meth:`write` waits for room."""
+        return self._lane.full and not self._lane.failed
+
+    @property
     def flushme(self) -> bool:
         """Whether records wait to be flushed."""
         return self._lane.unflushed

@@ -1,0 +1,10 @@
+"""Scrapy add-on that stores crawls in Scrapy Cloud, and components that read and write its collections and frontiers.
+
+Needs the extra ``scrapy``. One setting enables the add-on::
+
+    ADDONS = {'scrapinghub.scrapy.Addon': 500}
+"""
+
+from scrapinghub.scrapy.addon import Addon
+
+__all__ = ['Addon']

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pytest
+import scrapy
+
+from scrapinghub.scrapy.records import MAX_MESSAGE, item_record, log_record, request_record, stats_record
+
+
+@dataclass
+class Shop:
+    name: str
+
+
+class Book(scrapy.Item):
+    title = scrapy.Field()
+    price = scrapy.Field(serializer=str)
+    missing = scrapy.Field()
+
+
+@pytest.mark.parametrize(
+    ('item', 'record'),
+    [
+        ({'title': 'Emma'}, {'title': 'Emma', '_type': 'dict'}),
+        (Book(title='Emma', price=3), {'title': 'Emma', 'price': '3', '_type': 'Book'}),
+        (Shop('Books'), {'name': 'Books', '_type': 'Shop'}),
+        ({'shop': Shop('Books'), 'tags': {'a'}}, {'shop': {'name': 'Books'}, 'tags': ['a'], '_type': 'dict'}),
+        ({'title': b'Caf\xc3\xa9'}, {'title': 'Café', '_type': 'dict'}),
+        ({'_type': 'mine'}, {'_type': 'mine'}),
+    ],
+)
+def test_an_item_is_exported_as_scrapy_exports_it(item: Any, record: dict[str, Any]) -> None:
+    assert item_record(item) == record
+
+
+def test_a_request_record_has_the_fields_of_the_platform() -> None:
+    request = scrapy.Request('https://example.com/a', method='POST', meta={'download_latency': 0.0129})
+    response = scrapy.http.Response('https://example.com/b', status=404, body=b'abc')
+    record = request_record(request, response, 3, b'\x01\xff')
+    assert record.pop('time') > 1_500_000_000_000
+    assert record == {
+        'url': 'https://example.com/b', 'status': 404, 'method': 'POST', 'rs': 3, 'duration': 12, 'parent': 3,
+        'fp': '01ff',
+    }  # fmt: skip
+
+
+def line(message: str, *arguments: object, **options: Any) -> logging.LogRecord:
+    return logging.getLogger('books').makeRecord(
+        'books', 30, 'file', 1, message, arguments, **{'exc_info': None, **options}
+    )
+
+
+def test_a_log_line_names_its_logger() -> None:
+    record = line('%s pages', 3)
+    assert log_record(record) == {'message': '[books] 3 pages', 'level': 30, 'time': int(record.created * 1000)}
+
+
+def test_a_log_line_has_its_traceback() -> None:
+    try:
+        raise ValueError('broken')
+    except ValueError:
+        message = log_record(line('Error', exc_info=sys.exc_info()))['message']
+    assert message.startswith('[books] Error\nTraceback')
+    assert message.endswith('ValueError: broken')
+
+
+def test_a_log_line_is_cut_where_the_service_would_refuse_it() -> None:
+    message = log_record(line('é' * 2_000_000))['message']
+    assert message.startswith('[books] éé')
+    assert MAX_MESSAGE < len(message) < MAX_MESSAGE + 100
+
+
+def test_stats_are_json_values() -> None:
+    stats = {'start_time': datetime(2016, 10, 18, 1, 2, 3, 456000), 'count': 3, 'rate': None, 'reason': 'finished'}
+    assert stats_record(stats) == {**stats, 'start_time': 1476752523456.0}
