@@ -15,7 +15,7 @@ from scrapinghub.client.utils import parse_job_key, parse_project_id
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.retries import Repeat
-from scrapinghub.transport.streams.cursors import Growing
+from scrapinghub.transport.streams.cursors import NewestFirstCursor
 
 
 class Activity(Resource):
@@ -71,7 +71,7 @@ class Activity(Resource):
         return read_stream(
             self._client.transport,
             ('activity', self.key),
-            Growing(pairs, parse_number('count', count)),
+            NewestFirstCursor(pairs, parse_number('count', count)),
             codec.ANY,
             explain=explain_filters(filters),
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from scrapinghub.client._support.collection_reader import CollectionReader, Keys, parse_keys
-from scrapinghub.client._support.lists import Deferred, listed
+from scrapinghub.client._support.lists import ValueIterator, listed
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client.collectionwriter import CollectionWriter, with_text_key
 from scrapinghub.client.shapes import CollectionInfo
@@ -99,7 +99,7 @@ class Collections(Resource):
             [{'type': 's', 'name': 'foo_store'}]
         """
         transport = self._client.transport
-        return Deferred(lambda: transport.get(('collections', self.key, 'list')).values)
+        return ValueIterator(transport.get(('collections', self.key, 'list')).values)
 
     list = listed(iter)
 

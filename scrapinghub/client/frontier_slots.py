@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from operator import itemgetter
 from typing import Any, Protocol
 
 import six
 
 from scrapinghub.client._support.frontier_writers import FrontierWriters, SlotWriter
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import Pairs, encode_pairs, merge_parameters
+from scrapinghub.client._support.parameters import encode_pairs, merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import read_stream
 from scrapinghub.client._support.validation import expect_field, parse_number
 from scrapinghub.client.shapes import FrontierBatch, FrontierRequest
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.retries import Repeat
-from scrapinghub.transport.streams.cursors import ByKeys, ByOrder
+from scrapinghub.transport.streams.cursors import DedupeCursor, SortedCursor
 
 
 class NestedResource(Resource):
@@ -181,32 +180,16 @@ class FrontierSlotFingerprints(NestedResource):
             ['/']
         """
         pairs = encode_pairs(merge_parameters({'start': start}, params))
-        plan = _FingerprintPlan(pairs, parse_number('count', count), f'GET {"/".join(self._path)}')
-        records = read_stream(self._client.transport, self._path, plan, codec.ANY)
-        # Not a generator: it would end silently after an error, and Ctrl-C inside it would lose a fingerprint.
-        return map(itemgetter('fp'), records)
+        cursor = SortedCursor(pairs, parse_number('count', count), field='fp')
+        operation = f'GET {"/".join(self._path)}'
+
+        def get_fingerprint(record: Any) -> str:
+            fingerprint: str = expect_field(record, 'fp', str, operation)
+            return fingerprint
+
+        return read_stream(self._client.transport, self._path, cursor, codec.ANY, convert=get_fingerprint)
 
     list = listed(iter)
-
-
-class _FingerprintPlan(ByOrder):
-    """A cursor that checks that each record has a fingerprint.
-
-    Args:
-        params: Query parameters, without ``count``.
-        count: Maximum number of records.
-        operation: Name of the request, for errors.
-    """
-
-    def __init__(self, params: Pairs, count: int | None, operation: str) -> None:
-        super().__init__(params, count, field='fp')
-        self._operation = operation
-
-    def take(self, block: list[Any]) -> list[Any]:
-        """Return the records of a block that are to be delivered."""
-        for record in block:
-            expect_field(record, 'fp', str, self._operation)
-        return super().take(block)
 
 
 class FrontierSlotQueue(NestedResource):
@@ -272,14 +255,14 @@ class FrontierSlotQueue(NestedResource):
             [[['/', None]]]
         """
         enough = parse_number('mincount', mincount)
-        plan = ByKeys(
+        cursor = DedupeCursor(
             encode_pairs(merge_parameters({'mincount': enough}, params)),
             parse_number('count', count),
             field='id',
             weight=_count_requests,
             enough=enough,
         )
-        return read_stream(self._client.transport, self._path, plan, codec.ANY)
+        return read_stream(self._client.transport, self._path, cursor, codec.ANY)
 
     list = listed(iter)
 
@@ -306,7 +289,8 @@ def _slot_path(address: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _count_requests(batch: Any) -> int:
-    return len(batch.get('requests') or ())
+    requests = batch.get('requests')
+    return len(requests) if isinstance(requests, list) else 0
 
 
 def _check_fingerprint(value: Any) -> str:

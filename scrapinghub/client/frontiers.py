@@ -8,7 +8,7 @@ from typing import Any
 import six
 
 from scrapinghub.client._support.frontier_writers import FrontierWriters
-from scrapinghub.client._support.lists import Deferred, listed
+from scrapinghub.client._support.lists import ValueIterator, listed
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.validation import expect
 from scrapinghub.client.frontier_slots import (
@@ -168,4 +168,4 @@ class Frontier(NestedResource):
 
 def _iter_names(client: Client, path: tuple[str, ...]) -> Iterator[str]:
     operation = f'GET {"/".join(path)}'
-    return Deferred(lambda: expect(client.transport.get(path, expects=codec.JSON).value or [], list, operation))
+    return ValueIterator(expect(client.transport.get(path, expects=codec.JSON).value or [], list, operation))

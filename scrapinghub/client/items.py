@@ -10,9 +10,8 @@ from scrapinghub.client._support.parameters import Time, encode_pairs, merge_par
 from scrapinghub.client._support.records import Filters, KeyedRecords, Names, RelativePath, RequestsParams
 from scrapinghub.client._support.validation import parse_number, parse_path
 from scrapinghub.exceptions import DecodeError
-from scrapinghub.transport.streams.cursor import Plan
-from scrapinghub.transport.streams.cursors import AfterKey
-from scrapinghub.transport.streams.stream import Ending, Resumable
+from scrapinghub.transport.streams.cursor import KeysetCursor
+from scrapinghub.transport.streams.stream import RecordStream, ResumableIterator
 
 __all__ = ['Items']
 
@@ -93,69 +92,77 @@ class Items(KeyedRecords[Item]):
         accept = self._family.accept(self._client.transport.use_msgpack, {})
         values['meta'] = [*meta_names, '_key'] if strip else meta_names
 
-        def request(number: int, size: int) -> tuple[Plan, Iterator[Item]]:
-            plan = AfterKey(encode_pairs({'start': self._key_of(number), **values}), size, strip=strip)
-            return plan, self._open(plan, segments, values, accept, requests_params)
+        def request(number: int, size: int) -> RecordStream[Item]:
+            cursor = KeysetCursor(encode_pairs({'start': self._key_of(number), **values}), size, strip=strip)
+            return self._open(cursor, segments, values, accept, requests_params)
 
-        return Resumable(
-            _Chunks(request, chunksize, parse_number('start', start) or 0, parse_number('count', count)).iterate
-        )
+        first, limit = parse_number('start', start) or 0, parse_number('count', count)
+        return ResumableIterator(_Lists(request, chunksize, first, limit))
 
 
-class _Chunks:
-    """The progress of a ``list_iter``.
+class _Lists:
+    """The lists of a ``list_iter``; each iteration is a run.
 
     Args:
-        request: Returns the cursor and the stream for a number of items, beginning at a number.
+        request: Returns the stream of a number of items, beginning at a number.
         size: Maximum number of items in a list.
         start: Number of the first item.
         count: Maximum number of items; None for all.
+
+    Attributes:
+        unfinished: Whether there may be another run.
     """
 
     def __init__(
-        self, request: Callable[[int, int], tuple[Plan, Iterator[Item]]], size: int, start: int, count: int | None
+        self, request: Callable[[int, int], RecordStream[Item]], size: int, start: int, count: int | None
     ) -> None:
+        self.unfinished = count != 0
         self._request = request
         self._size = size
         self._next_number = start
         self._remaining = count
-        self._open: tuple[Plan, Iterator[Item]] | None = None
-        self._chunk: list[Item] = []
+        self._stream: RecordStream[Item] | None = None
+        self._items: list[Item] = []
         self._delivered = False
-        self._ended = count == 0
 
-    def iterate(self, ending: Ending) -> Iterator[list[Item]]:
+    def __iter__(self) -> Iterator[list[Item]]:
         """Yield the lists that have not been delivered."""
-        with ending:
-            while not self._ended and self._fetch():
-                chunk = self._chunk
-                next_number, remaining, ended = self._after(chunk)
-                # No call between here and the yield: an interruption finds the list delivered and recorded, or neither.
-                self._next_number, self._remaining, self._ended = next_number, remaining, ended
-                self._open = None
-                self._delivered = True
-                yield chunk
+        while self.unfinished and self._fetch():
+            items = self._items
+            next_number, remaining, unfinished = self._after(items)
+            # No call between here and the yield: an interruption finds the list delivered and recorded, or neither.
+            self._next_number, self._remaining = next_number, remaining
+            self._stream = None
+            self._delivered = True
+            self.unfinished = unfinished
+            yield items
+        self.unfinished = False
 
     @property
-    def _chunk_size(self) -> int:
+    def _list_size(self) -> int:
         return self._size if self._remaining is None else min(self._size, self._remaining)
 
     def _fetch(self) -> bool:
         """Complete the current list; return False if no list follows."""
-        if self._open is None:
-            self._chunk = []
-            self._open = self._request(self._next_number, self._chunk_size)
+        if self._stream is None:
+            self._items = []
+            self._stream = self._request(self._next_number, self._list_size)
         # If the stream fails, the list keeps what has arrived, and the stream continues after it.
-        self._chunk.extend(self._open[1])
-        return bool(self._chunk) or not self._delivered
+        self._items.extend(self._stream)
+        return self.unfinished and (bool(self._items) or not self._delivered)
 
-    def _after(self, chunk: list[Item]) -> tuple[int, int | None, bool]:
-        """Return the number of the next item, how many items remain, and whether this was the last list."""
-        remaining = None if self._remaining is None else self._remaining - len(chunk)
-        if len(chunk) < self._chunk_size or remaining == 0:
-            return self._next_number, remaining, True
-        assert self._open is not None
-        last_key = self._open[0].last_key
+    def _after(self, items: list[Item]) -> tuple[int, int | None, bool]:
+        """Return the number of the next item, how many items remain, and whether another list may follow."""
+        remaining = None if self._remaining is None else self._remaining - len(items)
+        if len(items) < self._list_size or remaining == 0:
+            return self._next_number, remaining, False
+        last_key = None if self._stream is None else self._stream.last_key
         if last_key is None:
             raise DecodeError('the items have no keys although they were requested, so the next list is unknown')
-        return int(parse_record_number(last_key)) + 1, remaining, False
+        return int(parse_record_number(last_key)) + 1, remaining, True
+
+    def close(self) -> None:
+        """Release the connection, and deliver no further list."""
+        self.unfinished = False
+        if self._stream is not None:
+            self._stream.close()

@@ -8,7 +8,6 @@ from typing import Any, overload
 
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.job_listing import SUMMARY_ALIASES, JobListing, OneOrMore
-from scrapinghub.client._support.lists import Deferred
 from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters
 from scrapinghub.client._support.scheduling import build_run_form, schedule_job
 from scrapinghub.client._support.spider_ids import find_spider_id
@@ -20,7 +19,8 @@ from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.retries import Repeat
-from scrapinghub.transport.streams.cursors import ByKeys
+from scrapinghub.transport.streams.cursors import DedupeCursor
+from scrapinghub.transport.streams.responses import Source
 from scrapinghub.transport.streams.stream import RecordStream
 
 __all__ = ['Job', 'JobMeta', 'Jobs']
@@ -317,12 +317,12 @@ class Jobs(JobListing):
         pairs = encode_pairs(merge_parameters({'start': start, 'start_after': start_after}, params))
         limit = parse_number('count', count)
 
-        def fetch() -> Iterator[JobSummary]:
-            transport = self._client.transport
-            call = Call('GET', transport.url(('spiders', *self._spider_path(spider), 'lastjobsummary')))
-            return RecordStream(transport, call, ByKeys(pairs, limit, field='key', identity=_spider_key))
-
-        return Deferred(fetch)
+        transport = self._client.transport
+        call = Call('GET', transport.url(('spiders', *self._spider_path(spider), 'lastjobsummary')))
+        cursor = DedupeCursor(pairs, limit, field='key', identity=_spider_key)
+        stream: RecordStream[JobSummary] = RecordStream(Source(transport, call), cursor)
+        stream.start()
+        return stream
 
     def _spider_name(self, spider: str | None) -> str | None:
         return spider or (None if self.spider is None else self.spider.name)

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from scrapinghub.client._support.dash import Dash
-from scrapinghub.client._support.lists import Deferred, listed
+from scrapinghub.client._support.lists import ValueIterator, listed
 from scrapinghub.client._support.mapping import StoredFields
 from scrapinghub.client._support.parameters import encode_pairs, merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
@@ -75,7 +75,7 @@ class Projects:
             >>> list(client.projects.iter())
             [123]
         """
-        return Deferred(self._fetch)
+        return ValueIterator(self._fetch())
 
     list = listed(iter)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from scrapinghub.client._support.dash import Dash
-from scrapinghub.client._support.lists import Deferred, listed
+from scrapinghub.client._support.lists import ValueIterator, listed
 from scrapinghub.client._support.parameters import merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.spider_ids import find_spider_id
@@ -69,7 +69,7 @@ class Spiders(Resource):
             >>> [spider['id'] for spider in project.spiders.iter()]
             ['spider1', 'spider2']
         """
-        return Deferred(self._fetch)
+        return ValueIterator(self._fetch())
 
     list = listed(iter)
 

@@ -9,9 +9,8 @@ import requests
 
 from scrapinghub.config.credentials import Credentials
 from scrapinghub.hubstorage.serialization import jlencode
-from scrapinghub.hubstorage.streaming import MAX_RETRIES, RETRY_INTERVAL, ClientSource, as_pairs, plan_for
+from scrapinghub.hubstorage.streaming import MAX_RETRIES, RETRY_INTERVAL, ClientSource, as_pairs, cursor_for
 from scrapinghub.hubstorage.utils import urlpathjoin, xauth
-from scrapinghub.hubstorage.verbatim import JsonTextDecoder, PackedDecoder
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.responses import decode
@@ -125,7 +124,7 @@ class DownloadableResource(ResourceType):
         Returns:
             The records as Python objects, with their ``_key``.
         """
-        return self._stream(codec.MSGPACK if self._streams_msgpack() else codec.ANY, None, *args, **kwargs)
+        return self._stream(codec.MSGPACK if self._streams_msgpack() else codec.ANY, *args, **kwargs)
 
     def _streams_msgpack(self) -> bool:
         return self.client.use_msgpack and self._allows_msgpack(None)
@@ -143,30 +142,40 @@ class DownloadableResource(ResourceType):
         Returns:
             The texts, as the service has sent them.
         """
-        return self._stream(codec.ANY, JsonTextDecoder, _path, requests_params, **apiparams)
+        return self._stream(codec.ANY, _path, requests_params, _raw=bytes.decode, **apiparams)
 
     def iter_msgpack(
         self, _path: Any = None, requests_params: Mapping[str, Any] | None = None, **apiparams: Any
     ) -> Iterator[bytes]:
         """Iterate over records as MessagePack, one at a time; the arguments are those of :meth:`iter_json`."""
-        return self._stream(codec.MSGPACK, PackedDecoder, _path, requests_params, **apiparams)
+        return self._stream(codec.MSGPACK, _path, requests_params, _raw=bytes, **apiparams)
 
     def _stream(
         self,
         accept: str,
-        decoder: Callable[[int], codec.Decoder] | None,
         _path: Any = None,
         requests_params: Mapping[str, Any] | None = None,
+        *,
+        _raw: Callable[[bytes], Any] | None = None,
         **apiparams: Any,
     ) -> Iterator[Any]:
+        """Return the stream of records below a path.
+
+        Args:
+            accept: Content type to request.
+            _path: As for :meth:`iter_json`, like all that follow.
+            requests_params: Options of the HTTP library.
+            _raw: Called with each record as the bytes that the service sent; None to decode the records.
+            **apiparams: Query parameters.
+        """
         below = urlpathjoin(_path)
         call = Call('GET', urlpathjoin(self.url, below) or self.url, accept=accept)
         family, _, key = (self.key or '').partition('/')
         asked = {**apiparams, 'meta': with_key(apiparams.get('meta'))}
-        plan = plan_for(family, key, below, asked, packed=accept == codec.MSGPACK)
+        cursor = cursor_for(family, key, below, asked, packed=accept == codec.MSGPACK)
         limits = (self.MAX_RETRIES, self.RETRY_INTERVAL)
-        source = ClientSource(self.client, self.auth, requests_params or {}, limits, decoder)
-        return RecordStream(self.client.transport, call, plan, source)
+        source = ClientSource(self.client, call, self.auth, requests_params or {}, limits, raw=_raw is not None)
+        return RecordStream(source, cursor, _raw)
 
 
 def with_key(meta: Any) -> list[Any]:

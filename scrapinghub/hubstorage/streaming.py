@@ -1,4 +1,4 @@
-"""Record streams of the low-level client: the one mechanism, asked through the client's ``request``."""
+"""Record streams of the low-level client: those of the transport, requested through the client's ``request``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from scrapinghub.hubstorage.retrier import one_loop
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.responses import set_body
-from scrapinghub.transport.http.retries import Attempts, RetrySettings, steady_policy
-from scrapinghub.transport.http.transport import Transport
-from scrapinghub.transport.streams.cursor import Pairs, Plan
-from scrapinghub.transport.streams.cursors import AfterKey, ByPosition, Remaining
-from scrapinghub.transport.streams.prefixes import scan_plan
-from scrapinghub.transport.streams.stream import Source
+from scrapinghub.transport.http.retries import Attempts, Policy, RetrySettings, steady_policy
+from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor, Pairs
+from scrapinghub.transport.streams.cursors import PendingKeysCursor, SkipCursor
+from scrapinghub.transport.streams.prefixes import scan_cursor
+from scrapinghub.transport.streams.responses import Source
 
 if TYPE_CHECKING:
     from scrapinghub.hubstorage.client import HubstorageClient
@@ -28,67 +27,63 @@ MAX_RETRIES: int = 180
 RETRY_INTERVAL: float = 60
 
 
-def stream_attempts(
-    transport: Transport, settings: RetrySettings, call: Call, delivered: int, limits: tuple[int, float]
-) -> Attempts:
-    """Return the retry loop of a stream.
+def stream_policy(settings: RetrySettings, delivered: int, limits: tuple[int, float]) -> Policy:
+    """Return what makes the retry policy of a stream.
 
     Args:
-        transport: Sends the requests.
         settings: The limits of the client.
-        call: The request.
         delivered: Number of records delivered.
         limits: ``MAX_RETRIES`` and ``RETRY_INTERVAL`` of the resource: they count if they were changed.
     """
     if not delivered:
-        return transport.attempts(call, settings.for_call)
-    if limits != (MAX_RETRIES, RETRY_INTERVAL):
-        return transport.attempts(call, partial(steady_policy, *limits))
-    return transport.attempts(call, settings.for_stream)
+        return settings.for_call
+    return partial(steady_policy, *limits) if limits != (MAX_RETRIES, RETRY_INTERVAL) else settings.for_stream
 
 
 class ClientSource(Source):
-    """Asks through a low-level client, and raises what that raises.
+    """Requests through a low-level client, and raises the errors of that.
 
     Args:
         client: The client.
+        call: What to request.
         auth: Credentials.
         options: Further keyword arguments of its ``request``.
         limits: ``MAX_RETRIES`` and ``RETRY_INTERVAL`` of the resource.
-        decoder: Makes a decoder of one's own, from the size of the largest record.
+        raw: Whether to deliver records as the bytes that the service sent.
     """
 
     def __init__(
         self,
         client: HubstorageClient,
+        call: Call,
         auth: Any,
         options: Mapping[str, Any],
         limits: tuple[int, float],
-        decoder: Callable[[int], codec.Decoder] | None = None,
+        *,
+        raw: bool = False,
     ) -> None:
-        super().__init__(client.transport)
+        super().__init__(client.transport, call, raw=raw)
         self._client = client
         self._auth = auth
         self._options = options
         self._limits = limits
-        self._make_decoder = decoder
 
-    def open(self, call: Call, number: int) -> requests.Response:
-        """Return an answer of good status, its body not read."""
+    def open(self, params: Pairs, number: int) -> requests.Response:
+        """Return a response of good status, its body not read."""
         options = dict(self._options)
         headers = dict(options.pop('headers', None) or {})
-        if call.accept != codec.ANY:
-            headers.setdefault('Accept', call.accept)
+        if self.call.accept != codec.ANY:
+            headers.setdefault('Accept', self.call.accept)
         if headers:
             options['headers'] = headers
         try:
             with one_loop():
                 response = self._client.request(
                     is_idempotent=True,
-                    method=call.method,
-                    url=call.url,
+                    method=self.call.method,
+                    url=self.call.url,
                     auth=self._auth,
-                    params=as_dict(call.params),
+                    params=as_dict(params),
                     stream=True,
                     **options,
                 )
@@ -99,30 +94,23 @@ class ClientSource(Source):
             raise
         return readable(response)
 
-    def attempts(self, call: Call, delivered: int) -> Attempts:
-        """Return the retry loop: by the class attributes of the resource, if they were changed."""
-        client = self._client
-        return stream_attempts(client.transport, client.retry_settings, call, delivered, self._limits)
+    def attempts(self, delivered: int, since: float) -> Attempts:
+        """Return a new retry loop: by the class attributes of the resource, if they were changed."""
+        policy = stream_policy(self._client.retry_settings, delivered, self._limits)
+        return self.transport.attempts(self.call, policy, since)
 
-    def decoder(self, call: Call, response: requests.Response) -> codec.Decoder:
-        """Return a new decoder for an answer."""
-        decoder = super().decoder(call, response)
-        if self._make_decoder is None:
-            return decoder
-        return self._make_decoder(self._client.transport.max_record)
-
-    def explain(self, error: requests.RequestException, attempts: Attempts, plan: Plan) -> Exception:
+    def explain(self, error: requests.RequestException, attempts: Attempts, cursor: Cursor) -> Exception:
         """Return the exception that the user gets for a failure."""
         if self._client.translate_error(error, attempts) is not error:
-            return super().explain(error, attempts, plan)
+            return super().explain(error, attempts, cursor)
         if isinstance(error.__cause__, codec.Malformed):
-            after = '' if plan.last_key is None else f' (the one after key {plan.last_key})'
-            return DecodeError(f'record number {plan.delivered + 1}{after} cannot be decoded: {error}', error)
+            after = '' if cursor.last_key is None else f' (the one after key {cursor.last_key})'
+            return DecodeError(f'record number {cursor.delivered + 1}{after} cannot be decoded: {error}', error)
         return error
 
 
 def readable(response: requests.Response) -> requests.Response:
-    """Return an answer whose body can be read from its ``raw``, also if a program's own way of sending has read it."""
+    """Return a response whose body can be read from its ``raw``, even if a program's own ``request`` has read it."""
     if vars(response).get('_content', False) is not False:
         set_body(response, response.content)
     return response
@@ -150,42 +138,42 @@ def _several(values: Any) -> Iterable[Any]:
     return [values] if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable) else values
 
 
-def plan_for(family: str, key: str, below: str | None, apiparams: Mapping[str, Any], *, packed: bool) -> Plan:
-    """Return how a read goes on after its connection broke.
+def cursor_for(family: str, key: str, below: str | None, apiparams: Mapping[str, Any], *, packed: bool) -> Cursor:
+    """Return the cursor of a read.
 
     Args:
         family: ``items``, ``logs``, ``requests`` or ``collections``.
         key: Key of the job or collection.
         below: Path below the key, or None.
         apiparams: Query parameters.
-        packed: Whether MessagePack is asked for.
+        packed: Whether MessagePack is requested.
     """
     values = dict(apiparams)
     count = _number(values)
     pairs = as_pairs(values)
     if family == 'collections':
-        return _collection_plan(values, count)
+        return _collection_cursor(values, count)
     if below is not None:
-        # A single record comes without its key, whatever is asked for.
-        return ByPosition(pairs, count)
+        # A single record has no key, whatever is requested.
+        return SkipCursor(pairs, count)
     if 'index' in values:
         wanted = [str(value) for value in _several(values.pop('index'))]
         if family != 'logs' or not packed:
-            return Remaining(as_pairs(values), 'index', wanted, count, name_of=_last_part)
+            return PendingKeysCursor(as_pairs(values), 'index', wanted, count, name_of=_last_part)
     if family == 'logs' and packed:
-        # The service leaves the key out there.
-        return ByPosition(pairs, count, seek=_seek(key, values))
-    return AfterKey(pairs, count, strip=False)
+        # The service sends no keys there.
+        return SkipCursor(pairs, count, seek=_seek(key, values))
+    return KeysetCursor(pairs, count, strip=False)
 
 
-def _collection_plan(values: dict[str, Any], count: int | None) -> Plan:
+def _collection_cursor(values: dict[str, Any], count: int | None) -> Cursor:
     wanted = values.pop('key', None)
     keys = None if wanted is None else map(str, _several(wanted))
-    return scan_plan(as_pairs(values), count, keys=keys)
+    return scan_cursor(as_pairs(values), count, keys=keys)
 
 
 def _number(values: dict[str, Any]) -> int | None:
-    """Take the count out of parameters, if it is one number."""
+    """Remove the count from parameters and return it, if it is one number."""
     counts = [value for value in _several(values.get('count')) if value is not None]
     if len(counts) != 1 or not re.fullmatch('[0-9]+', str(counts[0])):
         return None

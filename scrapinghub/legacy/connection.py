@@ -18,13 +18,13 @@ from scrapinghub.hubstorage.retrier import Invocation
 from scrapinghub.hubstorage.streaming import as_pairs, readable
 from scrapinghub.legacy.calls import RequestProxyMixin, check_status
 from scrapinghub.legacy.projects import Project
-from scrapinghub.legacy.streaming import Answered
+from scrapinghub.legacy.streaming import SingleResponseSource
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.responses import decode, undecodable
 from scrapinghub.transport.http.retries import FINAL_STATUSES, RETRY_STATUSES, Repeat
 from scrapinghub.transport.http.transport import Transport
-from scrapinghub.transport.streams.cursors import ByPosition
+from scrapinghub.transport.streams.cursors import SkipCursor
 from scrapinghub.transport.streams.stream import RecordStream
 
 Self = TypeVar('Self', bound='Connection')
@@ -202,7 +202,7 @@ class Connection(RequestProxyMixin):
             return response.raw
         if format == 'jl':
             call = Call('GET', response.url or '')
-            return RecordStream(self.transport, call, ByPosition([]), Answered(self.transport, response))
+            return RecordStream(SingleResponseSource(self.transport, call, response), SkipCursor([]))
         if format != 'json':
             raise APIError('format must be either json or jl', APIError.ERR_VALUE_ERROR)
         call = Call('GET', response.url or '', expects=codec.JSON)

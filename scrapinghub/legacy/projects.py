@@ -10,11 +10,11 @@ import requests
 
 from scrapinghub.hubstorage.streaming import MAX_RETRIES, RETRY_INTERVAL, as_pairs
 from scrapinghub.legacy.calls import RequestProxyMixin
-from scrapinghub.legacy.streaming import Asking, JobList
+from scrapinghub.legacy.streaming import ChainSource, JobListCursor
 from scrapinghub.transport.http.body import Body
 from scrapinghub.transport.http.call import Call
-from scrapinghub.transport.streams.cursor import Pairs, Plan
-from scrapinghub.transport.streams.cursors import ByPosition
+from scrapinghub.transport.streams.cursor import Cursor, Pairs
+from scrapinghub.transport.streams.cursors import SkipCursor
 from scrapinghub.transport.streams.stream import RecordStream
 
 if TYPE_CHECKING:
@@ -131,10 +131,9 @@ class JobSet(RequestProxyMixin):
     def __iter__(self) -> Iterator[Job]:
         if self._jobs is None:
             transport = self.project.connection.transport
-            source = Asking(transport, self._ask, (MAX_RETRIES, RETRY_INTERVAL))
             call = Call('GET', transport.url(('jobs', 'list.jl'), dash=True))
-            # Not a generator: that would end in silence after an error.
-            self._jobs = map(self._job, RecordStream[Any](transport, call, JobList([]), source))
+            source = ChainSource(transport, call, self._ask, (MAX_RETRIES, RETRY_INTERVAL))
+            self._jobs = RecordStream(source, JobListCursor([]), self._job)
         return self._jobs
 
     def _ask(self, params: dict[str, Any]) -> requests.Response:
@@ -208,11 +207,12 @@ class Job(RequestProxyMixin):
     def _add_params(self, params: dict[str, Any]) -> dict[str, Any]:
         return {**params, 'job': self.id}
 
-    def _stream(self, method: str, plan: Plan, first: requests.Response | None = None) -> Iterator[Any]:
+    def _stream(self, method: str, cursor: Cursor, first: requests.Response | None = None) -> Iterator[Any]:
         transport = self.project.connection.transport
         limits = (self.MAX_RETRIES, self.RETRY_INTERVAL)
-        source = Asking(transport, lambda params: self.open_answer(method, 'jl', params), limits, first)
-        return RecordStream(transport, Call('GET', transport.url((f'{method}.jl',), dash=True)), plan, source)
+        call = Call('GET', transport.url((f'{method}.jl',), dash=True))
+        source = ChainSource(transport, call, lambda params: self.open_answer(method, 'jl', params), limits, first)
+        return RecordStream(source, cursor)
 
     def items(self, offset: int = 0, count: int | None = None, meta: Any = None) -> Iterator[Any]:
         """Iterate over the items.
@@ -227,11 +227,11 @@ class Job(RequestProxyMixin):
         def seek(position: int) -> Pairs:
             return [('offset', offset + position), *wanted]
 
-        return self._stream('items', ByPosition(seek(0), count, seek=seek))
+        return self._stream('items', SkipCursor(seek(0), count, seek=seek))
 
     def log(self, **params: Any) -> Iterator[Any]:
         """Return an iterator over the log; the arguments are parameters such as ``level`` and ``count``."""
-        return self._stream('log', ByPosition(as_pairs(params)), self.open_answer('log', 'jl', params))
+        return self._stream('log', SkipCursor(as_pairs(params)), self.open_answer('log', 'jl', params))
 
     def update(self, **modifiers: Any) -> Any:
         """Change the job, for instance by ``add_tag``; return the number of jobs that were found."""

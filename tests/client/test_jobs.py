@@ -124,7 +124,7 @@ def test_answers(jobs: Jobs, of_spider: Jobs) -> None:
 
 
 def test_the_first_request_goes_out_at_the_first_next(wire: Wire, jobs: Jobs) -> None:
-    walks: list[Iterator[Any]] = [jobs.iter(), jobs.iter_all(), jobs.iter_last(spider='s')]
+    walks: list[Iterator[Any]] = [jobs.iter(), jobs.iter_all()]
     assert wire.requests == []
     for walk in walks:
         before = len(wire.requests)
@@ -165,13 +165,14 @@ def test_another_spider_than_the_bound_one(ask: Callable[[Jobs], Any], of_spider
         ask(of_spider)
 
 
-def test_a_failed_look_up_is_made_again(wire: Wire, jobs: Jobs) -> None:
-    found, wire.answers = wire.answers, {}
+def test_iter_last_sends_its_requests_at_once(wire: Wire, jobs: Jobs) -> None:
     last = jobs.iter_last(spider='s')
-    with pytest.raises(NotFound):
-        next(last)
-    wire.answers = found
+    sent = len(wire.requests)
     assert [job['key'] for job in last] == ['1/2/3']
+    assert len(wire.requests) == sent
+    wire.answers = {}
+    with pytest.raises(NotFound):
+        jobs.iter_last(spider='s')
 
 
 # One job of them

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrapinghub.client._support.lists import Deferred, listed
+from scrapinghub.client._support.lists import ValueIterator, listed
 from scrapinghub.client._support.parameters import (
     ALIASES,
     KNOWN,
@@ -168,18 +168,10 @@ def test_list_carries_signature_and_docstring_over() -> None:
     assert 'A letter.' in (Letters.list.__doc__ or '')
 
 
-def test_a_deferred_answer_is_asked_for_at_the_first_next_and_again_after_an_error() -> None:
-    answers: list[list[int] | Exception] = [OSError('no'), [1, 2]]
-
-    def fetch() -> list[int]:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    numbers = Deferred(fetch)
-    assert len(answers) == 2
-    with pytest.raises(OSError, match='no'):
-        next(numbers)
-    assert list(numbers) == [1, 2]
-    assert list(numbers) == []
+def test_values_that_have_arrived_have_the_interface_of_a_stream() -> None:
+    with ValueIterator([1, 2, 3]) as numbers:
+        assert iter(numbers) is iter(numbers)
+        assert next(numbers) == 1
+        assert next(iter(numbers)) == 2
+        numbers.close()
+        assert list(numbers) == []

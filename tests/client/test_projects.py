@@ -50,7 +50,7 @@ def of_wire(wire: Wire) -> Project:
 def test_projects(wire: Wire) -> None:
     projects = wire.client().projects
     ids = projects.iter()
-    assert wire.requests == []
+    assert len(wire.requests) == 1
     assert list(ids) == projects.list() == [123, 456]
     assert projects.summary() == [{'project': 123, 'running': 1}]
     projects.summary('running')

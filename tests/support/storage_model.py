@@ -10,9 +10,16 @@ from typing import Any
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.transport import Transport
-from scrapinghub.transport.streams import cursors as plans
-from scrapinghub.transport.streams.cursor import Pairs, Plan
-from scrapinghub.transport.streams.job_pages import JobWalk
+from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor, Pairs, text_order
+from scrapinghub.transport.streams.cursors import (
+    DedupeCursor,
+    NewestFirstCursor,
+    PendingKeysCursor,
+    SkipCursor,
+    SortedCursor,
+)
+from scrapinghub.transport.streams.job_pages import JobPages
+from scrapinghub.transport.streams.responses import Source
 from scrapinghub.transport.streams.stream import RecordStream
 from support.scripted_server import Reply, Request, records_reply, reply
 
@@ -71,7 +78,7 @@ class Storage:
         return [[number, item] for number, item in enumerate(self.items)]
 
     def _collections(self, request: Request) -> list[dict[str, Any]]:
-        keys = sorted(self.collection, key=plans.text_order)
+        keys = sorted(self.collection, key=text_order)
         wanted = request.all('key')
         after = request.get('startafter')
         prefix = request.get('prefix') or ''
@@ -79,7 +86,7 @@ class Storage:
             {'value': self.collection[key], '_key': key}
             for key in keys
             if (not wanted or key in wanted)
-            and (after is None or plans.text_order(key) > plans.text_order(after))
+            and (after is None or text_order(key) > text_order(after))
             and key.startswith(prefix)
         ]
 
@@ -134,13 +141,13 @@ class Kind:
     """One kind of stream.
 
     Attributes:
-        plan: Makes its plan; its argument is the count.
+        cursor: Makes its cursor; its argument is the count.
         path: Where it reads.
         truth: What it delivers, whole.
         accepts: Content types that it may ask for.
     """
 
-    plan: Callable[[int | None], Plan]
+    cursor: Callable[[int | None], Cursor]
     path: tuple[str, ...]
     truth: Callable[[Storage], list[Any]]
     accepts: tuple[str, ...] = (codec.JSON_LINES, codec.MSGPACK)
@@ -166,53 +173,53 @@ def sample_storage(**options: Any) -> Storage:
 
 
 def _scan(storage: Storage) -> list[Any]:
-    return [{'value': storage.collection[key], '_key': key} for key in sorted(storage.collection, key=plans.text_order)]
+    return [{'value': storage.collection[key], '_key': key} for key in sorted(storage.collection, key=text_order)]
 
 
 KINDS: dict[str, Kind] = {
-    'items': Kind(lambda count: plans.AfterKey(KEYED, count), ('items', '1'), lambda s: s.items),
+    'items': Kind(lambda count: KeysetCursor(KEYED, count), ('items', '1'), lambda s: s.items),
     'items from a number': Kind(
-        lambda count: plans.AfterKey([*KEYED, ('start', f'{JOB}/4')], count), ('items', '1'), lambda s: s.items[4:]
+        lambda count: KeysetCursor([*KEYED, ('start', f'{JOB}/4')], count), ('items', '1'), lambda s: s.items[4:]
     ),
     'items by index': Kind(
-        lambda count: plans.Remaining(
+        lambda count: PendingKeysCursor(
             KEYED, 'index', INDEXES, count, name_of=lambda key: key.rpartition('/')[2], strip=True
         ),
         ('items', '1'),
         lambda s: [s.items[number] for number in INDEXES],
     ),
     'logs': Kind(
-        lambda count: plans.ByPosition([], count, seek=lambda place: [('start', f'{JOB}/{place}')]),
+        lambda count: SkipCursor([], count, seek=lambda place: [('start', f'{JOB}/{place}')]),
         ('logs', '1'),
         lambda s: s.items,
     ),
     'samples': Kind(
-        lambda count: plans.ByPosition([], count),
+        lambda count: SkipCursor([], count),
         ('samples', '1'),
         lambda s: [[number, item] for number, item in enumerate(s.items)],
     ),
     'collection': Kind(
-        lambda count: plans.AfterKey(KEYED, count, order=plans.text_order, strip=False), ('collections', '1'), _scan
+        lambda count: KeysetCursor(KEYED, count, order=text_order, strip=False), ('collections', '1'), _scan
     ),
-    'collection by order': Kind(lambda count: plans.ByOrder(KEYED, count), ('collections', '1'), _scan),
+    'collection by order': Kind(lambda count: SortedCursor(KEYED, count), ('collections', '1'), _scan),
     'collection by keys': Kind(
-        lambda count: plans.Remaining(KEYED, 'key', KEYS, count),
+        lambda count: PendingKeysCursor(KEYED, 'key', KEYS, count),
         ('collections', '1'),
         lambda s: [record for record in _scan(s) if record['_key'] in KEYS],
     ),
     'activity': Kind(
-        lambda count: plans.Growing([], count), ('activity', '1'), lambda s: s.events, (codec.JSON_LINES,)
+        lambda count: NewestFirstCursor([], count), ('activity', '1'), lambda s: s.events, (codec.JSON_LINES,)
     ),
-    'jobs': Kind(lambda count: JobWalk([], count), ('jobs', '1'), lambda s: s.jobs, (codec.JSON_LINES,)),
+    'jobs': Kind(lambda count: JobPages([], count), ('jobs', '1'), lambda s: s.jobs, (codec.JSON_LINES,)),
     'all jobs': Kind(
-        lambda count: JobWalk([], count, everything=True), ('jobs', '1'), lambda s: s.jobs, (codec.JSON_LINES,)
+        lambda count: JobPages([], count, everything=True), ('jobs', '1'), lambda s: s.jobs, (codec.JSON_LINES,)
     ),
     'jobs by key': Kind(
-        lambda count: plans.ByKeys([], count, field='key'), ('jobs', '1'), lambda s: s.jobs, (codec.JSON_LINES,)
+        lambda count: DedupeCursor([], count, field='key'), ('jobs', '1'), lambda s: s.jobs, (codec.JSON_LINES,)
     ),
     'frontier': Kind(
-        lambda count: plans.ByKeys(
-            [('mincount', 9)], count, field='id', weight=lambda batch: len(batch['requests']), enough=9
+        lambda count: DedupeCursor(
+            [('mincount', 9)], count, field='id', weight=lambda batch: len(batch.get('requests', ())), enough=9
         ),
         ('hcf', '1'),
         lambda s: s.batches[:5],
@@ -232,7 +239,8 @@ def stream_of(
 ) -> RecordStream[Any]:
     """Return a stream of one of the kinds."""
     kind = KINDS[name]
-    return RecordStream(transport, Call('GET', transport.url(kind.path), accept=accept), kind.plan(count))
+    call = Call('GET', transport.url(kind.path), accept=accept)
+    return RecordStream(Source(transport, call), kind.cursor(count))
 
 
 def exact(records: list[Any]) -> list[str]:

@@ -15,7 +15,7 @@ from scrapinghub.client._support.streams import Explain, explain_errors, explain
 from scrapinghub.client._support.validation import encode_filters, expect_field, parse_names, parse_number
 from scrapinghub.exceptions import DecodeError, NotFound, ScrapinghubAPIError
 from scrapinghub.transport import codec
-from scrapinghub.transport.streams.prefixes import scan_plan
+from scrapinghub.transport.streams.prefixes import scan_cursor
 
 Record = dict[str, Any]
 Keys = str | bytes | Iterable[str | bytes]
@@ -220,7 +220,7 @@ class CollectionReader(Resource):
         return read_stream(
             self._client.transport,
             self._path,
-            scan_plan(encode_pairs(values), parse_number('count', count), keys=keys),
+            scan_cursor(encode_pairs(values), parse_number('count', count), keys=keys),
             self._accept,
             requests_params=requests_params,
             explain=self._explain_read(values),

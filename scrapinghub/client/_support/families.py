@@ -8,8 +8,8 @@ from typing import Any
 
 from scrapinghub.client._support.parameters import Pairs, encode_pairs
 from scrapinghub.transport import codec
-from scrapinghub.transport.streams.cursor import Plan
-from scrapinghub.transport.streams.cursors import AfterKey, ByPosition, Remaining
+from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor
+from scrapinghub.transport.streams.cursors import PendingKeysCursor, SkipCursor
 from scrapinghub.transport.uploads.uploader import WriterOptions
 
 # Parameters with which the number of the record at a position is known.
@@ -51,7 +51,7 @@ class Family:
 
 def choose_cursor(
     family: Family, job_key: str, values: dict[str, Any], count: int | None, *, depth: int, accept: str
-) -> Plan:
+) -> Cursor:
     """Return the cursor of a read.
 
     Args:
@@ -63,20 +63,20 @@ def choose_cursor(
         accept: Content type of the request.
     """
     if not family.has_keys or depth > 1:
-        return ByPosition(encode_pairs(values), count)
+        return SkipCursor(encode_pairs(values), count)
     meta = values.get('meta', [])
     strip = '_key' not in meta
     if strip:
         values = {**values, 'meta': [*meta, '_key']}
     if depth == 1:
         # A single record comes without its key, even if it is requested.
-        return ByPosition(encode_pairs(values), count, strip='_key' if strip else None)
+        return SkipCursor(encode_pairs(values), count, strip='_key' if strip else None)
     if accept == codec.MSGPACK and not family.has_msgpack_keys and values.get('index') != []:
-        return ByPosition(encode_pairs(values), count, seek=_seek(job_key, values), strip='_key')
+        return SkipCursor(encode_pairs(values), count, seek=_seek(job_key, values), strip='_key')
     if 'index' in values:
         index = values.pop('index')
-        return Remaining(encode_pairs(values), 'index', index, count, name_of=parse_record_number, strip=strip)
-    return AfterKey(encode_pairs(values), count, strip=strip)
+        return PendingKeysCursor(encode_pairs(values), 'index', index, count, name_of=parse_record_number, strip=strip)
+    return KeysetCursor(encode_pairs(values), count, strip=strip)
 
 
 def _seek(job_key: str, values: Mapping[str, Any]) -> Callable[[int], Pairs] | None:

@@ -12,7 +12,8 @@ from scrapinghub.client._support.validation import parse_number
 from scrapinghub.client.shapes import JobSummary
 from scrapinghub.client.utils import parse_project_id
 from scrapinghub.transport.http.call import Call
-from scrapinghub.transport.streams.job_pages import JobWalk
+from scrapinghub.transport.streams.job_pages import JobPages
+from scrapinghub.transport.streams.responses import Source
 from scrapinghub.transport.streams.stream import RecordStream
 
 OneOrMore = str | Iterable[str] | None
@@ -259,4 +260,5 @@ class JobListing(Resource):
     ) -> Iterator[JobSummary]:
         transport = self._client.transport
         call = Call('GET', transport.url(('jobq', self.project_id, 'list')))
-        return RecordStream(transport, call, JobWalk(encode_pairs(values), count, start=start, everything=everything))
+        cursor = JobPages(encode_pairs(values), count, start=start, everything=everything)
+        return RecordStream(Source(transport, call), cursor)

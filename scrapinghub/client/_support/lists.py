@@ -4,58 +4,44 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, ParamSpec, TypeVar
-
-from scrapinghub.transport.streams.stream import Ending, Pieces
+from types import TracebackType
+from typing import ParamSpec, TypeVar
 
 P = ParamSpec('P')
 T = TypeVar('T')
 
 
-class Deferred(Pieces[T]):
-    """An iterator over one answer, which is asked for at the first ``next()``.
-
-    After an error, iterating again asks again: it never ends in silence. After Ctrl-C it goes on: no record passes
-    through a function written in Python, where an interruption would lose it.
+class ValueIterator(Iterator[T]):
+    """An iterator over values that have arrived, with the interface of a record stream.
 
     Args:
-        fetch: Asks, and returns the records of the answer.
+        values: The values.
     """
 
-    __slots__ = ('answer',)
-    answer: _Answer[T]
+    def __init__(self, values: Iterable[T]) -> None:
+        self._values = iter(values)
 
-    def __new__(cls, fetch: Callable[[], Iterable[T]]) -> Deferred[T]:
-        """Make the iterator."""
-        answer = _Answer(fetch)
-        deferred = super().__new__(cls, answer.deliver)
-        deferred.answer = answer
-        return deferred
+    def __iter__(self) -> Iterator[T]:
+        """Return an iterator without a function in Python, inside which Ctrl-C would lose a value."""
+        return self._values
 
-    def offer(self, records: Iterable[T]) -> None:
-        """Use records that have just been fetched for something else, if nothing was asked for yet."""
-        self.answer.offer(records)
+    def __next__(self) -> T:
+        """Return the next value."""
+        return next(self._values)
 
+    def close(self) -> None:
+        """End the iteration."""
+        deque(self._values, maxlen=0)
 
-class _Answer(Generic[T]):
-    """The records of an answer, once it was asked for."""
+    def __enter__(self) -> ValueIterator[T]:
+        return self
 
-    def __init__(self, fetch: Callable[[], Iterable[T]]) -> None:
-        self._fetch = fetch
-        self._records: Iterator[T] | None = None
-
-    def deliver(self, ending: Ending) -> Iterator[Iterator[T]]:
-        """Yield the iterator over the records that have not been delivered."""
-        with ending:
-            if self._records is None:
-                self._records = iter(self._fetch())
-            yield self._records
-
-    def offer(self, records: Iterable[T]) -> None:
-        """Use these records, if nothing was asked for yet."""
-        if self._records is None:
-            self._records = iter(records)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def listed(iterate: Callable[P, Iterable[T]]) -> Callable[P, list[T]]:

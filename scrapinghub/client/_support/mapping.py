@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import six
 
-from scrapinghub.client._support.lists import Deferred
+from scrapinghub.client._support.lists import ValueIterator
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.validation import expect
 from scrapinghub.transport.http.retries import Repeat
@@ -95,7 +95,7 @@ class StoredFields(Resource, Mapping[str, Any]):
             >>> dict(job.metadata.iter())['spider']
             'spider1'
         """
-        return Deferred(lambda: self._read().items())
+        return ValueIterator(self._read().items())
 
     def list(self) -> FieldList:
         """Return the names and values of all fields.
@@ -114,7 +114,7 @@ class StoredFields(Resource, Mapping[str, Any]):
         return self._read()[_decode_name(key)]
 
     def __iter__(self) -> Iterator[str]:
-        return Deferred(self._read)
+        return ValueIterator(self._read())
 
     def __len__(self) -> int:
         return len(self._read())

@@ -13,7 +13,7 @@ from scrapinghub.client._support.streams import explain_filters, read_stream
 from scrapinghub.client._support.validation import encode_filters, expect, parse_names, parse_number, parse_path
 from scrapinghub.client.shapes import Stats
 from scrapinghub.transport import codec
-from scrapinghub.transport.streams.cursor import Plan
+from scrapinghub.transport.streams.cursor import Cursor
 from scrapinghub.transport.streams.stream import RecordStream
 from scrapinghub.transport.uploads.uploader import Writer
 
@@ -107,12 +107,12 @@ class Records(Resource, Generic[R]):
         segments = parse_path(path)
         limit = parse_number('count', count)
         accept = self._family.accept(self._client.transport.use_msgpack, values)
-        plan = choose_cursor(self._family, self.key, values, limit, depth=len(segments), accept=accept)
-        return self._open(plan, segments, values, accept, requests_params)
+        cursor = choose_cursor(self._family, self.key, values, limit, depth=len(segments), accept=accept)
+        return self._open(cursor, segments, values, accept, requests_params)
 
     def _open(
         self,
-        plan: Plan,
+        cursor: Cursor,
         segments: tuple[str, ...],
         values: Mapping[str, Any],
         accept: str,
@@ -121,7 +121,7 @@ class Records(Resource, Generic[R]):
         return read_stream(
             self._client.transport,
             (*self._path, *segments),
-            plan,
+            cursor,
             accept,
             requests_params=requests_params,
             explain=explain_filters(values['filter']) if 'filter' in values else None,

@@ -11,10 +11,11 @@ from scrapinghub.config.credentials import Credentials
 from scrapinghub.exceptions import BadRequest, ScrapinghubAPIError
 from scrapinghub.transport.http.call import Call, checked_options
 from scrapinghub.transport.http.paths import Path
-from scrapinghub.transport.http.retries import MAYBE_APPLIED_HINT, Attempts
+from scrapinghub.transport.http.retries import MAYBE_APPLIED_HINT
 from scrapinghub.transport.http.transport import Transport
-from scrapinghub.transport.streams.cursor import Plan
-from scrapinghub.transport.streams.stream import RecordStream, Source
+from scrapinghub.transport.streams.cursor import Cursor
+from scrapinghub.transport.streams.responses import Source
+from scrapinghub.transport.streams.stream import RecordStream
 
 Explain = Callable[[ScrapinghubAPIError], 'str | None']
 
@@ -26,28 +27,30 @@ _REQUESTS_OPTIONS = ('cert', 'cookies', 'proxies', 'verify')
 def read_stream(
     transport: Transport,
     path: Path,
-    plan: Plan,
+    cursor: Cursor,
     accept: str,
     *,
     requests_params: Mapping[str, Any] | None = None,
     explain: Explain | None = None,
+    convert: Callable[[Any], Any] | None = None,
 ) -> RecordStream[Any]:
     """Return the stream of the records at a path. The first request is sent by the first ``next()``.
 
     Args:
         transport: Sends the requests.
         path: Path on the storage server.
-        plan: What to request, and how to resume.
+        cursor: What to request, and how to resume.
         accept: Content type to request.
         requests_params: Options of ``requests``.
         explain: Returns a hint for an error, or None.
+        convert: Called with each record; the stream delivers what it returns.
 
     Returns:
         The stream.
     """
     fields = {} if requests_params is None else parse_requests_params(requests_params)
     call = Call('GET', transport.url(path), accept=accept, **fields)
-    return RecordStream(transport, call, plan, None if explain is None else _ExplainedSource(transport, explain))
+    return RecordStream(Source(transport, call, explain), cursor, convert)
 
 
 def parse_requests_params(requests_params: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,18 +83,6 @@ def parse_requests_params(requests_params: Mapping[str, Any]) -> dict[str, Any]:
         fields['auth'] = Credentials(*auth)
     options = checked_options({name: requests_params[name] for name in _REQUESTS_OPTIONS if name in requests_params})
     return {**fields, 'options': options} if options else fields
-
-
-class _ExplainedSource(Source):
-    def __init__(self, transport: Transport, explain: Explain) -> None:
-        super().__init__(transport)
-        self._explain = explain
-
-    def explain(self, error: Any, attempts: Attempts, plan: Plan) -> Exception:
-        explained = super().explain(error, attempts, plan)
-        if isinstance(explained, ScrapinghubAPIError):
-            explained.add_hint(self._explain(explained))
-        return explained
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Unpack gzip and deflate as they arrive, in pieces of limited size.
 
-The frame of a gzip member is taken off here and not by ``zlib``: the checksum of what was unpacked is wanted in any
-case, and would be worked out twice.
+The frame of a gzip member is removed here and not by ``zlib``: the checksum of what was unpacked is needed in any case,
+and would be computed twice.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-# Unpacked pieces are decoded as a whole, see PART_SIZE in streams.py.
+# An unpacked piece is decoded as a whole, see PART_SIZE of the streams.
 UNPACKED_SIZE = 32 * 1024
-# With each piece zlib copies what it has not taken yet of its input: that must not be much.
-_TAKEN = 16 * 1024
+# With each piece zlib copies the rest of its input: that must not be much.
+_INPUT_SIZE = 16 * 1024
 
 _MAGIC = b'\x1f\x8b'
 _FIXED_HEADER = struct.Struct('<2sBB6x')
 _EXTRA_LENGTH = struct.Struct('<H')
 _TRAILER = struct.Struct('<II')
 _HEADER_CHECKSUM, _EXTRA, _NAME, _COMMENT, _RESERVED = 2, 4, 8, 16, 0xE0
-# No name and no comment in a header is as long as that.
+# No name and no comment in a header is that long.
 _MAX_HEADER = 128 * 1024
 
 
 class Inflater:
-    """Unpack a gzip or deflate stream piece by piece; several members may follow one another.
+    """Unpacks a gzip or deflate stream piece by piece; several members may follow one another.
 
     Args:
         encoding: The ``Content-Encoding`` of the body.
 
     Attributes:
-        finished: Whether the end mark of the stream has been seen, and nothing has followed it.
-        checksum: CRC-32 of what has been unpacked, from the beginning on.
+        finished: Whether the end mark of the stream has arrived, and nothing has followed it.
+        checksum: CRC-32 of what has been unpacked from the beginning.
     """
 
     def __init__(self, encoding: str) -> None:
@@ -44,7 +44,8 @@ class Inflater:
         self._gzip = False
         # The beginning of a header or a trailer.
         self._held = b''
-        # The last piece of a gzip member, until its trailer has been read.
+        # The last piece of a gzip member, until its trailer has been checked: damage is seldom far from the wrong
+        # checksum that shows it.
         self._kept = b''
         self._member = 0
         self._size = 0
@@ -58,42 +59,41 @@ class Inflater:
         Raises:
             zlib.error: The stream is damaged.
         """
-        for start in range(0, len(data), _TAKEN):
-            yield from self._feed_part(data[start : start + _TAKEN])
-
-    def _feed_part(self, data: bytes) -> Iterator[bytes]:
-        while True:
-            if self._inflate is None:
-                self._inflate, data = self._open_member(self._held + data)
-            inflate = self._inflate
-            if inflate is None:
-                return
-            ended = inflate.eof
-            while not ended:
-                piece = inflate.decompress(data, UNPACKED_SIZE)
+        for start in range(0, len(data), _INPUT_SIZE):
+            rest: bytes | None = data[start : start + _INPUT_SIZE]
+            while rest is not None:
+                piece = b''
+                if self._inflate is None:
+                    rest = self._open_member(self._held + rest)
+                elif self._inflate.eof:
+                    rest = self._close_member(self._held + rest)
+                    if self.finished:
+                        piece, self._kept = self._kept, b''
+                else:
+                    piece, rest = self._unpack(rest)
                 if piece:
-                    self._count(piece)
-                ended = inflate.eof
-                if ended and self._gzip:
-                    # What a wrong checksum tells of is seldom far from the end.
-                    self._kept = piece
-                elif piece:
                     yield piece
-                data = inflate.unused_data if ended else inflate.unconsumed_tail
-                if not (ended or data) and len(piece) < UNPACKED_SIZE:
-                    # A full piece may leave output inside zlib that asks for no more input.
-                    return
-            data = self._held + data
-            if self._gzip and len(data) < _TRAILER.size:
-                self._held = data
-                return
-            data = self._close_member(data)
-            if self._kept:
-                kept, self._kept = self._kept, b''
-                yield kept
 
-    def _open_member(self, data: bytes) -> tuple[Any, bytes]:
-        """Begin a member; return None until its header is complete, and what follows the header."""
+    def _unpack(self, data: bytes) -> tuple[bytes, bytes | None]:
+        """Return the next piece of a member, and the input that is left; None if more is needed."""
+        inflate = self._inflate
+        piece = inflate.decompress(data, UNPACKED_SIZE)
+        if piece:
+            self._size += len(piece)
+            self.checksum = zlib.crc32(piece, self.checksum)
+            # There is hardly ever more than one member.
+            self._member = self.checksum if self._first else zlib.crc32(piece, self._member)
+        if inflate.eof:
+            if not self._gzip:
+                return piece, inflate.unused_data
+            self._kept = piece
+            return b'', inflate.unused_data
+        # A full piece may leave output inside zlib that needs no more input.
+        needs_more = not inflate.unconsumed_tail and len(piece) < UNPACKED_SIZE
+        return piece, None if needs_more else inflate.unconsumed_tail
+
+    def _open_member(self, data: bytes) -> bytes | None:
+        """Begin a member; return what follows its header, or None until the header is complete."""
         if self.finished:
             # Zeros may pad the last member.
             data = data.lstrip(b'\0')
@@ -104,22 +104,20 @@ class Inflater:
         begin = _header_size(data) if self._gzip else 0
         if len(data) < len(_MAGIC) or (self._gzip and not begin):
             self._held = data
-            return None, b''
+            return None
         bare = self._gzip or (self._may_be_bare and not _is_zlib_header(data))
         self._may_be_bare = False
         self._member = self._size = 0
-        return zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS), data[begin:]
+        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS)
+        return data[begin:]
 
-    def _count(self, piece: bytes) -> None:
-        self._size += len(piece)
-        self.checksum = zlib.crc32(piece, self.checksum)
-        # There is more than one member hardly ever.
-        self._member = self.checksum if self._first else zlib.crc32(piece, self._member)
-
-    def _close_member(self, data: bytes) -> bytes:
-        """End a member; return what follows it."""
+    def _close_member(self, data: bytes) -> bytes | None:
+        """End a member; return what follows it, or None if nothing does or the trailer is not complete."""
         self._held = b''
         if self._gzip:
+            if len(data) < _TRAILER.size:
+                self._held = data
+                return None
             checksum, size = _TRAILER.unpack_from(data)
             if checksum != self._member:
                 raise zlib.error('the checksum of the data is another one')
@@ -129,7 +127,7 @@ class Inflater:
         self._inflate = None
         self._first = False
         self.finished = True
-        return data
+        return data or None
 
 
 def _is_zlib_header(data: bytes) -> bool:
@@ -137,10 +135,10 @@ def _is_zlib_header(data: bytes) -> bool:
 
 
 def _header_size(data: bytes) -> int:
-    """Return how long the header of a gzip member is; 0 if not all of it is there.
+    """Return the size of the header of a gzip member; 0 if not all of it has arrived.
 
     Raises:
-        zlib.error: It is none that is known.
+        zlib.error: It is of no known form.
     """
     if len(data) < _FIXED_HEADER.size:
         return 0

@@ -196,6 +196,7 @@ class Attempts:
         clock: Measures and waits.
         operation: Its ``str()`` names the request in log lines; it holds no credentials.
         repeat: Which failures allow another attempt.
+        started: When the first attempt began, by the clock; now by default.
 
     Attributes:
         number: Number of the present attempt, from 1.
@@ -210,13 +211,14 @@ class Attempts:
         operation: object,
         *,
         repeat: Repeat = Repeat.ALWAYS,
+        started: float | None = None,
     ) -> None:
         self._make_policy = policy
         self._policy: retrying.Retrying | None = None
         self._clock = clock
         self._operation = operation
         self._repeat = repeat
-        self._started = clock.monotonic()
+        self._started = clock.monotonic() if started is None else started
         self.number = 1
         self.maybe_applied = False
         self.hint: str | None = None

@@ -268,15 +268,16 @@ class Transport:
 
     # A call: attempts until there is a complete response
 
-    def attempts(self, call: Call, policy: Policy | None = None) -> Attempts:
+    def attempts(self, call: Call, policy: Policy | None = None, started: float | None = None) -> Attempts:
         """Return the retry loop of one operation.
 
         Args:
             call: The request.
             policy: Makes the policy; that of a single call by default.
+            started: When the first attempt began, by the clock; now by default.
         """
         repeat = call.repeat or (Repeat.ALWAYS if call.method in _REPEATED_METHODS else Repeat.UNRECEIVED)
-        return Attempts(policy or self.retries.for_call, self.clock, call, repeat=repeat)
+        return Attempts(policy or self.retries.for_call, self.clock, call, repeat=repeat, started=started)
 
     def fetch(self, call: Call) -> DecodedResponse:
         """Send a request until a complete response has arrived, and decode it.

@@ -1,31 +1,27 @@
-"""What a stream asks for, what it delivers of the answers, and how far it has come.
+"""The state of a stream: what to request next, and which records of a response are new.
 
-A plan holds the progress of its stream, so that the stream can go on after any error. The ways in which plans go on are
-those of :mod:`scrapinghub.transport.streams.cursors`, and of the modules for listings of jobs and scans of collections.
+A cursor outlives errors and interruptions. The stream sets ``delivered`` and ``last`` as it delivers a record; a cursor
+derives everything else from them when it is asked the next time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import islice, repeat
-from operator import length_hint
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import repeat
 from typing import Any
 
-from scrapinghub.transport.codec import Decoder, Malformed
+from scrapinghub.transport.codec import Malformed, raw_field
 
 Pairs = list[tuple[str, Any]]
 
 
-class NotTheSame(Exception):
-    """A repeated answer does not begin with what was delivered: going on would lose or repeat records."""
+class Mismatch(Exception):
+    """A repeated response differs from what was delivered: to continue would lose or repeat records."""
 
 
-class Plan:
-    """Base of the plans: counts, limits, and remembers the key of the last record.
-
-    An interruption such as Ctrl-C may come at any call, also between the delivery of records and their being counted.
-    What was delivered is therefore read from the iterator that hands the records out, and :meth:`settle` may be begun
-    several times: it computes everything from what was known when the block was taken.
+class Cursor:
+    """Base of the cursors.
 
     Args:
         params: Query parameters, without ``count``.
@@ -35,203 +31,168 @@ class Plan:
 
     Attributes:
         delivered: Number of records delivered.
-        last_key: Key of the last of them; None if there is none.
-        error: Set if a record is not what this stream can hold.
-        direct: Whether records may be handed out by :meth:`decode_and_hand_out`.
-        unfinished: Whether that was broken off: the rest of the records that it was decoding is lost.
+        last: Key of the last of them, or the record itself if there is no ``take_key``; None if there is none.
+        raw: Whether records are the bytes that the service sent.
+        selecting: Whether :meth:`select` has to see the records before they are delivered.
+        remember: Called with each key just before its record is delivered; None if the last key is enough.
     """
+
+    raw = False
+    selecting = False
+    remember: Callable[[Any], object] | None = None
 
     def __init__(
         self, params: Pairs, count: int | None = None, *, field: str | None = None, strip: bool = False
     ) -> None:
         self.params = params
         self.count = count
+        self.field = field
+        self.strip = strip
         self.delivered = 0
-        self.last_key: Any = None
-        self.error: Malformed | None = None
-        self._field = field
-        self._strip = strip
-        # Called with the key of each record that was handed out directly, once it has been: when the next one comes, or
-        # at the end of the piece. An interruption in between finds it in ``last_key``.
-        self._remember: Callable[[Any], None] | None = None
-        self._keys: list[Any] = []
-        self._handing: Iterator[Any] | None = None
-        self._handed = 0
-        self._before = 0
-        self._resumed = False
-        self._answers = 0
-        self.unfinished = False
-
-    # What the stream calls, in this order
-
-    def ask(self) -> Pairs | None:
-        """Return the parameters of the next request; None if nothing is left to ask for."""
-        self.settle()
-        self.error = None
-        self.unfinished = False
-        self._resumed = self.delivered > 0
-        if self._answers or self.full:
-            return None
-        return self._first() if self.delivered == 0 else self._again()
-
-    def take(self, block: list[Any]) -> list[Any]:
-        """Return those records of a block that are to be delivered.
-
-        Raises:
-            NotTheSame: The server did not go on where it was asked to.
-        """
-        keys = self._keys_of(block)
-        if self._field is not None:
-            block = block[: len(keys)]
-        if self._resumed and block:
-            block, keys = self._admit(block, keys)
-        if self.count is not None and self.delivered + len(block) > self.count:
-            block = block[: self.count - self.delivered]
-        self._keys = keys
-        return block
-
-    def _keys_of(self, block: list[Any]) -> list[Any]:
-        """Return the keys of the records of a block; set ``error`` and leave out what follows if one cannot have it."""
-        keys: list[Any] = []
-        if self._field is None:
-            return keys
-        try:
-            # The methods of dict themselves: to look them up at each record takes longer than what they do.
-            keys.extend(map(_take_key(self._strip), block, repeat(self._field), repeat(None)))
-        except TypeError:
-            self._ask_for_keys(block, keys)
-        try:
-            # The quickest way to see that all are texts.
-            ''.join(keys)
-        except TypeError:
-            self._check_keys(keys)
-        return keys
-
-    def _check_keys(self, keys: list[Any]) -> None:
-        """Leave out the first key that cannot be one, and what follows; set ``error`` then."""
-        for place, key in enumerate(keys):
-            if type(key) is not str and key is not None:
-                self.error = _no_text(key)
-                del keys[place:]
-                return
-
-    def _ask_for_keys(self, block: list[Any], keys: list[Any]) -> None:
-        """Append the keys of records that may be other than dicts: those handed on verbatim have a ``get`` as well."""
-        try:
-            keys.extend(
-                record.pop(self._field, None) if self._strip else record.get(self._field)
-                for record in block[len(keys) :]
-            )
-        except (AttributeError, TypeError):
-            self.error = _no_object(block[len(keys)])
-
-    def hand_out(self, records: list[Any]) -> Iterator[Any]:
-        """Return an iterator over what :meth:`take` returned; what is taken from it is delivered."""
-        self._before, self._handed = self.delivered, len(records)
-        handing = iter(records)
-        self._handing = handing
-        return handing
+        self.last: Any = None
+        self._complete = False
 
     @property
-    def direct(self) -> bool:
-        """See above."""
-        return False
+    def take_key(self) -> Callable[[Any, Any, None], Any] | None:
+        """What returns the key of a record, and removes it if it is to be; None if the key of each is not needed."""
+        if self.field is None or (self.raw and self.remember is None):
+            return None
+        if self.raw:
+            return raw_field
+        return dict.pop if self.strip else dict.get
 
-    def decode_and_hand_out(self, decoder: Decoder, piece: bytes) -> Iterator[Any]:
-        """Decode the records that a piece of an answer completes one by one, as they are taken.
-
-        Each is counted in the moment in which it is delivered. Whoever calls this sets ``unfinished`` before, and asks
-        for the rest again if it is still set afterwards.
-
-        Args:
-            decoder: The decoder of the answer.
-            piece: The next piece.
-        """
-        take_key, field, remember = _take_key(self._strip), self._field, self._remember
-        delivered = self.delivered
-        left = None if self.count is None else self.count - delivered
-        records: Iterator[Any] | None = _at_most(left, decoder.iterate(piece))
-        while records is not None:
-            try:
-                for record in records:
-                    try:
-                        key = take_key(record, field, None)
-                    except TypeError:
-                        self.error = _no_object(record)
-                        break
-                    if type(key) is not str and key is not None:
-                        self.error = _no_text(key)
-                        break
-                    if remember is not None and delivered:
-                        remember(self.last_key)
-                    delivered += 1
-                    # No call from here on: an interruption finds the record counted and delivered, or neither.
-                    self.last_key = key
-                    self.delivered = delivered
-                    yield record
-                records = None
-            except decoder.failures as failure:
-                left = None if self.count is None else self.count - delivered
-                records = _at_most(left, decoder.recover(failure))
-        if remember is not None and delivered:
-            remember(self.last_key)
-        self.unfinished = False
-
-    def settle(self) -> None:
-        """Count what was taken from the last iterator as delivered."""
-        if self._handing is not None:
-            self._settle(self._handed - length_hint(self._handing))
-            self._handing = None
-
-    def _settle(self, number: int) -> None:
-        """Count the first ``number`` records of the present block; may be called again for the same block."""
-        self.delivered = self._before + number
-        if number and self._keys:
-            self.last_key = self._keys[number - 1]
-
-    def complete(self) -> None:
-        """Note that an answer was complete.
-
-        Raises:
-            NotTheSame: It ended before what was delivered.
-        """
-        self._answers += 1
-
-    def may_hold_more(self) -> None:
-        """Note that an answer ended without saying whether it is complete: it is asked again."""
-
-    def fall_back(self) -> bool:
-        """Choose another way after :class:`NotTheSame`; return False if there is none."""
-        return False
-
-    # What the plans differ in
+    @property
+    def last_key(self) -> Any:
+        """Key of the last record delivered; None if there is none."""
+        if self.field is None or self.last is None:
+            return None
+        return self.last if self.take_key is not None else raw_field(self.last, self.field, None)
 
     @property
     def full(self) -> bool:
         """Whether as many records as wanted have been delivered."""
         return self.count is not None and self.delivered >= self.count
 
+    def next_request(self) -> Pairs | None:
+        """Return the parameters of the next request; None at the end.
+
+        Raises:
+            Mismatch: The stream cannot continue.
+        """
+        if self._complete or self.full:
+            return None
+        return self._resume() if self.delivered else self._first()
+
     def _first(self) -> Pairs:
         return self.params if self.count is None else [*self.params, ('count', self.count)]
 
-    def _again(self) -> Pairs:
-        return self._first()
-
-    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
+    def _resume(self) -> Pairs:
+        """Return the parameters of a request after some records were delivered."""
         raise NotImplementedError
 
+    def select(self, block: list[Any]) -> list[Any]:
+        """Return the new records among those that have arrived. Called with each of them once, in order.
 
-def _at_most(number: int | None, records: Iterator[Any]) -> Iterator[Any]:
-    return records if number is None else islice(records, number)
+        Records that cannot belong to the stream stay among them, so that the stream can report them.
+
+        Raises:
+            Mismatch: The server did not continue where it was asked to.
+        """
+        raise NotImplementedError
+
+    def complete(self) -> None:
+        """Note that a response was complete.
+
+        Raises:
+            Mismatch: It ended before what was delivered.
+        """
+        self._complete = True
+
+    def fall_back(self) -> bool:
+        """Choose another way to continue after a :class:`Mismatch`; return False if there is none."""
+        return False
+
+    def keys_of(self, block: list[Any]) -> list[Any]:
+        """Return the keys of records, up to the first one that cannot have a key."""
+        keys: list[Any] = []
+        read_key: Callable[[Any, Any, None], Any] = raw_field if self.raw else dict.get
+        with suppress(TypeError):
+            # On an error, extend keeps the keys before it.
+            keys.extend(map(read_key, block, repeat(self.field), repeat(None)))
+        try:
+            # The quickest way to see that all are texts.
+            ''.join(keys)
+        except TypeError:
+            bad = next((i for i, key in enumerate(keys) if key is not None and type(key) is not str), len(keys))
+            del keys[bad:]
+        return keys
+
+    def error_of(self, record: Any) -> Malformed:
+        """Return what is wrong with a record that cannot have a key."""
+        if self.raw:
+            return Malformed(f'a record cannot be decoded: {record[:80]!r}')
+        if not isinstance(record, dict):
+            return Malformed(f'a record is not an object but of type {type(record).__name__}')
+        key = record.get(self.field)
+        return Malformed(f'the key of a record is not a text but of type {type(key).__name__}')
 
 
-def _no_object(record: Any) -> Malformed:
-    return Malformed(f'a record is no object but {type(record).__name__}')
+class KeysetCursor(Cursor):
+    """Continues after the key of the last record: items, requests, logs in JSON, collections.
+
+    Args:
+        params: Query parameters, without ``count``; they request ``_key``.
+        count: Deliver at most this many records.
+        order: Returns what keys are compared by; by their numbers by default.
+        strip: Whether to remove ``_key`` from the records.
+    """
+
+    def __init__(
+        self,
+        params: Pairs,
+        count: int | None = None,
+        *,
+        order: Callable[[str], Any] | None = None,
+        strip: bool = True,
+    ) -> None:
+        super().__init__(params, count, field='_key', strip=strip)
+        self._order = order or number_order
+
+    def _resume(self) -> Pairs:
+        if self.last_key is None:
+            raise Mismatch('the records have no keys although keys were requested, so the stream cannot continue')
+        # The first record of the response has to follow the last one delivered.
+        self.selecting = True
+        params = [(name, value) for name, value in self.params if name not in ('start', 'startafter', 'offset')]
+        params.append(('startafter', self.last_key))
+        if self.count is not None:
+            params.append(('count', self.count - self.delivered))
+        return params
+
+    def select(self, block: list[Any]) -> list[Any]:
+        """Return all records, after a check of the first one.
+
+        Raises:
+            Mismatch: It does not follow the last record delivered.
+        """
+        for key in self.keys_of(block[:1]):
+            if not self._follows(key):
+                raise Mismatch(f'asked for what follows {self.last_key!r}, the server continued with {key!r}')
+            self.selecting = False
+        return block
+
+    def _follows(self, key: str | None) -> bool:
+        try:
+            return key is not None and bool(self._order(key) > self._order(self.last_key))
+        except ValueError:
+            return False
 
 
-def _no_text(key: Any) -> Malformed:
-    return Malformed(f'the key of a record is no text but {type(key).__name__}')
+def number_order(key: str) -> tuple[int, ...]:
+    """Return what sorts keys such as ``1/2/3/10`` by their numbers."""
+    return tuple(map(int, key.split('/')))
 
 
-def _take_key(strip: bool) -> Callable[[Any, Any, None], Any]:
-    return dict.pop if strip else dict.get
+def text_order(key: str) -> bytes:
+    """Return what sorts keys as the service sorts text: by its bytes."""
+    return key.encode('utf-8', 'surrogatepass')

@@ -1,81 +1,23 @@
-"""How a stream goes on when its answer breaks off.
-
-There are two ways: ask from a key (:class:`AfterKey`), or ask again and drop what was delivered, checking that it is
-the same (all others).
-"""
+"""The cursors of streams that cannot continue after a key: they request again, and drop what was delivered."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 from urllib.parse import quote_plus
 
-from scrapinghub.transport.codec import Malformed
-from scrapinghub.transport.streams.cursor import NotTheSame, Pairs, Plan
+from scrapinghub.transport.streams.cursor import Cursor, Mismatch, Pairs, text_order
 
 # Servers and proxies refuse longer request lines; the rest of the address needs room too.
 MAX_QUERY = 6000
 
-
-def number_order(key: str) -> tuple[int, ...]:
-    """Return what sorts keys such as ``1/2/3/10`` by their numbers."""
-    return tuple(map(int, key.split('/')))
+_NO_KEYS = 'the records have no keys, so the stream cannot continue'
 
 
-def text_order(key: str) -> bytes:
-    """Return what sorts keys as the service sorts text: by its bytes."""
-    return key.encode('utf-8', 'surrogatepass')
-
-
-class AfterKey(Plan):
-    """Go on after the key of the last record: items, requests, logs in JSON, collections.
-
-    Args:
-        params: Query parameters, without ``count``; they ask for ``_key``.
-        count: Deliver at most this many records.
-        order: How keys compare.
-        strip: Whether to remove ``_key`` from the records.
-    """
-
-    def __init__(
-        self, params: Pairs, count: int | None = None, *, order: Callable[[str], Any] = number_order, strip: bool = True
-    ) -> None:
-        super().__init__(params, count, field='_key', strip=strip)
-        self._order = order
-        self._checked = False
-
-    @property
-    def direct(self) -> bool:
-        """Whether nothing is left to be checked or cut off, as it is for the first records after an error."""
-        return (self._checked or not self._resumed) and not self.full
-
-    def _again(self) -> Pairs:
-        if self.last_key is None:
-            raise NotTheSame('the records came without the keys that were asked for, so that the stream cannot go on')
-        self._checked = False
-        kept = [(name, value) for name, value in self.params if name not in ('start', 'startafter', 'offset')]
-        kept.append(('startafter', self.last_key))
-        if self.count is not None:
-            kept.append(('count', self.count - self.delivered))
-        return kept
-
-    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
-        if not self._checked:
-            if not self._follows(keys[0]):
-                raise NotTheSame(f'asked for what follows {self.last_key!r}, the server went on with {keys[0]!r}')
-            self._checked = True
-        return block, keys
-
-    def _follows(self, key: str | None) -> bool:
-        try:
-            return key is not None and bool(self._order(key) > self._order(self.last_key))
-        except ValueError:
-            return False
-
-
-class ByOrder(Plan):
-    """Ask again and drop everything up to the last key: records that come in the order of their keys.
+class SortedCursor(Cursor):
+    """Requests everything again and drops the records up to the last key: records that are sorted by key.
 
     Args:
         params: Query parameters, without ``count``.
@@ -86,24 +28,31 @@ class ByOrder(Plan):
     def __init__(self, params: Pairs, count: int | None = None, *, field: str = '_key') -> None:
         super().__init__(params, count, field=field)
 
-    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
+    def _resume(self) -> Pairs:
+        self.selecting = True
+        return self._first()
+
+    def select(self, block: list[Any]) -> list[Any]:
+        """Return the records after the last key."""
+        keys = self.keys_of(block)
         if self.last_key is None or None in keys:
-            raise NotTheSame('the records came without keys, so that the stream cannot go on')
+            raise Mismatch(_NO_KEYS)
         last = text_order(self.last_key)
-        new = [place for place, key in enumerate(keys) if text_order(key) > last]
-        return [block[place] for place in new], [keys[place] for place in new]
+        new = [record for record, key in zip(block, keys, strict=False) if text_order(key) > last]
+        return new + block[len(keys) :]
 
 
-class ByKeys(Plan):
-    """Ask again and drop the records whose keys were delivered: listings that may change meanwhile.
+class DedupeCursor(Cursor):
+    """Requests everything again and drops the records with known keys: listings that may change meanwhile.
 
     Args:
         params: Query parameters, without ``count``.
         count: Deliver at most this many records.
         field: Name of the key field.
-        identity: What of the key tells records apart; the key itself if None.
-        weight: What a record counts towards ``enough``.
-        enough: A repeated answer is cut when the delivered records weigh this much; None for no limit.
+        identity: Returns the part of a key that identifies a record; the key itself by default.
+        weight: Returns what a record counts towards ``enough``.
+        enough: The stream ends when the records of a repeated response weigh this much with those before; None for no
+            limit.
     """
 
     def __init__(
@@ -112,86 +61,67 @@ class ByKeys(Plan):
         count: int | None = None,
         *,
         field: str,
-        identity: Callable[[Any], Any] | None = None,
+        identity: Callable[[str], Any] | None = None,
         weight: Callable[[Any], int] | None = None,
         enough: int | None = None,
     ) -> None:
         super().__init__(params, count, field=field)
-        self._identity = _itself if identity is None else _unless_none(identity)
+        self._identity = identity
         self._weight = weight
         self._enough = enough
-        self._seen: set[Any] = set()
-        # What was handed out directly and is not in the set yet.
-        self._fresh: list[Any] = []
-        self._remember = self._fresh.append
+        # The keys of the records delivered, in order; an interruption may leave one more at the end.
+        self._keys: list[Any] = []
+        self.remember = self._keys.append
+        self._known: set[Any] = set()
         self._weights: list[int] = []
-        self._weighed = 0
-        self._weighed_before = 0
-
-    @property
-    def direct(self) -> bool:
-        """Whether nothing is left out, and nothing but the keys is remembered."""
-        return not (self._resumed or self._identity is not _itself or self._enough is not None or self.full)
+        self.selecting = identity is not None or enough is not None
 
     @property
     def full(self) -> bool:
-        """Whether a repeated answer need not be read any further."""
-        return super().full or (self._resumed and self._enough is not None and self._weighed >= self._enough)
+        """Whether as many records as wanted have been delivered."""
+        if super().full:
+            return True
+        return bool(self._known) and self._enough is not None and self._delivered_weight >= self._enough
 
-    def _again(self) -> Pairs:
-        # Of a piece that was broken off, the last record is remembered by its plan only.
-        self._seen.update(self._fresh, [self._identity(self.last_key)])
-        self._fresh.clear()
+    @property
+    def _delivered_weight(self) -> int:
+        return sum(self._weights[: self.delivered])
+
+    def _resume(self) -> Pairs:
+        del self._keys[self.delivered :]
+        del self._weights[self.delivered :]
+        if None in self._keys:
+            raise Mismatch(_NO_KEYS)
+        self._known = set(map(self._identify, self._keys))
+        self.selecting = True
         return self._first()
 
-    def take(self, block: list[Any]) -> list[Any]:
-        """Return those records of a block that are to be delivered."""
-        block = super().take(block)
-        self._weighed_before = self._weighed
-        if self._weight is not None and self._enough is not None:
-            self._weights = []
-            try:
-                self._weights.extend(map(self._weight, block))
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                self.error = Malformed(f'a record is not of the shape that was asked for: {error!r}')
-                block = block[: len(self._weights)]
-            if self._resumed:
-                block = block[: self._fitting(self._enough - self._weighed)]
-        return block
+    def _identify(self, key: str) -> Any:
+        return key if self._identity is None else self._identity(key)
 
-    def _fitting(self, left: int) -> int:
-        for number, weight in enumerate(self._weights):
-            if left <= 0:
-                return number
-            left -= weight
-        return len(self._weights)
-
-    def _settle(self, number: int) -> None:
-        keys = self._keys[:number]
-        self._seen.update(keys if self._identity is _itself else map(self._identity, keys))
-        self._weighed = self._weighed_before + sum(self._weights[:number])
-        super()._settle(number)
-
-    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
-        if None in keys or None in self._seen:
-            raise NotTheSame('the records came without keys, so that the stream cannot go on')
-        new = [place for place, key in enumerate(keys) if self._identity(key) not in self._seen]
-        return [block[place] for place in new], [keys[place] for place in new]
-
-
-def _itself(key: Any) -> Any:
-    return key
-
-
-def _unless_none(identity: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda key: None if key is None else identity(key)
+    def select(self, block: list[Any]) -> list[Any]:
+        """Return the records whose keys are not known, while they are wanted."""
+        keys = self.keys_of(block)
+        new, bad = block[: len(keys)], block[len(keys) :]
+        if self._known:
+            if None in keys:
+                raise Mismatch(_NO_KEYS)
+            new = [record for record, key in zip(block, keys, strict=False) if self._identify(key) not in self._known]
+        if self._weight is None or self._enough is None:
+            return new + bad
+        weights = list(map(self._weight, new))
+        if self._known:
+            before = accumulate(weights, initial=self._delivered_weight)
+            new = [record for record, weight in zip(new, before, strict=False) if weight < self._enough]
+        self._weights.extend(weights)
+        return new + bad
 
 
 _PORTRAIT = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
 def _portrait(record: Any) -> str:
-    """Return what tells records without keys apart; made before the consumer can change the record."""
+    """Return a text that identifies a record without a key; made before the consumer can change the record."""
     try:
         return _PORTRAIT(record)
     except (TypeError, ValueError):
@@ -199,16 +129,18 @@ def _portrait(record: Any) -> str:
         return repr(record)
 
 
-class ByPosition(Plan):
-    """Ask again, drop as many records as were delivered, and check that the last of them is the same.
+class SkipCursor(Cursor):
+    """Requests again, skips as many records as were delivered, and checks that the last of them is the same.
 
     Args:
         params: Query parameters, without ``count``.
         count: Deliver at most this many records.
-        seek: Returns the parameters that begin at a position, counted from 0; None if every repetition begins at the
-            first record.
+        seek: Returns the parameters of a request that begins at a position, counted from 0; None if each response
+            begins at the first record.
         strip: Name of a field to remove from the records; None for none.
     """
+
+    selecting = True
 
     def __init__(
         self,
@@ -220,57 +152,65 @@ class ByPosition(Plan):
     ) -> None:
         super().__init__(params, count, field=strip, strip=strip is not None)
         self._seek = seek
-        self._marked = 0
-        self._mark = ''
-        self._next_mark = ''
-        self._size = 0
+        # How many records of the present response have arrived, the skipped ones included.
         self._position = 0
+        # The last record of a block that was delivered as a whole, and that of the present block: number and portrait.
+        self._mark = 0, ''
+        self._next_mark = 0, ''
 
-    def _again(self) -> Pairs:
+    def _first(self) -> Pairs:
         self._position = 0
-        if self._seek is None or not self._marked:
+        return super()._first()
+
+    def _resume(self) -> Pairs:
+        self._keep_mark()
+        marked = self._mark[0]
+        if self._seek is None or not marked:
             return self._first()
-        # The last record whose portrait is known comes once more, to be compared.
-        self._position = self._marked - 1
+        # The last record whose portrait is known is requested again, to be compared.
+        self._position = marked - 1
         params = self._seek(self._position)
         return params if self.count is None else [*params, ('count', self.count - self._position)]
 
-    def take(self, block: list[Any]) -> list[Any]:
-        """Return those records of a block that are to be delivered."""
-        block = super().take(block)
-        self._size = len(block)
-        if block:
-            self._next_mark = _portrait(block[-1])
-        return block
+    def _keep_mark(self) -> None:
+        if self.delivered >= self._next_mark[0]:
+            self._mark = self._next_mark
 
-    def _settle(self, number: int) -> None:
-        # The last record of every block that was delivered whole is remembered.
-        super()._settle(number)
-        if number and number == self._size:
-            self._marked, self._mark = self.delivered, self._next_mark
+    def select(self, block: list[Any]) -> list[Any]:
+        """Return the records after those that were delivered.
 
-    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
-        start = self._position
-        self._position += len(block)
-        if start < self._marked <= self._position and _portrait(block[self._marked - 1 - start]) != self._mark:
-            raise NotTheSame(f'record number {self._marked} is another one when it is asked for again')
-        left = max(0, self.delivered - start)
-        return block[left:], keys[left:]
+        Raises:
+            Mismatch: A record that was delivered is not the same.
+        """
+        self._keep_mark()
+        start, end = self._position, self._position + len(block)
+        marked, mark = self._mark
+        if start < marked <= end and _portrait(block[marked - 1 - start]) != mark:
+            raise Mismatch(f'record number {marked} is another one when it is requested again')
+        new = block[max(0, self.delivered - start) :]
+        if new:
+            self._next_mark = end, _portrait(new[-1])
+        self._position = end
+        return new
 
     def complete(self) -> None:
-        """Note that an answer was complete."""
-        if self._resumed and self._position < self.delivered:
-            raise NotTheSame(f'{self.delivered} records were delivered, and now there are only {self._position}')
+        """Note that a response was complete.
+
+        Raises:
+            Mismatch: It ended before what was delivered.
+        """
+        if self._position < self.delivered:
+            raise Mismatch(f'{self.delivered} records were delivered, and now there are only {self._position}')
         super().complete()
 
     def fall_back(self) -> bool:
-        """Begin at the first record if beginning further on did not fit: numbers may have gaps."""
-        had, self._seek = self._seek, None
-        return had is not None
+        """Begin at the first record if a later position did not fit: numbers may have gaps."""
+        seek, self._seek = self._seek, None
+        return seek is not None
 
 
-class Growing(ByPosition):
-    """As :class:`ByPosition`, for records that come newest first and become more: it looks for the first one delivered.
+class NewestFirstCursor(SkipCursor):
+    """A :class:`SkipCursor` for a growing list, the newest record first: it looks for the first one delivered.
 
     Args:
         params: Query parameters, without ``count``.
@@ -280,39 +220,40 @@ class Growing(ByPosition):
     def __init__(self, params: Pairs, count: int | None = None) -> None:
         super().__init__(params, count)
         self._anchor: str | None = None
-        self._anchored = False
+        self._anchored = True
 
-    def _again(self) -> Pairs:
+    def _first(self) -> Pairs:
+        self._anchor = None
+        return super()._first()
+
+    def _resume(self) -> Pairs:
+        self._keep_mark()
         self._position = 0
         self._anchored = False
         return self.params
 
-    def take(self, block: list[Any]) -> list[Any]:
-        """Return those records of a block that are to be delivered."""
-        if self.delivered == 0 and block:
+    def select(self, block: list[Any]) -> list[Any]:
+        """Return the records after those that were delivered."""
+        if self._anchor is None:
             self._anchor = _portrait(block[0])
-        return super().take(block)
-
-    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
         if not self._anchored:
             portraits = list(map(_portrait, block))
             if self._anchor not in portraits:
-                return [], []
-            place = portraits.index(self._anchor)
+                return []
+            block = block[portraits.index(self._anchor) :]
             self._anchored = True
-            block = block[place:]
-        return super()._admit(block, keys)
+        return super().select(block)
 
 
-class Remaining(Plan):
-    """Ask for those of the named records that have not been delivered.
+class PendingKeysCursor(Cursor):
+    """Requests those of the named records that have not been delivered.
 
     Args:
         params: Query parameters, without ``count`` and without the names.
         name: Parameter that carries the names, such as ``key`` or ``index``.
         wanted: The names, as they are sent.
         count: Deliver at most this many records.
-        name_of: Returns the name of a record from its key.
+        name_of: Returns the name of a record from its key; the key itself by default.
         strip: Whether to remove ``_key`` from the records.
     """
 
@@ -328,36 +269,32 @@ class Remaining(Plan):
     ) -> None:
         super().__init__(params, count, field='_key', strip=strip)
         self._name = name
-        self._name_of = name_of or _itself
-        self._groups = split_names(name, list(dict.fromkeys(wanted)))
-        self._asked: set[str] = set()
+        self._name_of = name_of or str
+        # Each group fits into one request.
+        self._pending = split_names(name, list(dict.fromkeys(wanted)))
+        # The keys of the present group that were delivered; an interruption may leave one more at the end.
+        self._keys: list[Any] = []
+        self._before = 0
+        self.remember = self._keys.append
 
-    def ask(self) -> Pairs | None:
-        """Return the parameters of the next request; None if nothing is left to ask for."""
-        self.settle()
-        self.error = None
-        self._resumed = self.delivered > 0
-        while self._groups and not self._groups[0]:
-            # All of them have been delivered: without a name the request would ask for everything.
-            del self._groups[0]
-        if self.full or not self._groups:
+    def next_request(self) -> Pairs | None:
+        """Return the parameters of the next request; None if no name is pending."""
+        self._drop_delivered()
+        # Without a name, the request would be for all records.
+        while self._pending and not self._pending[0]:
+            del self._pending[0]
+        if self.full or not self._pending:
             return None
-        self._asked = set(map(str, self._groups[0]))
-        params = [*self.params, *((self._name, value) for value in self._groups[0])]
+        self.selecting = self.delivered > 0
+        params = [*self.params, *((self._name, value) for value in self._pending[0])]
         return params if self.count is None else [*params, ('count', self.count - self.delivered)]
 
-    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
-        for key in keys:
-            if self._named(key) not in self._asked:
-                raise NotTheSame(f'asked for the records not yet delivered, the server answered with {key!r}')
-        return block, keys
-
-    def _settle(self, number: int) -> None:
-        # What was delivered is crossed off.
-        got = set(map(self._named, self._keys[:number]))
-        if got and self._groups:
-            self._groups[0] = [value for value in self._groups[0] if str(value) not in got]
-        super()._settle(number)
+    def _drop_delivered(self) -> None:
+        got = set(map(self._named, self._keys[: self.delivered - self._before]))
+        if got and self._pending:
+            self._pending[0] = [value for value in self._pending[0] if str(value) not in got]
+        self._keys.clear()
+        self._before = self.delivered
 
     def _named(self, key: str | None) -> str | None:
         try:
@@ -365,9 +302,22 @@ class Remaining(Plan):
         except ValueError:
             return None
 
+    def select(self, block: list[Any]) -> list[Any]:
+        """Return all records.
+
+        Raises:
+            Mismatch: One is not among those that were requested.
+        """
+        asked = set(map(str, self._pending[0]))
+        for key in self.keys_of(block):
+            if self._named(key) not in asked:
+                raise Mismatch(f'asked for the records not yet delivered, the server answered with {key!r}')
+        return block
+
     def complete(self) -> None:
-        """Go on to the next group of names."""
-        del self._groups[:1]
+        """Continue with the next group of names."""
+        self._drop_delivered()
+        del self._pending[:1]
 
 
 def split_names(name: str, values: Sequence[Any]) -> list[list[Any]]:

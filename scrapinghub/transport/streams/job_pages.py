@@ -1,18 +1,21 @@
-"""Page through a listing that changes while it is read."""
+"""Pages through a listing of jobs that changes while it is read."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
-from scrapinghub.transport.streams.cursor import NotTheSame, Pairs, Plan
+from scrapinghub.transport.streams.cursor import Cursor, Mismatch, Pairs
 
 PAGE = 1000
-# Rows of a page that come once more with the next one, so that rows which moved up are noticed.
+# Rows of a page that are requested again with the next one, so that rows which moved up are noticed.
 OVERLAP = 10
-# So often in a row a page may begin with the first job: it may be that just so many jobs are new.
+# How many times in a row a page may begin with the first job of the listing: as many jobs may be new.
 STARTS_IGNORED = 3
+# After so many responses without a known row, the listing changes faster than it can be read.
+MAX_UNKNOWN = 100
 
 
 # One match for all keys of a block.
@@ -20,7 +23,7 @@ _JOB_KEYS = re.compile(r'(?:[^\n]*/[0-9]{1,18}\n)*[^\n]*/[0-9]{1,18}').fullmatch
 
 
 class JobKeySet:
-    """A set of job keys that stays small for millions of jobs: one bit for each number, 256 of them in a piece."""
+    """A set of job keys that stays small for millions of jobs: one bit for each number, 256 of them in an integer."""
 
     def __init__(self) -> None:
         self._bits: dict[tuple[str, int], int] = {}
@@ -30,31 +33,33 @@ class JobKeySet:
         bits = self._bits
         for key in keys:
             spider, _, number = key.rpartition('/')
-            place = spider, int(number) >> 8
-            bits[place] = bits.get(place, 0) | 1 << (int(number) & 255)
+            slot = spider, int(number) >> 8
+            bits[slot] = bits.get(slot, 0) | 1 << (int(number) & 255)
 
     def __contains__(self, key: str) -> bool:
         spider, _, number = key.rpartition('/')
         return bool(self._bits.get((spider, int(number) >> 8), 0) >> (int(number) & 255) & 1)
 
     def isdisjoint(self, keys: Iterable[str]) -> bool:
-        """Return whether none of the keys is there."""
+        """Return whether none of the keys is in the set."""
         return not any(map(self.__contains__, keys))
 
 
-class JobWalk(Plan):
-    """Walk a listing of jobs, newest first.
+class JobPages(Cursor):
+    """Reads a listing of jobs, newest first, page by page.
 
-    A job that is in the listing during the whole walk comes exactly once; one that enters or leaves it meanwhile, at
-    most once. Pages overlap; when the first row of a page was not delivered before, rows have moved up, and the walk
-    steps back.
+    A job that is in the listing all the time is delivered exactly once; one that enters or leaves it meanwhile, at most
+    once. Pages overlap. A page that begins with a known row continues the one before, however many rows have moved. If
+    the first row is not known, rows have moved up past it, and the cursor steps back.
 
     Args:
         params: Query parameters, without ``count`` and ``start``.
         count: Deliver at most this many jobs; None for one page, or for all with ``everything``.
         start: Skip this many jobs of the listing.
-        everything: Walk to the end, and look at the top again until nothing new is there.
+        everything: Read to the end, and then from the top again until a page has no new job.
     """
+
+    selecting = True
 
     def __init__(
         self, params: Pairs, count: int | None = None, *, start: int | None = None, everything: bool = False
@@ -68,34 +73,35 @@ class JobWalk(Plan):
         self._given_start = start
         self._base = start or 0
         self._page_start = self._base
+        # How many rows of the present page have arrived; the keys of the new ones, and how many rows precede each.
         self._rows = 0
-        self._new = 0
-        self._asked = 0
-        self._asked_rows: int | None = None
-        self._rows_before = 0
-        self._new_before = 0
-        self._reach: Sequence[int] = [0]
-        self._ended = False
-        self._at_top_again = False
+        self._new: dict[str, int] = {}
+        self._before = 0
+        self._requests = 0
+        self._requested_rows: int | None = None
+        self._from_top_again = False
         # The keys of one page are few.
-        self._seen: JobKeySet | set[str] = JobKeySet() if self._paged else set()
-        self._back = OVERLAP
+        self._known: JobKeySet | set[str] = JobKeySet() if self._paged else set()
+        self._step = OVERLAP
         self._top: str | None = None
         self._starts_ignored = 0
+        self._unknown = 0
 
-    def ask(self) -> Pairs | None:
-        """Return the parameters of the next page; None at the end of the walk."""
-        self.settle()
-        self.error = None
-        if self._ended or self.full:
+    def next_request(self) -> Pairs | None:
+        """Return the parameters of the next page; None at the end.
+
+        Raises:
+            Mismatch: The listing changes too fast.
+        """
+        if self._complete or self.full:
             return None
-        if self._asked and self._rows:
-            # A page broke off, or the next one is due: both begin before the last row that was seen.
-            self._page_start += self._rows - min(OVERLAP, self._rows // 2)
-        self._rows = self._new = 0
-        self._resumed = True
+        self._begin_page(self._next_start())
+        self._unknown += 1
+        if self._unknown > MAX_UNKNOWN:
+            self._unknown = 0
+            raise Mismatch(f'the listing changes too fast: {MAX_UNKNOWN} pages in a row had no known job')
         params = list(self.params)
-        if not self._asked:
+        if not self._requests:
             if self._given_start is not None:
                 params.append(('start', self._given_start))
             count = PAGE if self._paged else self._first_count
@@ -105,76 +111,91 @@ class JobWalk(Plan):
             count = PAGE if self._paged else (self.count or PAGE) - (self._page_start - self._base)
         if count is not None:
             params.append(('count', count))
-        self._asked += 1
-        self._asked_rows = count
+        self._requests += 1
+        self._requested_rows = count
         return params
 
-    def take(self, block: list[Any]) -> list[Any]:
-        """Return those jobs of a block that are to be delivered."""
-        self._rows_before, self._new_before, self._reach = self._rows, self._new, [0]
-        return super().take(block)
+    def _next_start(self) -> int:
+        """Return where the next page begins: a little before the first row that was not delivered."""
+        rows = next(islice(self._new.values(), self.delivered - self._before, None), self._rows)
+        return self._page_start + rows - min(OVERLAP, rows // 2)
 
-    def _admit(self, block: list[Any], keys: list[Any]) -> tuple[list[Any], list[Any]]:
-        if None in keys or (self._paged and not _JOB_KEYS('\n'.join(keys))):
-            raise NotTheSame('a job came without its key')
-        if not self._rows and self._page_start == self._base:
-            self._top = keys[0]
-        elif not self._rows:
-            if keys[0] not in self._seen:
-                raise NotTheSame('the listing has moved under the walk')
-            self._starts_ignored = self._starts_ignored + 1 if keys[0] == self._top else 0
-            if self._starts_ignored:
-                raise NotTheSame(f'asked to skip {self._page_start} jobs, the server began with the first one again')
+    def _begin_page(self, start: int) -> None:
+        self._known.update(islice(self._new, self.delivered - self._before))
+        # No call between these: an interruption finds the new page or the old one.
+        self._page_start = start
+        self._rows = 0
+        self._new = {}
+        self._before = self.delivered
+
+    def select(self, block: list[Any]) -> list[Any]:
+        """Return the jobs that were not delivered.
+
+        Raises:
+            Mismatch: The first row of a page is not known, or a job has no key.
+        """
+        keys = self.keys_of(block)
+        if None in keys or (self._paged and keys and not _JOB_KEYS('\n'.join(keys))):
+            raise Mismatch('a job has no key')
+        if keys and not self._rows:
+            self._check_first(keys[0])
         own = set(keys)
-        if len(own) == len(keys) and self._seen.isdisjoint(own):
+        if len(own) == len(keys) and self._new.keys().isdisjoint(own) and self._known.isdisjoint(own):
             # All are new, as nearly always.
-            self._reach = range(len(keys) + 1)
-            return block, keys
-        # Of a row that stands twice, the first one is delivered.
-        first = {key: place for place, key in reversed([*enumerate(keys)])}
-        places = [place for place, key in enumerate(keys) if first[key] == place and key not in self._seen]
-        self._reach = [*places, len(keys)]
-        return [block[place] for place in places], [keys[place] for place in places]
+            new: Iterable[int] = range(len(keys))
+        else:
+            self._unknown = 0
+            # Of a row that occurs twice, the first one is delivered.
+            first = {key: i for i, key in reversed([*enumerate(keys)])}
+            new = [
+                i for i, key in enumerate(keys) if first[key] == i and key not in self._new and key not in self._known
+            ]
+        selected = [block[i] for i in new] + block[len(keys) :]
+        self._new.update((keys[i], self._rows + i) for i in new)
+        self._rows += len(keys)
+        return selected
 
-    def _settle(self, number: int) -> None:
-        self._seen.update(self._keys[:number])
-        # Up to the first row that is still to be delivered.
-        self._rows = self._rows_before + self._reach[number]
-        self._new = self._new_before + number
-        super()._settle(number)
+    def _check_first(self, key: str) -> None:
+        """Check that a page continues the one before."""
+        if self._page_start == self._base:
+            self._top = key
+            return
+        if key not in self._known:
+            raise Mismatch('the listing has moved while it was read')
+        self._starts_ignored = self._starts_ignored + 1 if key == self._top else 0
+        if self._starts_ignored:
+            raise Mismatch(f'asked to skip {self._page_start} jobs, the server began with the first one again')
 
     def complete(self) -> None:
-        """Go on to the next page, to the top again, or end."""
+        """Continue with the next page or at the top, or end."""
+        new = len(self._new)
         if self._rows:
-            self._back = OVERLAP
-        if not self._paged and (self._asked == 1 or 0 < self._rows < (self._asked_rows or 0)):
-            # What follows a page that broke off may have moved down, out of the rest that was asked for.
-            self._ended = True
-        elif not self._rows:
-            # The end, or so many rows have vanished that the rest has moved up past this place.
-            if not self.fall_back():
-                self._turn()
-        elif not self._new and self._rows <= OVERLAP:
-            self._turn()
-        elif self._at_top_again and not self._new:
-            self._ended = True
+            self._step = OVERLAP
+        if not self._paged and (self._requests == 1 or 0 < self._rows < (self._requested_rows or 0)):
+            # What follows a page that broke off may have moved down, out of the rest that was requested.
+            self._complete = True
+        elif not self._rows and self._page_start > self._base:
+            # The end of the listing, or so many jobs have left it that the rest has moved up.
+            self.fall_back()
+        elif new == 0 and self._rows <= OVERLAP:
+            self._end()
+        elif self._from_top_again and new == 0:
+            self._complete = True
 
-    def _turn(self) -> None:
-        if not self._everything or self._at_top_again:
-            self._ended = True
+    def _end(self) -> None:
+        """Read from the top again, or end."""
+        if not self._everything or self._from_top_again:
+            self._complete = True
             return
-        self._at_top_again = True
-        self._page_start = self._base
-        self._rows = 0
+        self._begin_page(self._base)
+        self._from_top_again = True
 
     def fall_back(self) -> bool:
         """Step back, further each time."""
         if self._page_start <= self._base or self._starts_ignored >= STARTS_IGNORED:
             return False
-        if self._starts_ignored:
-            # Perhaps just so many jobs are new that the first one stands here now: the whole page tells.
-            self._back = self._page_start
-        self._page_start = max(self._base, self._page_start - self._back)
-        self._back *= 2
-        self._rows = 0
+        # If as many jobs are new as were skipped, the page at the top shows it.
+        step = self._page_start if self._starts_ignored else self._step
+        self._begin_page(max(self._base, self._page_start - step))
+        self._step = step * 4
         return True

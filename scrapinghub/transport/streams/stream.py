@@ -1,447 +1,248 @@
-"""Record streams: they survive broken connections and deliver every record once, or raise."""
+"""Record streams: they survive broken connections, and deliver every record once or raise.
+
+:class:`RecordStream` is what the user iterates over. Behind it a :class:`Reader` makes *runs*: each run requests
+responses and delivers their records until the end or an error. All state is in the cursor, so that the next run
+continues where the last one stopped.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
 from itertools import chain, repeat, takewhile
 from operator import attrgetter
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import requests
 
-from scrapinghub.exceptions import DecodeError, StreamInterrupted
-from scrapinghub.transport import codec
-from scrapinghub.transport.http.body import Body
-from scrapinghub.transport.http.call import Call
-from scrapinghub.transport.http.responses import undecodable
-from scrapinghub.transport.http.retries import Attempts, is_transient
-from scrapinghub.transport.http.transport import Transport
-from scrapinghub.transport.streams.cursor import NotTheSame, Pairs, Plan
+from scrapinghub.transport.streams.cursor import Cursor, Mismatch
+from scrapinghub.transport.streams.recovery import Recovery
+from scrapinghub.transport.streams.responses import ResponseReader, Source
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 T = TypeVar('T')
-P = TypeVar('P', bound='Pieces[Any]')
-
-# How much is decoded into one list. Of more than that, the first record has left the caches of the processor before the
-# last one is decoded, and so many objects are alive at once that the garbage collector goes through them each time.
-PART_SIZE = 16 * 1024
+T_co = TypeVar('T_co', covariant=True)
 
 
-class Ending:
-    """Context manager inside the generator of a :class:`Resumable`: only who leaves it without an error ends it.
+class Runs(Protocol[T_co]):
+    """What a :class:`ResumableIterator` iterates over: each iteration is a run.
 
     Attributes:
-        open: Whether the iteration goes on.
+        unfinished: Whether there may be another run; the last step of a complete run sets it to False.
     """
 
-    __slots__ = ('open',)
+    unfinished: bool
 
-    def __init__(self) -> None:
-        self.open = True
+    def __iter__(self) -> Iterator[T_co]:
+        """Continue where the last run stopped; a generator function."""
+        ...
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self.open = False
+    def close(self) -> None:
+        """Release what the runs hold, and end them."""
+        ...
 
 
-class Resumable(chain[T]):
-    """An iterator over a generator that may fail and is then started again; it never ends in silence.
-
-    After a generator that ended in any other way than through its :class:`Ending` comes a new one, which goes on where
-    that one stopped. All between them is done by iterators of the standard library, of which this is one: Ctrl-C can
-    arrive inside any function written in Python, even before its first statement, and a record costs what the generator
-    costs.
+class ResumableIterator(Iterator[T]):
+    """An iterator that continues after an error or Ctrl-C: it never ends in silence.
 
     Args:
-        generate: A generator function. It goes on where its last generator stopped, with the object that it is given in
-            a ``with`` statement around all of it.
+        runs: The runs. They do not refer to the iterator: one that is dropped releases its connection at once.
     """
 
-    __slots__ = ('__weakref__',)
+    def __init__(self, runs: Runs[T]) -> None:
+        self._runs = runs
+        # No Python code runs between two runs: chain would end in silence if an interruption met it there.
+        self._iterator = chain.from_iterable(takewhile(attrgetter('unfinished'), repeat(runs)))
 
-    def __new__(cls, generate: Callable[[Ending], Iterator[T]]) -> Resumable[T]:
-        """Make the iterator."""
-        return super().__new__(cls, chain.from_iterable(_generators(generate)))
+    def __iter__(self) -> Iterator[T]:
+        """Return the iterator behind this object, always the same one."""
+        return self._iterator
+
+    def __next__(self) -> T:
+        """Return the next record."""
+        return next(self._iterator)
+
+    def close(self) -> None:
+        """Release the connection and end the iteration."""
+        self._runs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
 
-def _generators(generate: Callable[[Ending], Iterator[T]]) -> Iterator[Iterator[T]]:
-    return map(generate, takewhile(attrgetter('open'), repeat(Ending())))
+class RecordStream(ResumableIterator[T]):
+    """An iterator over the records of one call.
 
-
-class Pieces(chain[T]):
-    """The same over a generator that yields iterators: what these have, one after another.
-
-    A record passes through iterators of the standard library only: neither can an interruption lose it, nor does the
-    generator cost each record something.
+    The first request is sent at the first ``next()``, or by :meth:`start`. After an error or Ctrl-C, iterating again
+    continues after the last record delivered. Do not share a stream between threads.
 
     Args:
-        generate: As of :class:`Resumable`, for a generator of iterators.
+        source: How to request and decode.
+        cursor: What to request, and how to continue.
+        convert: Called with each record; the stream delivers what it returns.
+
+    Attributes:
+        on_progress: Called with the number of records delivered after each batch; None for no call.
     """
 
-    __slots__ = ('__weakref__',)
+    def __init__(self, source: Source, cursor: Cursor, convert: Callable[[Any], T] | None = None) -> None:
+        self._source = source
+        self._cursor = cursor
+        self._reader = Reader(source, cursor, convert)
+        super().__init__(self._reader)
 
-    def __new__(cls: type[P], generate: Callable[[Ending], Iterator[Iterator[Any]]]) -> P:
-        """Make the iterator."""
-        return super().__new__(cls, chain.from_iterable(map(chain.from_iterable, _generators(generate))))
+    def start(self) -> None:
+        """Send the first request now."""
+        self._reader.start()
+
+    @property
+    def delivered(self) -> int:
+        """Number of records delivered."""
+        return self._cursor.delivered
+
+    @property
+    def last_key(self) -> Any:
+        """Key of the last record delivered; None if there is none, or if the records have no keys."""
+        return self._cursor.last_key
+
+    @property
+    def on_progress(self) -> Callable[[int], object] | None:
+        """See above."""
+        return self._source.on_progress
+
+    @on_progress.setter
+    def on_progress(self, callback: Callable[[int], object] | None) -> None:
+        self._source.on_progress = callback
+
+    def __repr__(self) -> str:
+        return f'<{type(self).__name__} {self._source.name}, {self.delivered} records>'
 
 
-class RecordStream(Pieces[T]):
-    """An iterator over the records of one call; the first request goes out at the first ``next()``.
-
-    Iterating again after an error goes on after the last record delivered. Not to be shared between threads.
+class Reader(Generic[T]):
+    """Reads the records of a stream; each iteration is a run.
 
     Args:
-        transport: The way to the wire.
-        call: What to ask; its parameters come from the plan.
-        plan: What to ask for, and how to go on.
-        source: How to ask; the transport itself if None.
+        source: How to request and decode.
+        cursor: What to request, and how to continue.
+        convert: See :class:`RecordStream`.
+
+    Attributes:
+        unfinished: Whether there may be another run.
     """
 
-    __slots__ = ()
+    def __init__(self, source: Source, cursor: Cursor, convert: Callable[[Any], T] | None = None) -> None:
+        self.unfinished = True
+        self._source = source
+        self._cursor = cursor
+        cursor.raw = source.raw
+        self._convert = convert
+        self._recovery: Recovery | None = None
+        self._response: ResponseReader | None = None
+        # A response that was requested before its run.
+        self._started: ResponseReader | None = None
 
-    def __new__(cls, transport: Transport, call: Call, plan: Plan, source: Source | None = None) -> RecordStream[T]:
-        """Make the iterator."""
-        return super().__new__(cls, partial(_deliver, transport, call, plan, source or Source(transport)))
-
-
-class Source:
-    """Where a stream gets its answers from, and what its failures become.
-
-    Args:
-        transport: The way to the wire.
-    """
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def open(self, call: Call, number: int) -> requests.Response:
-        """Return an answer of good status, its body not read; ``number`` counts the attempts."""
-        return self._transport.open(call, number)
-
-    def attempts(self, call: Call, delivered: int) -> Attempts:
-        """Return the retry loop of a stream, made anew whenever there has been progress."""
-        if not delivered:
-            return self._transport.attempts(call)
-        return self._transport.attempts(call, self._transport.retries.for_stream)
-
-    def decoder(self, call: Call, response: requests.Response) -> codec.Decoder:
-        """Return a new decoder for an answer.
-
-        Raises:
-            Malformed: The answer is of a type that no call asks for.
-        """
-        content_type = response.headers.get('Content-Type')
-        limit = self._transport.max_record
-        return codec.decoder_for(content_type, asked=call.expects or call.accept, max_record=limit, spread=True)
-
-    def explain(self, error: requests.RequestException, attempts: Attempts, plan: Plan) -> Exception:
-        """Return the exception that the user gets for a failure; it may be the failure itself."""
-        ours = self._transport.translate_error(error, attempts)
-        if not is_transient(error):
-            return ours
-        return StreamInterrupted.caused_by(ours, delivered=plan.delivered, last_key=plan.last_key)
-
-
-class _BadRecord(requests.exceptions.ContentDecodingError):
-    """A record cannot be decoded: transmission may have damaged it, so it is asked for once more."""
-
-
-class _Damaged(_BadRecord):
-    """The same in a compressed answer, none of whose last piece was handed on."""
-
-
-class _CutRecord(requests.exceptions.ChunkedEncodingError):
-    """A body ends inside a record, although its framing says that it is complete."""
-
-
-# So often a body may end inside the same record before that record is taken for the reason.
-_CUTS_AT_ONE_PLACE = 4
-
-
-class _Interrupted(Exception):
-    """Ctrl-C broke the delivery of a piece off; the program has seen it, and goes on."""
-
-
-def _deliver(transport: Transport, call: Call, plan: Plan, source: Source, ending: Ending) -> Iterator[Iterator[Any]]:
-    with ending:
-        plan.settle()
-        recovery = _Recovery(transport, call, plan, source)
-        while (params := recovery.ask()) is not None:
-            response: requests.Response | None = None
+    def __iter__(self) -> Iterator[T]:
+        """Deliver the records that were not delivered before."""
+        self._renew_budget()
+        cursor, convert = self._cursor, self._convert
+        field, take_key, remember = cursor.field, cursor.take_key, cursor.remember
+        while (response := self._next_response()) is not None:
             try:
-                asked = replace(call, params=params)
-                response = source.open(asked, recovery.attempt)
-                body = Body(response)
-                if recovery.verifying:
-                    recovery.verify(body)
-                    continue
-                recovery.began(params, body)
-                decoder = _LateDecoder(transport, source, asked, response)
-                yield from _hand_out_pieces(transport, recovery, body, decoder)
-                recovery.answered(body)
-            except _Interrupted:
-                # Ask for the rest.
-                continue
-            except NotTheSame as error:
-                recovery.moved(error)
+                for records in response:
+                    delivered = cursor.delivered
+                    try:
+                        for record in records:
+                            if take_key is None:
+                                key = record
+                            else:
+                                try:
+                                    key = take_key(record, field, None)
+                                except TypeError:
+                                    response.reject(record)
+                                    break
+                                if type(key) is not str and key is not None:
+                                    response.reject({field: key})
+                                    break
+                                if remember is not None:
+                                    remember(key)
+                            if convert is not None:
+                                record = convert(record)
+                            delivered += 1
+                            # No call from here to the yield: an interruption finds the record delivered and counted, or
+                            # neither.
+                            cursor.last = key
+                            cursor.delivered = delivered
+                            yield record
+                    except response.failures as failure:
+                        response.recover(failure)
+                self._end(response)
+            except Mismatch as error:
+                self._get_recovery().mismatch(error)
             except requests.RequestException as error:
-                recovery.broke(error)
+                self._get_recovery().failed(error, response.requested_at, response)
             finally:
-                if response is not None:
-                    response.close()
+                response.release()
 
+    def _renew_budget(self) -> None:
+        if self._recovery is not None:
+            self._recovery.restart()
 
-class _Recovery:
-    """What a stream does between two answers: ask on, wait, or give up."""
+    def start(self) -> None:
+        """Request the first response."""
+        if self._started is None:
+            self._started = self._next_response()
 
-    def __init__(self, transport: Transport, call: Call, plan: Plan, source: Source) -> None:
-        self._transport = transport
-        self._call = call
-        self._plan = plan
-        self._source = source
-        self._attempts = source.attempts(call, plan.delivered)
-        self._progress = plan.delivered
-        self._before = plan.delivered
-        self._bad_place = -1
-        self._withheld: tuple[int, str] | None = None
-        self._cuts = 0
-        self._doubted: Pairs | None = None
-        self._answer: tuple[Pairs, Body] | None = None
-        self.verifying = False
+    def close(self) -> None:
+        """Release the connection, and let no further record through."""
+        self.unfinished = False
+        for response in (self._started, self._response):
+            if response is not None:
+                response.close()
 
-    @property
-    def plan(self) -> Plan:
-        """What the stream asks for."""
-        return self._plan
-
-    @property
-    def attempt(self) -> int:
-        """Number of the present attempt."""
-        return self._attempts.number
-
-    def ask(self) -> Pairs | None:
-        """Return the parameters of the next request, None at the end."""
-        self._before = self._plan.delivered
-        if self.verifying and self._answer is not None:
-            return self._answer[0]
-        try:
-            return self._plan.ask()
-        except NotTheSame as error:
-            raise self._lost(error) from error
-
-    def began(self, params: Pairs, body: Body) -> None:
-        """Remember an answer, and what was asked."""
-        self._answer = params, body
-
-    def withholds(self, body: Body, place: int, error: Exception) -> bool:
-        """Return whether a piece with a bad record is to be dropped whole, since its compression may be damaged.
-
-        When the same record has the same error a second time, it is the record itself that is bad.
-
-        Args:
-            body: The answer.
-            place: How many records of the stream are in front of the bad one.
-            error: What is wrong with it.
-        """
-        before, self._withheld = self._withheld, (place, str(error))
-        return body.compressed and self._withheld != before
-
-    def verify(self, body: Body) -> None:
-        """Compare an answer that was asked for again with the damaged one: what was delivered must be the same.
-
-        Raises:
-            StreamInterrupted: It is not: records that were delivered may be damaged.
-        """
-        assert self._answer is not None
-        if not body.begins_like(self._answer[1]):
-            raise self._lost(
-                NotTheSame(
-                    'a compressed answer was damaged on its way, and not all of what was delivered of it is the same '
-                    'when it is asked for again'
-                )
-            )
-        self.verifying = False
-
-    def answered(self, body: Body) -> None:
-        """Decide whether an answer that ended was complete."""
-        plan = self._plan
-        asked = None if self._answer is None else self._answer[0]
-        if body.ambiguous and not plan.full and (plan.delivered > self._before or self._doubted != asked):
-            # Each question has to be answered with nothing new twice: one answer may be cut before its first byte.
-            self._doubted = asked
-            plan.may_hold_more()
-        else:
-            plan.complete()
-        # A walk asks several times: each answer that ended well is progress, new records or not.
-        self._bad_place = -1
-        self._attempts = self._source.attempts(self._call, plan.delivered)
-
-    def moved(self, error: NotTheSame) -> None:
-        """Choose another way to go on, or raise."""
-        if not self._plan.fall_back():
-            raise self._lost(error) from error
-        self._bad_place = -1
-
-    def broke(self, error: requests.RequestException) -> None:
-        """Wait until the next attempt is due, or raise."""
-        plan = self._plan
-        if isinstance(error, requests.exceptions.ContentDecodingError) and self._answer is not None:
-            # Whatever was used of a damaged stream must be verified, even if nothing more is wanted of it.
-            self.verifying = self.verifying or self._answer[1].used > 0
-        if plan.full and not self.verifying:
-            return
-        if isinstance(error, (_BadRecord, _CutRecord)):
-            self._count_bad(error)
-        if plan.delivered > self._progress:
-            self._progress = plan.delivered
-            self._attempts = self._source.attempts(self._call, plan.delivered)
-        try:
-            seconds = self._attempts.pause_after(error)
-        except requests.RequestException:
-            told = self._source.explain(error, self._attempts, plan)
-            if told is error:
-                raise
-            raise told from error
-        self._transport.clock.wait(seconds)
-
-    def _count_bad(self, error: _BadRecord | _CutRecord) -> None:
-        """Raise if a record is bad, and not only this copy of it."""
-        again = self._bad_place == self._plan.delivered
-        self._bad_place = self._plan.delivered
-        self._cuts = self._cuts + 1 if again and isinstance(error, _CutRecord) else 1
-        if self._cuts >= _CUTS_AT_ONE_PLACE or (again and type(error) is _BadRecord):
-            raise self._undecodable(error) from error
-
-    def _lost(self, error: NotTheSame) -> StreamInterrupted:
-        cause = DecodeError(f'{self._call}: {error}')
-        return StreamInterrupted.caused_by(cause, delivered=self._plan.delivered, last_key=self._plan.last_key)
-
-    def _undecodable(self, error: Exception) -> DecodeError:
-        plan = self._plan
-        where = f'record number {plan.delivered + 1}'
-        if plan.last_key is not None:
-            where += f' (the one after key {plan.last_key})'
-        return DecodeError(f'{self._call}: {where} cannot be decoded, again and again: {error}')
-
-
-class _LateDecoder:
-    """The decoder of an answer, chosen when its body begins: an empty body may be of any type.
-
-    Args:
-        transport: The way to the wire.
-        source: Chooses the decoder.
-        call: What was asked.
-        response: The answer.
-    """
-
-    def __init__(self, transport: Transport, source: Source, call: Call, response: requests.Response) -> None:
-        self.response = response
-        self._transport = transport
-        self._source = source
-        self._call = call
-        self._chosen: codec.Decoder | None = None
-
-    def for_piece(self, piece: bytes) -> codec.Decoder:
-        """Return the decoder for the next piece of the body."""
-        if self._chosen is None:
+    def _next_response(self) -> ResponseReader | None:
+        """Return the response to the next request; None at the end."""
+        response, self._started = self._started, None
+        while response is None and self.unfinished:
+            recovery = self._recovery
+            requested_at = self._source.transport.clock.monotonic()
             try:
-                self._chosen = self._source.decoder(self._call, self.response)
-            except codec.Malformed as error:
-                raise undecodable(self._call, self.response, piece, error) from error
-        return self._chosen
+                if recovery is not None:
+                    recovery.verify()
+                params = self._cursor.next_request()
+                if params is None:
+                    self.unfinished = False
+                    return None
+                response = ResponseReader(
+                    self._source,
+                    self._cursor,
+                    self._source.open(params, 1 if recovery is None else recovery.attempt),
+                    params,
+                    requested_at=requested_at,
+                    withheld=None if recovery is None else recovery.withheld,
+                    lazy=self._convert is None,
+                )
+            except Mismatch as error:
+                raise self._get_recovery().lost(error) from error
+            except requests.RequestException as error:
+                self._get_recovery().failed(error, requested_at)
+        self._response = response
+        return response
 
-    def finish(self) -> list[Any]:
-        """Return the records that the end of the body completes."""
-        return [] if self._chosen is None else self._chosen.finish()
+    def _end(self, response: ResponseReader) -> None:
+        """Note that a response has ended."""
+        # If there has been no failure, a response with a length is not in doubt.
+        certain = self._recovery is None and not response.body.ambiguous
+        if self.unfinished and (certain or self._get_recovery().trusts(response)):
+            self._cursor.complete()
 
-    def error_of(self, plan: Plan) -> Exception | None:
-        """Return what is wrong with a record: it cannot be decoded, or is not what the stream can hold."""
-        return plan.error or self._error
-
-    def check(self, plan: Plan) -> None:
-        """Raise if something is wrong with a record."""
-        error = self.error_of(plan)
-        if error is not None:
-            raise _BadRecord(str(error), response=self.response) from error
-
-    def check_end(self, plan: Plan) -> None:
-        """Raise if the body ends inside a record, or its last record is not what the stream can hold."""
-        if self._error is not None:
-            text = f'the body ends inside a record: {self._error}'
-            raise _CutRecord(text, response=self.response) from self._error
-        self.check(plan)
-
-    @property
-    def _error(self) -> codec.Malformed | None:
-        return None if self._chosen is None else self._chosen.error
-
-
-def _parts(plan: Plan, body: Body, decoders: _LateDecoder) -> Iterator[tuple[bytes, codec.Decoder, bool]]:
-    """Yield what to decode next, the decoder, and whether records may be handed out as they are decoded."""
-    for piece in body:
-        decoder = decoders.for_piece(piece)
-        if body.compressed:
-            # A piece with a bad record is dropped whole.
-            yield piece, decoder, False
-        elif plan.direct and decoder.one_by_one:
-            yield piece, decoder, True
-        else:
-            for start in range(0, len(piece) or 1, PART_SIZE):
-                yield piece[start : start + PART_SIZE], decoder, False
-
-
-def _hand_out_pieces(
-    transport: Transport, recovery: _Recovery, body: Body, decoders: _LateDecoder
-) -> Iterator[Iterator[Any]]:
-    """Yield an iterator over the records of each piece of an answer as it arrives."""
-    plan = recovery.plan
-    clock = transport.clock
-    process = os.getpid()
-    patience = transport.body_timeout
-    waiting_since = clock.monotonic()
-    unfinished = 0
-    for piece, decoder, direct in _parts(plan, body, decoders):
-        before = plan.delivered
-        if direct:
-            plan.unfinished = True
-            yield plan.decode_and_hand_out(decoder, piece)
-            if plan.unfinished:
-                raise _Interrupted
-            arrived = plan.delivered > before
-        else:
-            records = decoder.feed(piece)
-            arrived = bool(records)
-            taken = plan.take(records) if records else records
-            error = decoders.error_of(plan)
-            if error is not None and recovery.withholds(body, before + len(taken), error):
-                body.withdraw()
-                raise _Damaged(str(error), response=decoders.response) from error
-            if taken:
-                yield plan.hand_out(taken)
-                plan.settle()
-        decoders.check(plan)
-        if plan.full and arrived and plan.delivered == before:
-            # More than was asked for: not worth waiting for the end.
-            return
-        if arrived:
-            # The consumer may take its time; only the wait for the server counts.
-            waiting_since = clock.monotonic()
-            unfinished = 0
-        elif clock.monotonic() - waiting_since > patience:
-            raise requests.ReadTimeout(f'no complete record within {patience:.0f} seconds', response=decoders.response)
-        else:
-            unfinished += len(piece)
-            if unfinished > transport.max_record:
-                large = codec.Malformed(f'a record is larger than {transport.max_record} bytes')
-                raise _BadRecord(str(large), response=decoders.response) from large
-        if os.getpid() != process:
-            raise requests.ConnectionError('the process was forked; the connection belongs to its parent')
-    if not plan.full:
-        yield plan.hand_out(plan.take(decoders.finish()))
-        plan.settle()
-        decoders.check_end(plan)
+    def _get_recovery(self) -> Recovery:
+        if self._recovery is None:
+            self._recovery = Recovery(self._source, self._cursor)
+        return self._recovery

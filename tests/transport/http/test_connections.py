@@ -16,7 +16,8 @@ from scrapinghub.transport.http.body import Body
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.connections import Adapter
 from scrapinghub.transport.http.retries import RetrySettings
-from scrapinghub.transport.streams.cursors import AfterKey
+from scrapinghub.transport.streams.cursor import KeysetCursor
+from scrapinghub.transport.streams.responses import Source
 from scrapinghub.transport.streams.stream import RecordStream
 from support.scripted_server import JSON_LINES, Reply, Server
 from support.transports import make_transport
@@ -74,7 +75,7 @@ def test_the_body_may_be_asked_for_much_later() -> None:
 def test_a_trailer_without_end_after_the_records_of_a_stream() -> None:
     with Server(lambda _: Reply(LAST_CHUNK, trickling(b'X-Trailer: some\r\n'))) as server:
         transport = make_transport(server, timeout=0.3, retries=RetrySettings(0))
-        stream: RecordStream[object] = RecordStream(transport, Call('GET', f'{server.url}/x'), AfterKey([]))
+        stream: RecordStream[object] = RecordStream(Source(transport, Call('GET', f'{server.url}/x')), KeysetCursor([]))
         assert next(stream) == {'a': 1}
         with pytest.raises(StreamInterrupted):
             next(stream)

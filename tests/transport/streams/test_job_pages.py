@@ -10,8 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scrapinghub.transport.streams import job_pages as walks
-from scrapinghub.transport.streams.cursor import NotTheSame
-from scrapinghub.transport.streams.job_pages import JobKeySet, JobWalk
+from scrapinghub.transport.streams.cursor import Mismatch
+from scrapinghub.transport.streams.job_pages import JobKeySet, JobPages
+from support.cursor_driver import deliver
 
 Job = dict[str, Any]
 
@@ -57,11 +58,11 @@ class Listing:
         return [{'key': key} for key in self.keys[start : start + min(count, self.cap)]]
 
 
-def walk(plan: JobWalk, listing: Listing, between: Callable[[int], int | None]) -> list[str]:
+def walk(cursor: JobPages, listing: Listing, between: Callable[[int], int | None]) -> list[str]:
     """Run a walk as a stream does; ``between`` changes the listing, and may say after how many rows the page breaks."""
     got: list[str] = []
     for number in range(2000):
-        params = plan.ask()
+        params = cursor.next_request()
         if params is None:
             return got
         rows = listing.page(params)
@@ -69,13 +70,11 @@ def walk(plan: JobWalk, listing: Listing, between: Callable[[int], int | None]) 
         broken = cut is not None and cut < len(rows)
         try:
             for start in range(0, len(rows[:cut]), 7):
-                handed = plan.hand_out(plan.take(rows[:cut][start : start + 7]))
-                got += [job['key'] for job in handed]
-                plan.settle()
+                got += [job['key'] for job in deliver(cursor, rows[:cut][start : start + 7])]
             if not broken:
-                plan.complete()
-        except NotTheSame as error:
-            if not plan.fall_back():
+                cursor.complete()
+        except Mismatch as error:
+            if not cursor.fall_back():
                 # As many jobs came each time as were to be skipped: no walk can tell that from a start that is ignored.
                 assume('began with the first one again' not in str(error))
                 raise
@@ -103,7 +102,7 @@ STEP = st.tuples(
 )
 def test_a_walk_over_a_listing_that_changes(size: int, cap: int, steps: list[Any], count: int | None) -> None:
     listing = Listing(size, cap)
-    plan = JobWalk([], count, everything=count is None)
+    cursor = JobPages([], count, everything=count is None)
 
     def between(number: int) -> int | None:
         if number >= len(steps):
@@ -112,7 +111,7 @@ def test_a_walk_over_a_listing_that_changes(size: int, cap: int, steps: list[Any
         listing.change(appear, vanish, back)
         return int(cut) if cut is not None else None
 
-    got = walk(plan, listing, between)
+    got = walk(cursor, listing, between)
     assert len(got) == len(set(got))
     assert set(got) <= listing.ever
     if count is None:
@@ -127,7 +126,7 @@ def test_a_walk_over_a_listing_that_changes(size: int, cap: int, steps: list[Any
 @pytest.mark.parametrize('count', [None, 41, 80, 1000])
 def test_an_undisturbed_walk(size: int, count: int | None) -> None:
     listing = Listing(size, 40)
-    got = walk(JobWalk([('state', 'finished')], count, everything=count is None), listing, lambda number: None)
+    got = walk(JobPages([('state', 'finished')], count, everything=count is None), listing, lambda number: None)
     assert got == listing.keys[:count]
     assert listing.asked[0] == [('state', 'finished'), ('count', 40)]
     assert len(listing.asked) <= size // 30 + 4
@@ -136,11 +135,11 @@ def test_an_undisturbed_walk(size: int, count: int | None) -> None:
 def test_one_page_is_the_request_of_the_contract() -> None:
     for count in (None, 5, 40):
         listing = Listing(100, 40)
-        got = walk(JobWalk([('a', 1)], count), listing, lambda number: None)
+        got = walk(JobPages([('a', 1)], count), listing, lambda number: None)
         assert got == listing.keys[: count or 40]
         assert listing.asked == [[('a', 1), *([('count', count)] if count else [])]]
     listing = Listing(100, 40)
-    assert walk(JobWalk([], 5, start=7), listing, lambda number: None) == listing.keys[7:12]
+    assert walk(JobPages([], 5, start=7), listing, lambda number: None) == listing.keys[7:12]
     assert listing.asked == [[('start', 7), ('count', 5)]]
 
 
@@ -156,7 +155,7 @@ def test_one_page_that_breaks_off(size: int, steps: list[Any], count: int, start
         cut = steps[number][3]
         return int(cut) if cut is not None else None
 
-    got = walk(JobWalk([], count, start=start), listing, between)
+    got = walk(JobPages([], count, start=start), listing, between)
     assert len(got) == len(set(got)) <= count
     assert set(got) <= listing.ever
 
@@ -171,24 +170,23 @@ def test_rows_that_moved_up_past_the_next_page_are_not_lost() -> None:
                 listing.change(0, [0] * 30 + [20] * 40, False)
             return None
 
-        got = walk(JobWalk([], count, everything=count is None), listing, between)
+        got = walk(JobPages([], count, everything=count is None), listing, between)
         assert listing.always <= set(got)
 
 
 @pytest.mark.parametrize('everything', [True, False])
 def test_a_job_that_comes_again_on_its_page_is_left_out(everything: bool) -> None:
-    plan = JobWalk([], None, everything=everything)
-    plan.ask()
+    cursor = JobPages([], None, everything=everything)
+    cursor.next_request()
     got: list[Job] = []
     for numbers in ((3, 2), (3, 1), (1, 0, 0)):
-        got += plan.hand_out(plan.take([{'key': f'1/1/{number}'} for number in numbers]))
-        plan.settle()
+        got += deliver(cursor, [{'key': f'1/1/{number}'} for number in numbers])
     assert [job['key'] for job in got] == ['1/1/3', '1/1/2', '1/1/1', '1/1/0']
 
 
 def test_a_start_stays_the_top_of_the_walk() -> None:
     listing = Listing(100, 40)
-    got = walk(JobWalk([], None, start=50, everything=True), listing, lambda number: None)
+    got = walk(JobPages([], None, start=50, everything=True), listing, lambda number: None)
     assert got == listing.keys[50:]
     assert min(int(dict(params)['start']) for params in listing.asked) == 50
 
@@ -207,7 +205,7 @@ def test_the_set_of_keys(numbers: list[tuple[int, int]], other: int) -> None:
 
 @pytest.mark.parametrize('job', [{}, {'key': None}, {'key': ''}, {'key': 'x/y'}, {'key': '1/2/\xb2'}])
 def test_a_job_without_its_key(job: Job) -> None:
-    plan = JobWalk([], None, everything=True)
-    plan.ask()
-    with pytest.raises(NotTheSame):
-        plan.take([{'key': '1/1/1'}, job])
+    cursor = JobPages([], None, everything=True)
+    cursor.next_request()
+    with pytest.raises(Mismatch):
+        cursor.select([{'key': '1/1/1'}, job])

@@ -1,4 +1,4 @@
-"""Plans of scans, against every order in which a service may send the records of several prefixes."""
+"""Cursors of scans, against every order in which a service may send the records of several prefixes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrapinghub.transport.streams.cursor import NotTheSame, Pairs, Plan
-from scrapinghub.transport.streams.prefixes import scan_plan
+from scrapinghub.transport.streams.cursor import Cursor, Mismatch, Pairs
+from scrapinghub.transport.streams.prefixes import scan_cursor
+from support.cursor_driver import deliver
 
 KEYS = st.text('abä', min_size=1, max_size=4)
 ORDERS = ('by key', 'in turn', 'in turn, doubled')
@@ -40,18 +41,17 @@ def answer(stored: set[str], asked: Pairs, order: str) -> list[str]:
     return flat[wish.get('offset', 0) :][: wish.get('count')]
 
 
-def deliver(plan: Plan, stored: set[str], order: str, cuts: list[int]) -> list[str]:
+def scan(cursor: Cursor, stored: set[str], order: str, cuts: list[int]) -> list[str]:
     """Return the keys that a stream delivers whose answers are cut after so many records."""
     got: list[str] = []
-    while (asked := plan.ask()) is not None:
+    while (asked := cursor.next_request()) is not None:
         records: list[Any] = [{'_key': key} for key in answer(stored, asked, order)]
         whole = not cuts
         if cuts:
             records = records[: cuts.pop()]
-        got += [record['_key'] for record in plan.hand_out(plan.take(records))]
-        plan.settle()
+        got += [record['_key'] for record in deliver(cursor, records)]
         if whole:
-            plan.complete()
+            cursor.complete()
     return got
 
 
@@ -83,8 +83,8 @@ def test_a_scan_that_breaks_has_the_records_of_one_that_does_not(
         # Ask for the rest by key, and from an offset: nothing tells what that leaves out.
         limits.pop('offset', None)
     params = [*(('prefix', prefix) for prefix in prefixes), *limits.items()]
-    whole = deliver(scan_plan(params, keys=keys), stored, order, [])
-    broken = deliver(scan_plan(params, keys=keys), stored, order, list(cuts))
+    whole = scan(scan_cursor(params, keys=keys), stored, order, [])
+    broken = scan(scan_cursor(params, keys=keys), stored, order, list(cuts))
     assert set(broken) == set(whole)
     if order != 'in turn, doubled':
         assert len(broken) == len(whole)
@@ -101,8 +101,8 @@ def test_a_scan_that_breaks_has_the_records_of_one_that_does_not(
 )
 def test_a_count_is_kept(stored: set[str], prefixes: list[str], count: int, order: str, cuts: list[int]) -> None:
     params = [('prefix', prefix) for prefix in prefixes]
-    whole = deliver(scan_plan(params, count), stored, order, [])
-    broken = deliver(scan_plan(params, count), stored, order, cuts)
+    whole = scan(scan_cursor(params, count), stored, order, [])
+    broken = scan(scan_cursor(params, count), stored, order, cuts)
     assert len(broken) == len(set(broken)) == len(whole)
     if order == 'by key':
         assert broken == whole
@@ -110,25 +110,25 @@ def test_a_count_is_kept(stored: set[str], prefixes: list[str], count: int, orde
 
 @pytest.mark.parametrize('keys', [[None], ['b1'], ['a1']])
 def test_what_was_not_asked_for_is_an_error(keys: list[str | None]) -> None:
-    plan = scan_plan([('prefix', 'c'), ('prefix', 'a')])
-    plan.ask()
-    assert list(plan.hand_out(plan.take([{'_key': 'a1'}, {'_key': 'a2'}])))
-    assert plan.ask() == [('prefix', 'a'), ('startafter', 'a2')]
-    with pytest.raises(NotTheSame, match='asked for keys'):
-        plan.take([{'_key': key} for key in keys])
+    cursor = scan_cursor([('prefix', 'c'), ('prefix', 'a')])
+    cursor.next_request()
+    deliver(cursor, [{'_key': 'a1'}, {'_key': 'a2'}])
+    assert cursor.next_request() == [('prefix', 'a'), ('startafter', 'a2')]
+    with pytest.raises(Mismatch, match='asked for keys'):
+        cursor.select([{'_key': key} for key in keys])
 
 
 @pytest.mark.parametrize('key', [None, 'b1'])
 def test_records_of_no_prefix_cannot_be_gone_on_from(key: str | None) -> None:
-    plan = scan_plan([('prefix', 'c'), ('prefix', 'a')])
-    plan.ask()
-    assert list(plan.hand_out(plan.take([{'_key': 'a1'}, {'_key': key}])))
-    with pytest.raises(NotTheSame, match='without keys'):
-        plan.ask()
+    cursor = scan_cursor([('prefix', 'c'), ('prefix', 'a')])
+    cursor.next_request()
+    deliver(cursor, [{'_key': 'a1'}, {'_key': key}])
+    with pytest.raises(Mismatch, match='no keys'):
+        cursor.next_request()
 
 
 def test_more_keys_than_fit_into_one_request_cannot_be_counted() -> None:
     keys = [f'{number:090}' for number in range(100)]
     with pytest.raises(ValueError, match='the 100 keys do not fit into one request'):
-        scan_plan([('prefix', '0'), ('prefixcount', 3)], keys=keys)
-    assert scan_plan([('prefix', '0'), ('prefixcount', 3)], keys=keys[:20]).ask()
+        scan_cursor([('prefix', '0'), ('prefixcount', 3)], keys=keys)
+    assert scan_cursor([('prefix', '0'), ('prefixcount', 3)], keys=keys[:20]).next_request()

@@ -26,7 +26,9 @@ from scrapinghub.exceptions import (
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.retries import RetrySettings
-from scrapinghub.transport.streams import cursors as plans
+from scrapinghub.transport.streams.cursor import KeysetCursor, text_order
+from scrapinghub.transport.streams.cursors import DedupeCursor, NewestFirstCursor, PendingKeysCursor
+from scrapinghub.transport.streams.responses import Source
 from scrapinghub.transport.streams.stream import RecordStream
 from support.clocks import ManualClock, TickingClock
 from support.scripted_server import (
@@ -181,7 +183,7 @@ def test_a_resumed_call_asks_for_the_rest() -> None:
         transport = make_transport(server)
         call = Call('GET', transport.url(('items', '1')))
         given_params = [('meta', '_key'), ('offset', 9), ('start', '1/2/3/4'), ('filter', '["n"]'), ('startts', 1)]
-        stream: RecordStream[Any] = RecordStream(transport, call, plans.AfterKey(given_params, 5))
+        stream: RecordStream[Any] = RecordStream(Source(transport, call), KeysetCursor(given_params, 5))
         assert [record['n'] for record in stream] == [4, 5, 6, 7, 8]
         assert queries(server)[1:] == [
             [('meta', '_key'), ('filter', '["n"]'), ('startts', '1'), ('startafter', '1/2/3/5'), ('count', '3')]
@@ -195,7 +197,7 @@ def test_names_that_were_all_delivered_are_not_asked_for_again() -> None:
     with Server(storage.respond) as server:
         transport = make_transport(server)
         call = Call('GET', transport.url(('collections', '1')))
-        stream: RecordStream[Any] = RecordStream(transport, call, plans.Remaining(KEYED, 'key', ['k1', 'b']))
+        stream: RecordStream[Any] = RecordStream(Source(transport, call), PendingKeysCursor(KEYED, 'key', ['k1', 'b']))
         assert [record['_key'] for record in stream] == ['b', 'k1']
         assert len(server.requests) == 1
 
@@ -207,7 +209,9 @@ def test_very_many_names_are_asked_for_in_groups() -> None:
     with Server(storage.respond) as server:
         transport = make_transport(server)
         call = Call('GET', transport.url(('collections', '1')))
-        stream: RecordStream[Any] = RecordStream(transport, call, plans.Remaining(KEYED, 'key', reversed(names)))
+        stream: RecordStream[Any] = RecordStream(
+            Source(transport, call), PendingKeysCursor(KEYED, 'key', reversed(names))
+        )
         assert [record['_key'] for record in stream] == sorted(names)
         assert max(len(request.target) for request in server.requests) < 7000
 
@@ -305,15 +309,15 @@ def test_activity_that_appears_before_anything_was_delivered_is_part_of_the_stre
     with Server(storage.respond) as server:
         transport = make_transport(server)
         stream = stream_of(transport, 'activity')
-        # Ctrl-C after the first block was taken and before any of it was delivered.
-        take = plans.Growing.take
+        # Ctrl-C after the first block was selected and before any of it was delivered.
+        select = NewestFirstCursor.select
 
-        def interrupted(plan: plans.Growing, block: list[Any]) -> None:
-            take(plan, block)
+        def interrupted(cursor: NewestFirstCursor, block: list[Any]) -> None:
+            select(cursor, block)
             signal.raise_signal(signal.SIGINT)
 
         with monkeypatch.context() as patch:
-            patch.setattr(plans.Growing, 'take', interrupted)
+            patch.setattr(NewestFirstCursor, 'select', interrupted)
             with pytest.raises(KeyboardInterrupt):
                 next(stream)
         storage.events = [{'event': 'new', 'n': 100}, *old]
@@ -351,7 +355,7 @@ def test_records_that_come_and_go_in_a_collection() -> None:
         storage.faults = [change]
         with Server(storage.respond) as server:
             keys = [record['_key'] for record in stream_of(make_transport(server), name)]
-        assert keys == sorted(set(keys), key=plans.text_order)
+        assert keys == sorted(set(keys), key=text_order)
         assert truth - {'b'} <= set(keys) <= truth | {'a', 'zz'}
 
 
@@ -366,12 +370,12 @@ def one_answer(body: bytes, **options: Any) -> Server:
     ('body', 'words'),
     [
         (b'{"_key": "1/2/3/0"}\n{"_key": \n', 'record number 2 .the one after key 1/2/3/0. cannot be decoded'),
-        (b'{"_key": "1/2/3/0"}\n[1]\n', 'no object but list'),
-        (b'{"_key": "1/2/3/0"}\n5\n', 'no object but int'),
-        (b'{"_key": "1/2/3/0"}\n"x"\n', 'no object but str'),
-        (b'null\n', 'no object but NoneType'),
-        (b'{"_key": 5}\n', 'no text but int'),
-        (b'{"_key": []}\n', 'no text but list'),
+        (b'{"_key": "1/2/3/0"}\n[1]\n', 'not an object but of type list'),
+        (b'{"_key": "1/2/3/0"}\n5\n', 'not an object but of type int'),
+        (b'{"_key": "1/2/3/0"}\n"x"\n', 'not an object but of type str'),
+        (b'null\n', 'not an object but of type NoneType'),
+        (b'{"_key": 5}\n', 'not a text but of type int'),
+        (b'{"_key": []}\n', 'not a text but of type list'),
         (b'\xff\n', 'not a line of JSON'),
     ],
 )
@@ -440,7 +444,7 @@ def test_a_wrong_record_in_front_of_a_bad_one_is_told() -> None:
     bodies = iter([[*GOOD[:1], *bad], [b'{"_key": "1/2/3/0", "n": 5}\n', *bad], GOOD])
     with Server(lambda request: reply(b''.join(next(bodies)), encoding='gzip')) as server:
         got: list[Any] = []
-        with pytest.raises(StreamInterrupted, match='damaged on its way'):
+        with pytest.raises(StreamInterrupted, match='damaged in transit'):
             got.extend(stream_of(make_transport(server), 'items'))
         assert got == [{'n': 5}]
 
@@ -559,10 +563,11 @@ def test_batches_without_length_come_once_although_the_last_line_does_not_end() 
     with Server(lambda _: reply(body, framing='close')) as server:
         transport = make_transport(server)
         stream: RecordStream[Any] = RecordStream(
-            transport, Call('GET', f'{server.url}/x'), plans.ByKeys([], field='id')
+            Source(transport, Call('GET', f'{server.url}/x')), DedupeCursor([], field='id')
         )
         assert [record['id'] for record in stream] == ['a', 'b', 'c']
-        assert len(server.requests) == 2
+        # Two repetitions have to have nothing new.
+        assert len(server.requests) == 3
         transport.close()
 
 
@@ -580,8 +585,8 @@ def test_each_group_of_names_is_asked_for_again_if_its_answer_was_empty_and_with
 
     with Server(respond) as server:
         transport = make_transport(server)
-        plan = plans.Remaining([], 'key', names)
-        stream: RecordStream[Any] = RecordStream(transport, Call('GET', f'{server.url}/x'), plan)
+        cursor = PendingKeysCursor([], 'key', names)
+        stream: RecordStream[Any] = RecordStream(Source(transport, Call('GET', f'{server.url}/x')), cursor)
         assert [record['_key'] for record in stream] == names
         assert empty
         transport.close()
