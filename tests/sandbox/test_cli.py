@@ -18,7 +18,7 @@ import requests
 from scrapinghub.sandbox import Sandbox
 from scrapinghub.sandbox.__main__ import main
 from scrapinghub.sandbox.demo import seed_demo
-from support.http_caller import Caller
+from support.caller import Caller
 
 NAMES = ['SHUB_STORAGE', 'SHUB_JOBQ', 'SHUB_APIURL', 'SH_APIKEY']
 PATIENCE = 30

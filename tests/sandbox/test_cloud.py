@@ -7,23 +7,24 @@ import json
 import pytest
 
 from scrapinghub.sandbox import Sandbox
-from support.http_caller import Caller, Clock
-from support.sandbox_api import Api
+from support.caller import Caller, Clock
 
 
 @pytest.mark.parametrize('query', ['endts=1', 'key=1/1/1', 'lacks_tag=a', 'key=1/1/1&key=1/1/2&endts=1&lacks_tag=a'])
-def test_filters_of_jobs_that_the_service_may_ignore_are_ignored_on_request(api: Api, query: str) -> None:
-    keys = [api.push(state='finished', tags=['a']) for _ in range(3)][::-1]
-    api.push(state='pending')
-    assert api.keys(query) != keys
-    assert api.get(f'/jobq/1/count?{query}') < 3
-    api.cloud.ignore_filters = True
-    assert api.keys(query) == keys
-    assert api.get(f'/jobq/1/count?{query}') == 3
-    assert api.keys(f'{query}&state=finished&spider=one&has_tag=a&count=1&startts=1') == keys[:1]
-    assert api.keys('has_tag=b') == []
-    api.cloud.reset()
-    assert not api.cloud.ignore_filters
+def test_filters_of_jobs_that_the_service_may_ignore_are_ignored_on_request(
+    caller: Caller, cloud: Sandbox, query: str
+) -> None:
+    keys = [caller.push(state='finished', tags=['a']) for _ in range(3)][::-1]
+    caller.push(state='pending')
+    assert caller.keys(query) != keys
+    assert caller.value(f'/jobq/1/count?{query}') < 3
+    cloud.ignore_filters = True
+    assert caller.keys(query) == keys
+    assert caller.value(f'/jobq/1/count?{query}') == 3
+    assert caller.keys(f'{query}&state=finished&spider=one&has_tag=a&count=1&startts=1') == keys[:1]
+    assert caller.keys('has_tag=b') == []
+    cloud.reset()
+    assert not cloud.ignore_filters
 
 
 def nested() -> dict[str, object]:

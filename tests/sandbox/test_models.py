@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from scrapinghub.sandbox import Sandbox
-from support.http_caller import Caller, Clock, lines
+from support.caller import Caller, Clock, lines
 from support.sandbox_models import LIVING, MONTH, CollectionModel, FrontierModel, JobModel, Slot
 
 STATES = st.sampled_from(['pending', 'running', 'finished', 'deleted'])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scrapinghub.sandbox.faults.body import damage, frame, record_ends
 from scrapinghub.sandbox.faults.definition import At, Fault
-from support.raw_client import Answer
+from support.caller import Answer
 
 bodies = st.lists(st.text(max_size=8).filter(lambda text: '\n' not in text).map(json.dumps), max_size=6)
 

@@ -13,8 +13,7 @@ import pytest
 
 from scrapinghub.sandbox import Sandbox
 from scrapinghub.sandbox.faults.definition import At
-from support.http_caller import Caller
-from support.raw_client import LONG, Answer, RawClient, ask
+from support.caller import TIMEOUT, Answer, Caller, RawConnection, call_raw
 
 RECORDS = [{'id': number, 'name': f'näme {number}'} for number in range(10)]
 LINES = b''.join(json.dumps(record, separators=(',', ':'), ensure_ascii=False).encode() + b'\n' for record in RECORDS)
@@ -68,7 +67,7 @@ def test_a_connection_ends_without_an_answer(
 ) -> None:
     rule = cloud.faults.add(method='POST', drop=ending, apply=apply)
 
-    answer = ask(cloud, 'POST', f'{items}?start=10', b'{"id": 10}\n')
+    answer = call_raw(cloud, 'POST', f'{items}?start=10', b'{"id": 10}\n')
 
     assert answer == Answer(b'', b'', reset=ending == 'reset')
     assert rule.met[0].happened
@@ -85,7 +84,7 @@ def test_an_answer_is_replaced_after_the_request_was_applied(cloud: Sandbox, cal
 def test_an_answer_with_a_length_is_cut_at_any_byte(cloud: Sandbox, items: str, ending: Any) -> None:
     for cut in (0, 1, 100, len(LINES) - 1):
         cloud.faults.add(cut=cut, ending=ending)
-        answer = ask(cloud, 'GET', items)
+        answer = call_raw(cloud, 'GET', items)
         assert answer.headers['content-length'] == str(len(LINES))
         assert (answer.body, answer.reset) == (LINES[:cut], ending == 'reset')
     assert all(met.happened for met in cloud.faults.met)
@@ -93,9 +92,9 @@ def test_an_answer_with_a_length_is_cut_at_any_byte(cloud: Sandbox, items: str, 
 
 def test_a_cut_behind_the_end_happens_only_where_it_takes_something_away(cloud: Sandbox, items: str) -> None:
     cloud.faults.add(cut=10_000)
-    assert ask(cloud, 'GET', items).body == LINES
+    assert call_raw(cloud, 'GET', items).body == LINES
     cloud.faults.add(cut=10_000, framing='chunked', chunk=200)
-    answer = ask(cloud, 'GET', items)
+    answer = call_raw(cloud, 'GET', items)
     assert b''.join(answer.chunks) == LINES
     assert answer.chunks[-1] != b''
     assert [met.happened for met in cloud.faults.met] == [False, True]
@@ -104,7 +103,7 @@ def test_a_cut_behind_the_end_happens_only_where_it_takes_something_away(cloud: 
 @pytest.mark.parametrize('cut', [0, 1, 7, 8, 100])
 def test_a_chunked_answer_is_cut(cloud: Sandbox, items: str, cut: int) -> None:
     cloud.faults.add(cut=cut, framing='chunked', chunk=7)
-    answer = ask(cloud, 'GET', items)
+    answer = call_raw(cloud, 'GET', items)
     assert 'content-length' not in answer.headers
     assert b''.join(answer.chunks) == LINES[:cut]
     assert b'' not in answer.chunks
@@ -112,17 +111,17 @@ def test_a_chunked_answer_is_cut(cloud: Sandbox, items: str, cut: int) -> None:
 
 def test_an_answer_that_only_the_connection_ends_is_cut(cloud: Sandbox, items: str) -> None:
     cloud.faults.add(cut=100, framing='close')
-    answer = ask(cloud, 'GET', items)
+    answer = call_raw(cloud, 'GET', items)
     assert not {'content-length', 'transfer-encoding'} & set(answer.headers)
     assert answer.body == LINES[:100]
 
 
 @pytest.mark.parametrize('cut', [0, 5, 20, 0.5])
 def test_an_answer_is_cut_inside_its_gzip_stream(cloud: Sandbox, items: str, cut: int | float) -> None:
-    whole = ask(cloud, 'GET', items, Accept_Encoding='gzip').body
+    whole = call_raw(cloud, 'GET', items, Accept_Encoding='gzip').body
     assert zlib.decompress(whole, 31) == LINES
     cloud.faults.add(cut=cut)
-    answer = ask(cloud, 'GET', items, Accept_Encoding='gzip')
+    answer = call_raw(cloud, 'GET', items, Accept_Encoding='gzip')
     assert answer.headers['content-length'] == str(len(whole))
     assert answer.body == whole[: cut if isinstance(cut, int) else int(cut * len(whole))]
 
@@ -136,7 +135,7 @@ def test_an_answer_is_cut_inside_a_record(cloud: Sandbox, items: str, accept: st
         parts = [msgpack.packb(record) for record in RECORDS]
     for record, plus in [(0, 0), (0, 1), (3, 0), (3, 5), (9, 2)]:
         cloud.faults.add(cut=At(record=record, plus=plus))
-        answer = ask(cloud, 'GET', items, Accept=accept, Accept_Encoding=encoding)
+        answer = call_raw(cloud, 'GET', items, Accept=accept, Accept_Encoding=encoding)
         text = answer.unzipped() if encoding == 'gzip' else answer.body
         assert text == b''.join(parts[:record]) + parts[record][:plus]
         assert len(answer.body) < int(answer.headers['content-length'])
@@ -145,7 +144,7 @@ def test_an_answer_is_cut_inside_a_record(cloud: Sandbox, items: str, accept: st
 @pytest.mark.parametrize('encoding', ['identity', 'gzip'])
 def test_a_body_ends_inside_a_record_although_its_length_is_right(cloud: Sandbox, items: str, encoding: str) -> None:
     cloud.faults.add(truncate=At(record=4, plus=6))
-    answer = ask(cloud, 'GET', items, Accept_Encoding=encoding)
+    answer = call_raw(cloud, 'GET', items, Accept_Encoding=encoding)
     text = zlib.decompress(answer.body, 31) if encoding == 'gzip' else answer.body
     assert text == b''.join(line + b'\n' for line in LINES.split(b'\n')[:4]) + LINES.split(b'\n')[4][:6]
     assert answer.headers['content-length'] == str(len(answer.body))
@@ -153,7 +152,7 @@ def test_a_body_ends_inside_a_record_although_its_length_is_right(cloud: Sandbox
 
 def test_a_gzip_stream_ends_early_although_its_length_is_right(cloud: Sandbox, items: str) -> None:
     cloud.faults.add(truncate=20)
-    answer = ask(cloud, 'GET', items, Accept_Encoding='gzip')
+    answer = call_raw(cloud, 'GET', items, Accept_Encoding='gzip')
     assert (len(answer.body), answer.headers['content-length']) == (20, '20')
     decoder = zlib.decompressobj(31)
     decoder.decompress(answer.body)
@@ -161,9 +160,9 @@ def test_a_gzip_stream_ends_early_although_its_length_is_right(cloud: Sandbox, i
 
 
 def test_a_byte_of_a_gzip_stream_is_corrupted(cloud: Sandbox, items: str) -> None:
-    whole = ask(cloud, 'GET', items, Accept_Encoding='gzip').body
+    whole = call_raw(cloud, 'GET', items, Accept_Encoding='gzip').body
     cloud.faults.add(corrupt=len(whole) - 6)
-    answer = ask(cloud, 'GET', items, Accept_Encoding='gzip')
+    answer = call_raw(cloud, 'GET', items, Accept_Encoding='gzip')
     assert [place for place in range(len(whole)) if answer.body[place] != whole[place]] == [len(whole) - 6]
     with pytest.raises(zlib.error):
         zlib.decompress(answer.body, 31)
@@ -171,7 +170,7 @@ def test_a_byte_of_a_gzip_stream_is_corrupted(cloud: Sandbox, items: str) -> Non
 
 def test_an_answer_stalls_until_it_is_released(cloud: Sandbox, items: str) -> None:
     rule = cloud.faults.add(stall=At(record=2))
-    with RawClient(cloud) as client:
+    with RawConnection(cloud) as client:
         client.send('GET', items)
         client.read_head()
         first = client.read(LINES.index(b'\n', LINES.index(b'\n') + 1) + 1)
@@ -179,7 +178,7 @@ def test_an_answer_stalls_until_it_is_released(cloud: Sandbox, items: str) -> No
         client.socket.setblocking(False)
         with pytest.raises(BlockingIOError):
             client.socket.recv(1)
-        client.socket.settimeout(LONG)
+        client.socket.settimeout(TIMEOUT)
         rule.release()
         rest = client.read(len(LINES) - len(first))
     assert first + rest == LINES
@@ -187,7 +186,7 @@ def test_an_answer_stalls_until_it_is_released(cloud: Sandbox, items: str) -> No
 
 def test_a_request_is_held_before_it_is_applied(cloud: Sandbox, caller: Caller, items: str) -> None:
     rule = cloud.faults.add(method='POST', hold=True)
-    with RawClient(cloud) as client:
+    with RawConnection(cloud) as client:
         client.send('POST', f'{items}?start=10', b'{"id": 10}\n')
         rule.wait_held()
         assert len(stored(caller, items)) == 10
@@ -198,7 +197,7 @@ def test_a_request_is_held_before_it_is_applied(cloud: Sandbox, caller: Caller, 
 
 def test_a_client_that_gives_up_frees_what_was_held(cloud: Sandbox, items: str) -> None:
     rule = cloud.faults.add(stall=0)
-    with RawClient(cloud) as client:
+    with RawConnection(cloud) as client:
         client.send('GET', items)
         rule.wait_held()
     (entry,) = [entry for entry in cloud.requests.wait(3) if entry.fault is not None]
@@ -209,7 +208,7 @@ def test_closing_the_sandbox_ends_what_is_held() -> None:
     threads = set(threading.enumerate())
     with Sandbox() as cloud:
         rule = cloud.faults.add(hold=True)
-        client = RawClient(cloud)
+        client = RawConnection(cloud)
         client.send('GET', '/system/ts')
         rule.wait_held()
     with client:
@@ -221,10 +220,10 @@ def test_delays_and_trickles_wait_by_the_given_function(cloud: Sandbox, items: s
     waits: list[float] = []
     cloud.server.pause = waits.append
     cloud.faults.add(delay=3600)
-    assert ask(cloud, 'GET', items).body == LINES
+    assert call_raw(cloud, 'GET', items).body == LINES
     assert waits == [3600]
     cloud.faults.add(trickle=50, pause=10, framing='length')
-    answer = ask(cloud, 'GET', items)
+    answer = call_raw(cloud, 'GET', items)
     assert answer.body == LINES
     assert set(waits[1:]) == {10}
     assert len(waits) > len(LINES) // 50
@@ -245,7 +244,7 @@ def test_headers_are_changed_lies_included(cloud: Sandbox, caller: Caller, items
     assert 'Access-Control-Allow-Origin' not in answer.headers
     assert answer.content == LINES
     cloud.faults.add(headers={'Content-Length': '1000000'}, hangup=True)
-    raw = ask(cloud, 'GET', items)
+    raw = call_raw(cloud, 'GET', items)
     assert (raw.headers['content-length'], raw.body) == ('1000000', LINES)
 
 
@@ -261,7 +260,7 @@ def test_a_body_may_be_produced_while_it_is_sent(cloud: Sandbox) -> None:
             yield b'x' * 65536
 
     cloud.faults.add(body=endless(), headers={'Content-Type': 'application/x-jsonlines'})
-    with RawClient(cloud) as client:
+    with RawConnection(cloud) as client:
         client.send('GET', '/items/1/1/1')
         assert b'chunked' in client.read_head()
         assert len(client.read(1_000_000)) == 1_000_000
@@ -269,7 +268,7 @@ def test_a_body_may_be_produced_while_it_is_sent(cloud: Sandbox) -> None:
 
 def test_a_connection_hangs_up_after_a_complete_answer(cloud: Sandbox) -> None:
     cloud.faults.add(hangup=True)
-    with RawClient(cloud) as client:
+    with RawConnection(cloud) as client:
         client.send('GET', '/system/ts')
         answer = client.read_all()
     assert 'connection' not in answer.headers
@@ -287,4 +286,4 @@ def test_connections_stay_open_around_a_fault(cloud: Sandbox, caller: Caller, it
 
 def test_a_head_request_has_no_body_under_a_fault(cloud: Sandbox, items: str) -> None:
     cloud.faults.add(framing='chunked')
-    assert ask(cloud, 'HEAD', items).body == b''
+    assert call_raw(cloud, 'HEAD', items).body == b''

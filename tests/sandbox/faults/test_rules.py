@@ -11,8 +11,7 @@ import requests
 
 from scrapinghub.sandbox import Sandbox
 from scrapinghub.sandbox.faults.definition import Fault
-from support.http_caller import Caller
-from support.raw_client import LONG, ask
+from support.caller import TIMEOUT, Caller, call_raw
 
 
 @pytest.fixture
@@ -77,13 +76,13 @@ def test_faults_are_counted_once_by_many_threads(cloud: Sandbox) -> None:
     def work() -> None:
         with requests.Session() as session:
             session.trust_env = False
-            statuses.extend(session.get(f'{cloud.url}system/ts', timeout=LONG).status_code for _ in range(10))
+            statuses.extend(session.get(f'{cloud.url}system/ts', timeout=TIMEOUT).status_code for _ in range(10))
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(LONG)
+        thread.join(TIMEOUT)
     assert (statuses.count(503), statuses.count(200)) == (25, 55)
     assert len(rule.met) == len(cloud.faults.met) == 25
     assert rule.spent
@@ -91,11 +90,11 @@ def test_faults_are_counted_once_by_many_threads(cloud: Sandbox) -> None:
 
 def test_waiting_for_a_fault_that_does_not_come_ends(cloud: Sandbox) -> None:
     rule = cloud.faults.add(status=503)
-    with pytest.raises(TimeoutError, match='rule 1 was applied 0 times'):
+    with pytest.raises(TimeoutError, match=f'rule {rule.number} was applied 0 times'):
         rule.wait_met(timeout=0.01)
-    with pytest.raises(TimeoutError, match='rule 1'):
+    with pytest.raises(TimeoutError, match=f'rule {rule.number}'):
         rule.wait_held(timeout=0.01)
-    ask(cloud, 'GET', '/system/ts')
+    call_raw(cloud, 'GET', '/system/ts')
     rule.wait_met()
 
 
@@ -104,7 +103,7 @@ def test_a_rule_is_removed(cloud: Sandbox) -> None:
     cloud.faults.remove(rule)
     cloud.faults.remove(rule)
     assert cloud.faults.rules == []
-    assert ask(cloud, 'GET', '/system/ts').status == 200
+    assert call_raw(cloud, 'GET', '/system/ts').status == 200
 
 
 def test_a_reset_forgets_faults_requests_and_time(cloud: Sandbox, caller: Caller) -> None:

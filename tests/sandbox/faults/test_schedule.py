@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scrapinghub.sandbox import Sandbox
 from scrapinghub.sandbox.faults.definition import Fault
 from scrapinghub.sandbox.faults.schedule import KINDS, READING, Schedule
-from support.http_caller import Caller
+from support.caller import Caller
 
 
 def drawn(schedule: Schedule, asked: list[tuple[str, str]]) -> list[Fault | None]:

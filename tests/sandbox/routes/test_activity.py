@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from support.http_caller import START, Caller, Clock
+from support.caller import START, Caller, Clock
 
 
 def test_events_come_newest_first(caller: Caller, clock: Clock) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from scrapinghub.sandbox import Sandbox
-from support.http_caller import Caller
+from support.caller import Caller
 
 WRONG = [None, ('', ''), ('wrong', ''), ('', 'key'), ('0' * 32, ''), ('1/1/1', 'token'), ('é', 'é')]
 

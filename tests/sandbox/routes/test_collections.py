@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scrapinghub.sandbox.routes import collections
-from support.http_caller import START, Caller, Clock, lines
+from support.caller import START, Caller, Clock, lines
 
 MONTH = 30 * 24 * 3600 * 1000
 TYPES = ('s', 'cs', 'vs', 'vcs')

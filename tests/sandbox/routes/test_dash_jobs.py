@@ -7,19 +7,25 @@ from typing import Any
 
 import pytest
 
-from support.sandbox_api import NOW, TABLES, Api, rows
+from scrapinghub.sandbox import Sandbox
+from support.caller import START, TABLES, Caller, Clock, rows
 
 
-def run(api: Api, status: int = 200, **fields: Any) -> Any:
+@pytest.fixture(scope='module')
+def projects() -> None:
+    """Accept every project."""
+
+
+def run(caller: Caller, status: int = 200, **fields: Any) -> Any:
     form = {'project': 1, 'spider': 'one', **fields}
-    return api.ask('POST', '/api/run.json', status, data=form).json()
+    return caller.expect('POST', '/api/run.json', status, data=form).json()
 
 
 # Scheduling
 
 
-def test_run_stores_what_it_is_given(api: Api) -> None:
-    answer = api.ask(
+def test_run_stores_what_it_is_given(caller: Caller, cloud: Sandbox) -> None:
+    answer = caller.expect(
         'POST',
         '/api/run.json',
         data={
@@ -32,63 +38,65 @@ def test_run_stores_what_it_is_given(api: Api) -> None:
     assert answer.text == '{"status":"ok","jobid":"1/1/1"}'
     assert answer.headers['Content-Type'] == 'application/json'
     assert 'Access-Control-Allow-Origin' not in answer.headers
-    assert api.meta('1/1/1') == {
+    assert caller.meta('1/1/1') == {
         'project': 1, 'spider': 'one', 'state': 'running', 'units': 3, 'priority': 4, 'tags': ['b', 'a'], 'm': [1],
         'spider_args': {'arg1': 'v', 'arg2': '2'}, 'job_settings': {'A': 1}, 'environment': {'E': 'x'},
-        'cmd_args': '-v', 'spider_type': 'manual', 'started_by': 'admin', 'running_time': NOW,
-        'api_url': api.cloud.dash_url, 'portia_url': f'{api.cloud.url}portia/', 'portia_stack_version': 'latest',
+        'cmd_args': '-v', 'spider_type': 'manual', 'started_by': 'admin', 'running_time': START,
+        'api_url': cloud.dash_url, 'portia_url': f'{cloud.url}portia/', 'portia_stack_version': 'latest',
     }  # fmt: skip
-    assert api.events() == ['1/1/1 started']
+    assert caller.events() == ['1/1/1 started']
 
 
-def test_run_needs_nothing_but_project_and_spider(api: Api) -> None:
-    run(api)
-    meta = api.meta('1/1/1')
+def test_run_needs_nothing_but_project_and_spider(caller: Caller) -> None:
+    run(caller)
+    meta = caller.meta('1/1/1')
     assert (meta['state'], meta['priority'], meta['units'], meta['tags']) == ('pending', 2, 1, [])
     assert not {'spider_args', 'job_settings', 'environment', 'cmd_args'} & set(meta)
-    answer = api.ask('POST', '/api/schedule.json', data={'project': 1, 'jobq_id': 1, 'a': 'b'})
+    answer = caller.expect('POST', '/api/schedule.json', data={'project': 1, 'jobq_id': 1, 'a': 'b'})
     assert answer.json() == {'status': 'ok', 'jobid': '1/1/2'}
 
 
-def test_the_same_arguments_are_refused_while_a_job_is_active(api: Api) -> None:
-    run(api, a='1', units=2)
-    refused = api.ask('POST', '/api/run.json', 400, data={'project': 1, 'spider': 'one', 'a': '1', 'add_tag': 't'})
+def test_the_same_arguments_are_refused_while_a_job_is_active(caller: Caller) -> None:
+    run(caller, a='1', units=2)
+    refused = caller.expect(
+        'POST', '/api/run.json', 400, data={'project': 1, 'spider': 'one', 'a': '1', 'add_tag': 't'}
+    )
     assert refused.text == '{"message":"one already scheduled","status":"error"}'
-    assert run(api, a='1', b='2')['jobid'] == '1/1/3'
-    assert run(api)['jobid'] == '1/1/4'
-    assert run(api, spider='two', a='1')['jobid'] == '1/2/1'
-    assert run(api, project=2, a='1')['jobid'] == '2/1/1'
-    api.update('1/1/1', state='running')
-    assert run(api, 400, a='1')['status'] == 'error'
-    api.update('1/1/1', state='finished')
-    assert run(api, a='1')['jobid'] == '1/1/6'
-    assert api.push() == '1/1/7'
+    assert run(caller, a='1', b='2')['jobid'] == '1/1/3'
+    assert run(caller)['jobid'] == '1/1/4'
+    assert run(caller, spider='two', a='1')['jobid'] == '1/2/1'
+    assert run(caller, project=2, a='1')['jobid'] == '2/1/1'
+    caller.update('1/1/1', state='running')
+    assert run(caller, 400, a='1')['status'] == 'error'
+    caller.update('1/1/1', state='finished')
+    assert run(caller, a='1')['jobid'] == '1/1/6'
+    assert caller.push() == '1/1/7'
 
 
-def test_the_deployed_version_goes_with_a_job(api: Api) -> None:
+def test_the_deployed_version_goes_with_a_job(caller: Caller) -> None:
     files = {'egg': ('code.egg', b'PK')}
-    answer = api.ask('POST', '/api/scrapyd/addversion.json', data={'project': 1, 'version': '1.2'}, files=files)
+    answer = caller.expect('POST', '/api/scrapyd/addversion.json', data={'project': 1, 'version': '1.2'}, files=files)
     assert answer.json() == {'status': 'ok', 'project': 1, 'version': '1.2', 'spiders': 0}
-    run(api)
-    run(api, project=2)
-    assert api.meta('1/1/1')['version'] == '1.2'
-    assert 'version' not in api.meta('2/1/1')
-    assert api.get('/api/spiders/list.json?project=1')['spiders'][0]['version'] == '1.2'
+    run(caller)
+    run(caller, project=2)
+    assert caller.meta('1/1/1')['version'] == '1.2'
+    assert 'version' not in caller.meta('2/1/1')
+    assert caller.value('/api/spiders/list.json?project=1')['spiders'][0]['version'] == '1.2'
 
 
 # Listing
 
 
-def test_jobs_are_listed_with_their_counters(api: Api) -> None:
-    run(api, a='1', add_tag='t', meta='{"state": "running"}')
+def test_jobs_are_listed_with_their_counters(caller: Caller, clock: Clock) -> None:
+    run(caller, a='1', add_tag='t', meta='{"state": "running"}')
     key = '1/1/1'
-    api.post(f'/items/{key}', {'x': 1})
-    api.post(f'/logs/{key}', {'time': 1, 'level': 40, 'message': 'm'}, {'time': 1, 'level': 20, 'message': 'm'})
-    api.clock.now += 61_000
-    api.update(key, state='finished', close_reason='finished', version='v1')
-    api.clock.now += 5
-    pending = api.push()
-    answer = api.ask('GET', '/api/jobs/list.json?project=1')
+    caller.send(f'/items/{key}', {'x': 1})
+    caller.send(f'/logs/{key}', {'time': 1, 'level': 40, 'message': 'm'}, {'time': 1, 'level': 20, 'message': 'm'})
+    clock.now += 61_000
+    caller.update(key, state='finished', close_reason='finished', version='v1')
+    clock.now += 5
+    pending = caller.push()
+    answer = caller.expect('GET', '/api/jobs/list.json?project=1')
     assert answer.headers['Content-Type'] == 'application/json'
     listed = answer.json()
     assert {name: listed[name] for name in ('status', 'count', 'total')} == {'status': 'ok', 'count': 2, 'total': 2}
@@ -105,16 +113,16 @@ def test_jobs_are_listed_with_their_counters(api: Api) -> None:
             'close_reason': 'finished', 'spider_args': {'a': '1'},
         },
     ]  # fmt: skip
-    first, *others = api.lines('/api/jobs/list.jl?project=1')
+    first, *others = caller.lines('/api/jobs/list.jl?project=1')
     assert first == {'status': 'ok', 'count': 2, 'total': 2}
     assert others == listed['jobs']
 
 
 @pytest.fixture
-def several(api: Api) -> dict[str, str]:
+def several(caller: Caller) -> dict[str, str]:
     """One job in each state, each with a tag of its own and one in common."""
     states = ('pending', 'running', 'finished', 'deleted')
-    return {state: api.push(f's-{state}', state=state, tags=['all', state]) for state in states}
+    return {state: caller.push(f's-{state}', state=state, tags=['all', state]) for state in states}
 
 
 @pytest.mark.parametrize(
@@ -133,19 +141,19 @@ def several(api: Api) -> dict[str, str]:
         ('&count=0', []),
     ],
 )
-def test_jobs_are_filtered(api: Api, several: dict[str, str], query: str, expected: list[str]) -> None:
+def test_jobs_are_filtered(caller: Caller, several: dict[str, str], query: str, expected: list[str]) -> None:
     keys = [several[state] for state in expected]
-    assert [job['id'] for job in api.get(f'/api/jobs/list.json?project=1{query}')['jobs']] == keys
-    assert [job['id'] for job in api.lines(f'/api/jobs/list.jl?project=1{query}')[1:]] == keys
+    assert [job['id'] for job in caller.value(f'/api/jobs/list.json?project=1{query}')['jobs']] == keys
+    assert [job['id'] for job in caller.lines(f'/api/jobs/list.jl?project=1{query}')[1:]] == keys
     if 'count' not in query and 'offset' not in query:
-        assert api.get(f'/api/jobs/count.json?project=1{query}') == {'status': 'ok', 'total': len(keys)}
+        assert caller.value(f'/api/jobs/count.json?project=1{query}') == {'status': 'ok', 'total': len(keys)}
 
 
-def test_a_json_list_ends_after_100_jobs_and_a_jl_list_does_not(api: Api) -> None:
-    api.post('/jobq/1/push', *({'spider': 'one'} for _ in range(250)))
-    listed = api.get('/api/jobs/list.json?project=1&count=200')
+def test_a_json_list_ends_after_100_jobs_and_a_jl_list_does_not(caller: Caller) -> None:
+    caller.send('/jobq/1/push', *({'spider': 'one'} for _ in range(250)))
+    listed = caller.value('/api/jobs/list.json?project=1&count=200')
     assert (listed['count'], listed['total'], len(listed['jobs'])) == (100, 250, 100)
-    lines = api.lines('/api/jobs/list.jl?project=1')
+    lines = caller.lines('/api/jobs/list.jl?project=1')
     assert lines[0] == {'status': 'ok', 'count': 250, 'total': 250}
     assert [line['id'] for line in lines[1:]] == [f'1/1/{number}' for number in range(250, 0, -1)]
 
@@ -153,44 +161,44 @@ def test_a_json_list_ends_after_100_jobs_and_a_jl_list_does_not(api: Api) -> Non
 # Changing many
 
 
-def test_tags_are_added_and_removed_in_one_step(api: Api, several: dict[str, str]) -> None:
+def test_tags_are_added_and_removed_in_one_step(caller: Caller, cloud: Sandbox, several: dict[str, str]) -> None:
     form = {'project': 1, 'job': several['pending'], 'add_tag': ['b', 'all', 'b'], 'remove_tag': ['pending', 'never']}
-    answer = api.ask('POST', '/api/jobs/update.json', data=form)
+    answer = caller.expect('POST', '/api/jobs/update.json', data=form)
     assert answer.text == '{"count": 1, "status": "ok"}'
-    assert api.get(f'/jobs/{several["pending"]}/tags') == ['all', 'b']
-    answer = api.ask('POST', '/api/jobs/update.json', data={'project': 1, 'has_tag': 'all', 'add_tag': 'new'})
+    assert caller.value(f'/jobs/{several["pending"]}/tags') == ['all', 'b']
+    answer = caller.expect('POST', '/api/jobs/update.json', data={'project': 1, 'has_tag': 'all', 'add_tag': 'new'})
     assert answer.json()['count'] == 3
-    assert api.get(f'/jobs/{several["deleted"]}/tags') == ['all', 'deleted']
-    before = rows(api.cloud, TABLES)
-    assert api.ask('POST', '/api/jobs/update.json', data={'project': 1}).json()['count'] == 3
-    assert api.ask('POST', '/api/jobs/update.json', data={'project': 1, 'remove_tag': 'x'}).json()['count'] == 3
-    assert rows(api.cloud, TABLES) == before
+    assert caller.value(f'/jobs/{several["deleted"]}/tags') == ['all', 'deleted']
+    before = rows(cloud, TABLES)
+    assert caller.expect('POST', '/api/jobs/update.json', data={'project': 1}).json()['count'] == 3
+    assert caller.expect('POST', '/api/jobs/update.json', data={'project': 1, 'remove_tag': 'x'}).json()['count'] == 3
+    assert rows(cloud, TABLES) == before
 
 
-def test_jobs_are_stopped_and_deleted_by_key(api: Api, several: dict[str, str]) -> None:
+def test_jobs_are_stopped_and_deleted_by_key(caller: Caller, several: dict[str, str]) -> None:
     everything = {'project': 1, 'job': [*several.values(), '1/9/9']}
-    assert api.ask('POST', '/api/jobs/stop.json', data=everything).json() == {'status': 'ok'}
-    states = {state: api.get(f'/jobs/{key}/state') for state, key in several.items()}
+    assert caller.expect('POST', '/api/jobs/stop.json', data=everything).json() == {'status': 'ok'}
+    states = {state: caller.value(f'/jobs/{key}/state') for state, key in several.items()}
     assert states == {'pending': 'finished', 'running': 'running', 'finished': 'finished', 'deleted': 'deleted'}
-    assert api.ask('POST', '/api/jobs/delete.json', data=everything).json() == {'status': 'ok', 'count': 3}
-    assert api.ask('POST', '/api/jobs/delete.json', data=everything).json() == {'status': 'ok', 'count': 0}
-    assert {api.get(f'/jobs/{key}/state') for key in several.values()} == {'deleted'}
-    assert [event.split()[1] for event in api.events()[4:]] == 2 * ['cancelled'] + 3 * ['deleted']
+    assert caller.expect('POST', '/api/jobs/delete.json', data=everything).json() == {'status': 'ok', 'count': 3}
+    assert caller.expect('POST', '/api/jobs/delete.json', data=everything).json() == {'status': 'ok', 'count': 0}
+    assert {caller.value(f'/jobs/{key}/state') for key in several.values()} == {'deleted'}
+    assert [event.split()[1] for event in caller.events()[4:]] == 2 * ['cancelled'] + 3 * ['deleted']
 
 
 # Spiders and projects
 
 
 @pytest.mark.parametrize('headers', [{'Content-Type': 'application/json'}, {}])
-def test_jobs_are_stopped_and_deleted_with_a_json_body(api: Api, headers: dict[str, str]) -> None:
-    first, second, third = api.push(), api.push(state='running'), api.push()
+def test_jobs_are_stopped_and_deleted_with_a_json_body(caller: Caller, headers: dict[str, str]) -> None:
+    first, second, third = caller.push(), caller.push(state='running'), caller.push()
     body = json.dumps({'project': 1, 'job': [first, second]})
-    assert api.ask('POST', '/api/jobs/stop.json', data=body, headers=headers).json() == {'status': 'ok'}
-    assert [api.meta(key).get('cancelled_by') for key in (first, second, third)] == ['admin', 'admin', None]
+    assert caller.expect('POST', '/api/jobs/stop.json', data=body, headers=headers).json() == {'status': 'ok'}
+    assert [caller.meta(key).get('cancelled_by') for key in (first, second, third)] == ['admin', 'admin', None]
     body = json.dumps({'project': '1', 'job': first})
-    answer = api.ask('POST', '/api/jobs/delete.json', data=body, headers=headers)
+    answer = caller.expect('POST', '/api/jobs/delete.json', data=body, headers=headers)
     assert answer.json() == {'status': 'ok', 'count': 1}
-    assert [api.meta(key)['state'] for key in (first, second, third)] == ['deleted', 'running', 'pending']
+    assert [caller.meta(key)['state'] for key in (first, second, third)] == ['deleted', 'running', 'pending']
 
 
 @pytest.mark.parametrize(
@@ -198,77 +206,79 @@ def test_jobs_are_stopped_and_deleted_with_a_json_body(api: Api, headers: dict[s
              '{"project": true, "job": "1/1/1"}', '{"project": 1, "job": null}', '[1]']
 )  # fmt: skip
 @pytest.mark.parametrize('call', ['stop', 'delete'])
-def test_a_json_body_must_name_jobs(api: Api, call: str, body: str) -> None:
-    key = api.push()
-    answer = api.ask('POST', f'/api/jobs/{call}.json', 400, data=body, headers={'Content-Type': 'application/json'})
+def test_a_json_body_must_name_jobs(caller: Caller, call: str, body: str) -> None:
+    key = caller.push()
+    answer = caller.expect(
+        'POST', f'/api/jobs/{call}.json', 400, data=body, headers={'Content-Type': 'application/json'}
+    )
     assert answer.json()['status'] == 'error'
-    assert api.meta(key)['state'] == 'pending'
+    assert caller.meta(key)['state'] == 'pending'
 
 
-def test_spiders_are_listed_by_name(api: Api) -> None:
+def test_spiders_are_listed_by_name(caller: Caller) -> None:
     for name in 'abc':
-        api.get(f'/ids/1/spider/{name}?create=1')
+        caller.value(f'/ids/1/spider/{name}?create=1')
     spider: dict[str, Any] = {'version': None, 'tags': [], 'type': 'manual'}
-    answer = api.get('/api/spiders/list.json?project=1&spider=c&spider=a&spider=never')
+    answer = caller.value('/api/spiders/list.json?project=1&spider=c&spider=a&spider=never')
     assert answer == {'status': 'ok', 'spiders': [{**spider, 'id': 'a'}, {**spider, 'id': 'c'}]}
-    assert len(api.get('/api/spiders/list.json?project=1')['spiders']) == 3
-    assert api.get('/api/spiders/list.json?project=2')['spiders'] == []
+    assert len(caller.value('/api/spiders/list.json?project=1')['spiders']) == 3
+    assert caller.value('/api/spiders/list.json?project=2')['spiders'] == []
 
 
-def test_a_spider_goes_by_the_id_of_the_queue(api: Api) -> None:
-    api.push('a')
-    api.push('b')
-    spider = api.get('/api/v2/projects/1/spiders/2')
+def test_a_spider_goes_by_the_id_of_the_queue(caller: Caller) -> None:
+    caller.push('a')
+    caller.push('b')
+    spider = caller.value('/api/v2/projects/1/spiders/2')
     assert (spider['name'], spider['jobq_id'], spider['tags'], spider['project']['id']) == ('b', 2, [], 1)
     assert spider['id'] not in (1, 2)
     assert spider['created_at'] == '2017-07-14T02:40:00.000000Z'
     for number in (spider['id'], 3):
-        assert api.ask('GET', f'/api/v2/projects/1/spiders/{number}', 404).json() == {'detail': 'Not found.'}
-        api.ask('PATCH', f'/api/v2/projects/1/spiders/{number}/tags', 404, json={'add': ['a']})
+        assert caller.expect('GET', f'/api/v2/projects/1/spiders/{number}', 404).json() == {'detail': 'Not found.'}
+        caller.expect('PATCH', f'/api/v2/projects/1/spiders/{number}/tags', 404, json={'add': ['a']})
 
 
-def test_spider_tags_keep_their_order(api: Api) -> None:
-    api.push('a')
+def test_spider_tags_keep_their_order(caller: Caller, clock: Clock) -> None:
+    caller.push('a')
 
     def patch(**body: Any) -> Any:
-        return api.ask('PATCH', '/api/v2/projects/1/spiders/1/tags', json=body).json()['tags']
+        return caller.expect('PATCH', '/api/v2/projects/1/spiders/1/tags', json=body).json()['tags']
 
     assert patch(add=['b', 'a', 'b']) == ['b', 'a']
-    api.clock.now += 5
+    clock.now += 5
     assert patch(add=['c', 'a'], remove=['b', 'never']) == ['a', 'c']
-    spider = api.get('/api/v2/projects/1/spiders/1')
+    spider = caller.value('/api/v2/projects/1/spiders/1')
     assert (spider['tags'], spider['modified_at']) == (['a', 'c'], '2017-07-14T02:40:00.005000Z')
-    assert api.get('/api/spiders/list.json?project=1')['spiders'][0]['tags'] == ['a', 'c']
+    assert caller.value('/api/spiders/list.json?project=1')['spiders'][0]['tags'] == ['a', 'c']
 
 
 @pytest.mark.parametrize('body', [{}, {'add': []}, {'add': [], 'remove': None}])
-def test_a_tag_change_needs_tags(api: Api, body: Any) -> None:
-    api.push('a')
-    answer = api.ask('PATCH', '/api/v2/projects/1/spiders/1/tags', 400, json=body)
+def test_a_tag_change_needs_tags(caller: Caller, body: Any) -> None:
+    caller.push('a')
+    answer = caller.expect('PATCH', '/api/v2/projects/1/spiders/1/tags', 400, json=body)
     message = 'At least one of \\"add\\" or \\"remove\\" arguments must not be empty'
     assert answer.text == f'{{"non_field_errors":["{message}"]}}'
 
 
-def test_projects_are_listed(api: Api) -> None:
-    assert api.ask('GET', '/api/scrapyd/listprojects.json').text == '{"projects": [], "status": "ok"}'
-    api.push(project=7)
-    api.push(project=3)
-    assert api.get('/api/scrapyd/listprojects.json') == {'projects': [7, 3], 'status': 'ok'}
+def test_projects_are_listed(caller: Caller) -> None:
+    assert caller.expect('GET', '/api/scrapyd/listprojects.json').text == '{"projects": [], "status": "ok"}'
+    caller.push(project=7)
+    caller.push(project=3)
+    assert caller.value('/api/scrapyd/listprojects.json') == {'projects': [7, 3], 'status': 'ok'}
 
 
 # Items and log
 
 
 @pytest.fixture
-def stored(api: Api) -> str:
+def stored(caller: Caller, clock: Clock) -> str:
     """A finished job with 150 items and log lines, after an older one."""
-    api.push(state='finished')
-    api.clock.now += 1
-    key = api.push(state='finished')
-    api.post(f'/items/{key}', *({'n': number, 'name': 'é'} for number in range(150)))
+    caller.push(state='finished')
+    clock.now += 1
+    key = caller.push(state='finished')
+    caller.send(f'/items/{key}', *({'n': number, 'name': 'é'} for number in range(150)))
     levels = (10, 20, 40)
-    log = ({'time': NOW + number, 'level': levels[number % 3], 'message': f'm{number}'} for number in range(150))
-    api.post(f'/logs/{key}', *log)
+    log = ({'time': START + number, 'level': levels[number % 3], 'message': f'm{number}'} for number in range(150))
+    caller.send(f'/logs/{key}', *log)
     return key
 
 
@@ -283,79 +293,83 @@ def stored(api: Api) -> str:
         ('&offset=150', range(0)),
     ],
 )
-def test_items_are_read_as_json(api: Api, stored: str, query: str, numbers: range) -> None:
-    items = api.get(f'/api/items.json?project=1&job={stored}{query}')
+def test_items_are_read_as_json(caller: Caller, stored: str, query: str, numbers: range) -> None:
+    items = caller.value(f'/api/items.json?project=1&job={stored}{query}')
     assert items == [{'n': number, 'name': 'é'} for number in numbers]
 
 
-def test_items_are_read_as_lines_and_as_csv(api: Api, stored: str) -> None:
-    lines = api.lines(f'/api/items.jl?project=1&job={stored}&meta=_key&offset=1')
+def test_items_are_read_as_lines_and_as_csv(caller: Caller, stored: str) -> None:
+    lines = caller.lines(f'/api/items.jl?project=1&job={stored}&meta=_key&offset=1')
     assert len(lines) == 149
     assert lines[0] == {'n': 1, 'name': 'é', '_key': f'{stored}/1'}
-    answer = api.ask('GET', f'/api/items.csv?project=1&job={stored}&fields=name,n&count=2&include_headers=1')
+    answer = caller.expect('GET', f'/api/items.csv?project=1&job={stored}&fields=name,n&count=2&include_headers=1')
     assert answer.content.decode() == 'name,n\né,0\né,1\n'
     assert answer.headers['Content-Type'].startswith('text/csv')
-    assert 'fields' in api.ask('GET', f'/api/items.csv?project=1&job={stored}', 400).json()['message']
+    assert 'fields' in caller.expect('GET', f'/api/items.csv?project=1&job={stored}', 400).json()['message']
 
 
-def test_a_spider_stands_for_its_last_finished_job(api: Api, stored: str) -> None:
-    api.push(state='running')
-    assert api.get('/api/items.json?project=1&spider=one&count=1') == [{'n': 0, 'name': 'é'}]
-    assert len(api.lines('/api/log.jl?project=1&spider=one')) == 150
+def test_a_spider_stands_for_its_last_finished_job(caller: Caller, stored: str) -> None:
+    caller.push(state='running')
+    assert caller.value('/api/items.json?project=1&spider=one&count=1') == [{'n': 0, 'name': 'é'}]
+    assert len(caller.lines('/api/log.jl?project=1&spider=one')) == 150
 
 
-def test_the_log_is_read_in_three_forms(api: Api, stored: str) -> None:
-    first = {'logLevel': 10, 'message': 'm0', 'time': NOW}
-    lines = api.lines(f'/api/log.jl?project=1&job={stored}')
+def test_the_log_is_read_in_three_forms(caller: Caller, stored: str) -> None:
+    first = {'logLevel': 10, 'message': 'm0', 'time': START}
+    lines = caller.lines(f'/api/log.jl?project=1&job={stored}')
     assert (len(lines), lines[0]) == (150, first)
-    assert len(api.get(f'/api/log.json?project=1&job={stored}')) == 100
+    assert len(caller.value(f'/api/log.json?project=1&job={stored}')) == 100
     for level in ('ERROR', '40'):
-        errors = api.get(f'/api/log.json?project=1&job={stored}&level={level}&count=-2')
+        errors = caller.value(f'/api/log.json?project=1&job={stored}&level={level}&count=-2')
         assert [line['message'] for line in errors] == ['m146', 'm149']
-    text = api.ask('GET', f'/api/log.txt?project=1&job={stored}&count=2').text
+    text = caller.expect('GET', f'/api/log.txt?project=1&job={stored}&count=2').text
     assert text == '2017-07-14T02:40:00 DEBUG m0\n2017-07-14T02:40:00 INFO m1\n'
 
 
 @pytest.mark.parametrize('call', ['items.json', 'items.jl', 'log.json', 'log.txt'])
-def test_data_of_an_unknown_job_is_not_found(api: Api, call: str) -> None:
-    api.push(project=2)
+def test_data_of_an_unknown_job_is_not_found(caller: Caller, call: str) -> None:
+    caller.push(project=2)
     for which in ('job=1/1/1', 'job=2/1/1', 'job=x', 'spider=never'):
-        assert api.ask('GET', f'/api/{call}?project=1&{which}', 404).json()['status'] == 'error'
+        assert caller.expect('GET', f'/api/{call}?project=1&{which}', 404).json()['status'] == 'error'
 
 
 # Eggs, reports, and what is not imitated
 
 
-def test_eggs_are_kept_by_name(api: Api) -> None:
+def test_eggs_are_kept_by_name(caller: Caller) -> None:
     for name, version in (('b', '1'), ('a', '1'), ('b', '2')):
-        answer = api.ask(
+        answer = caller.expect(
             'POST', '/api/eggs/add.json', data={'project': 1, 'name': name, 'version': version}, files={'egg': b'PK'}
         )
         assert answer.json() == {'status': 'ok', 'egg': {'name': name, 'version': version}}
     eggs = [{'name': 'a', 'version': '1'}, {'name': 'b', 'version': '2'}]
-    assert api.get('/api/eggs/list.json?project=1') == {'status': 'ok', 'eggs': eggs}
+    assert caller.value('/api/eggs/list.json?project=1') == {'status': 'ok', 'eggs': eggs}
     for _ in range(2):
-        assert api.ask('POST', '/api/eggs/delete.json', data={'project': 1, 'name': 'a'}).json() == {'status': 'ok'}
-    assert api.get('/api/eggs/list.json?project=1')['eggs'] == eggs[1:]
-    assert api.get('/api/eggs/list.json?project=2')['eggs'] == []
+        assert caller.expect('POST', '/api/eggs/delete.json', data={'project': 1, 'name': 'a'}).json() == {
+            'status': 'ok'
+        }
+    assert caller.value('/api/eggs/list.json?project=1')['eggs'] == eggs[1:]
+    assert caller.value('/api/eggs/list.json?project=2')['eggs'] == []
 
 
-def test_a_large_egg_is_kept_whole(api: Api) -> None:
+def test_a_large_egg_is_kept_whole(caller: Caller, cloud: Sandbox) -> None:
     content = bytes(range(256)) * 8192
-    api.ask('POST', '/api/eggs/add.json', data={'project': 1, 'name': 'a', 'version': '1'}, files={'egg': content})
-    assert rows(api.cloud, ['eggs'])['eggs'] == [(1, 'a', '1', content)]
+    caller.expect(
+        'POST', '/api/eggs/add.json', data={'project': 1, 'name': 'a', 'version': '1'}, files={'egg': content}
+    )
+    assert rows(cloud, ['eggs'])['eggs'] == [(1, 'a', '1', content)]
 
 
-def test_a_report_is_kept_with_its_job(api: Api) -> None:
-    key = api.push()
+def test_a_report_is_kept_with_its_job(caller: Caller, cloud: Sandbox) -> None:
+    key = caller.push()
     form = {'project': 1, 'job': key, 'key': 'k', 'content_type': 'text/x-rst'}
-    answer = api.ask('POST', '/api/reports/add.json', data=form, files={'content': ('report', 'Título\n')})
+    answer = caller.expect('POST', '/api/reports/add.json', data=form, files={'content': ('report', 'Título\n')})
     assert answer.json() == {'status': 'ok'}
-    assert rows(api.cloud, ['reports'])['reports'] == [(key, 'k', 'text/x-rst', 'Título\n'.encode())]
+    assert rows(cloud, ['reports'])['reports'] == [(key, 'k', 'text/x-rst', 'Título\n'.encode())]
     for change in ({'job': '1/1/99'}, {'job': 'x'}, {'content_type': 'text/html'}, {'key': ''}):
-        api.ask('POST', '/api/reports/add.json', 400, data={**form, **change}, files={'content': b'x'})
-    api.ask('POST', '/api/reports/add.json', 400, data=form)
-    assert len(rows(api.cloud, ['reports'])['reports']) == 1
+        caller.expect('POST', '/api/reports/add.json', 400, data={**form, **change}, files={'content': b'x'})
+    caller.expect('POST', '/api/reports/add.json', 400, data=form)
+    assert len(rows(cloud, ['reports'])['reports']) == 1
 
 
 @pytest.mark.parametrize(
@@ -370,8 +384,8 @@ def test_a_report_is_kept_with_its_job(api: Api) -> None:
         ('GET', 'never/heard.json'),
     ],
 )
-def test_what_is_not_imitated_names_itself(api: Api, method: str, path: str) -> None:
-    answer = api.ask(method, f'/api/{path}?project=1', 501).json()
+def test_what_is_not_imitated_names_itself(caller: Caller, method: str, path: str) -> None:
+    answer = caller.expect(method, f'/api/{path}?project=1', 501).json()
     assert path in answer['message']
     assert answer['status'] == 'error'
 
@@ -379,17 +393,17 @@ def test_what_is_not_imitated_names_itself(api: Api, method: str, path: str) -> 
 # Credentials
 
 
-def test_the_dash_takes_no_job_token(api: Api) -> None:
-    (started,) = api.post('/jobq/1/push', {'spider': 'one', 'state': 'running'})
+def test_the_dash_takes_no_job_token(caller: Caller) -> None:
+    (started,) = caller.send('/jobq/1/push', {'spider': 'one', 'state': 'running'})
     job = (started['key'], started['auth'])
-    api.ask('GET', f'/api/items.json?project=1&job={started["key"]}', 403, auth=job)
-    api.ask('POST', '/api/run.json', 403, auth=job, data={'project': 1, 'spider': 'two'})
-    answer = api.ask('GET', '/api/jobs/list.json?project=1', 401, auth=None)
+    caller.expect('GET', f'/api/items.json?project=1&job={started["key"]}', 403, auth=job)
+    caller.expect('POST', '/api/run.json', 403, auth=job, data={'project': 1, 'spider': 'two'})
+    answer = caller.expect('GET', '/api/jobs/list.json?project=1', 401, auth=None)
     assert answer.json() == {'status': 'error', 'message': 'Authentication failed'}
 
 
-def test_the_key_may_stand_in_the_query(api: Api) -> None:
+def test_the_key_may_stand_in_the_query(caller: Caller, cloud: Sandbox) -> None:
     form = {'project': 1, 'spider': 'one'}
-    answer = api.ask('POST', f'/api/run.json?apikey={api.cloud.apikey}', auth=None, data=form)
+    answer = caller.expect('POST', f'/api/run.json?apikey={cloud.apikey}', auth=None, data=form)
     assert answer.json()['status'] == 'ok'
-    assert json.dumps(api.meta('1/1/1')).find(api.cloud.apikey) == -1
+    assert json.dumps(caller.meta('1/1/1')).find(cloud.apikey) == -1

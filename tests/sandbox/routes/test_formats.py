@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapinghub.sandbox.store.packing import extend_map, pack, unpack
-from support.http_caller import START, Caller
+from support.caller import START, Caller
 
 ITEMS: list[dict[str, Any]] = [
     {'name': 'plain', 'n': 1, 'tags': ['a', 'b'], 'deep': {'x': None}},

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from support.http_caller import START, Caller, Clock, lines
+from support.caller import START, Caller, Clock, lines
 
 SLOT = 'hcf/1/front/s/site.com'
 

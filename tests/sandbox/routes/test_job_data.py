@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scrapinghub.sandbox import Sandbox
-from support.http_caller import START, Caller, Clock, lines
+from support.caller import START, Caller, Clock, lines
 
 
 @pytest.fixture

@@ -11,31 +11,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapinghub.sandbox import Sandbox
-from support.sandbox_api import TABLES, Api, Clock, rows
+from support.caller import TABLES, Caller, Clock, rows
 
 DEEP = '[' * 100_000 + ']' * 100_000
 
 
 @pytest.fixture(scope='module')
-def filled(running: tuple[Sandbox, Clock]) -> Iterator[tuple[Api, dict[str, list[Any]]]]:
+def filled() -> Iterator[tuple[Sandbox, dict[str, list[Any]]]]:
     """A sandbox with one job in each state, and all its rows."""
-    with Api(*running) as api:
+    with Sandbox(clock=Clock()) as cloud, Caller(cloud.url, (cloud.apikey, '')) as caller:
         for state in ('pending', 'running', 'finished', 'deleted'):
-            api.push(state=state, tags=['t'])
-        yield api, rows(api.cloud, TABLES)
+            caller.push(state=state, tags=['t'])
+        yield cloud, rows(cloud, TABLES)
 
 
-@pytest.fixture(name='api')
-def unchanged(filled: tuple[Api, dict[str, list[Any]]]) -> Iterator[Api]:
-    """A sandbox which must look the same after the test."""
-    api, before = filled
-    yield api
-    assert rows(api.cloud, TABLES) == before
+@pytest.fixture
+def caller(filled: tuple[Sandbox, dict[str, list[Any]]]) -> Iterator[Caller]:
+    """Sends requests that must not change anything."""
+    cloud, before = filled
+    with Caller(cloud.url, (cloud.apikey, '')) as caller:
+        yield caller
+    assert rows(cloud, TABLES) == before
 
 
-def refused(api: Api, method: str, path: str, status: int = 400, **options: Any) -> str:
+def refused(caller: Caller, method: str, path: str, status: int = 400, **options: Any) -> str:
     """Send a request that must be refused, return the message."""
-    answer = api.ask(method, path, status, **options)
+    answer = caller.expect(method, path, status, **options)
     assert answer.headers['Content-Type'] == 'application/json'
     error = answer.json()
     message: str = error['message']
@@ -59,26 +60,26 @@ NOT_JSON = ['{', 'x', '{"a": NaN}', '{"a": 1e999}', "{'a': 1}", '{"a": 1}{"b": 2
         '/projects/1/settings', '/botgroups/g/max_running',
     ],
 )  # fmt: skip
-def test_a_body_must_be_json(api: Api, path: str, body: str) -> None:
-    refused(api, 'POST', path, data=body.encode('utf-8', 'surrogateescape'))
+def test_a_body_must_be_json(caller: Caller, path: str, body: str) -> None:
+    refused(caller, 'POST', path, data=body.encode('utf-8', 'surrogateescape'))
 
 
 @pytest.mark.parametrize('body', ['1', '"x"', 'null', '[]', '[{"spider": "one", "key": "1/1/1"}]'])
 @pytest.mark.parametrize(
     'path', ['/jobq/1/push', '/jobq/1/update', '/jobq/1/startjob', '/jobs/1/1/1', '/projects/1/settings']
 )
-def test_a_body_must_hold_objects(api: Api, path: str, body: str) -> None:
-    assert 'object' in refused(api, 'POST', path, data=body)
+def test_a_body_must_hold_objects(caller: Caller, path: str, body: str) -> None:
+    assert 'object' in refused(caller, 'POST', path, data=body)
 
 
 @pytest.mark.parametrize('path', ['/jobq/1/startjob', '/jobq/1/cancel', '/jobs/1/1/1', '/jobs/1/1/1/foo'])
-def test_a_body_must_be_there(api: Api, path: str) -> None:
-    refused(api, 'POST', path)
+def test_a_body_must_be_there(caller: Caller, path: str) -> None:
+    refused(caller, 'POST', path)
 
 
 @pytest.mark.parametrize('encoding', ['gzip', 'br', 'zip'])
-def test_a_compressed_body_must_be_what_it_says(api: Api, encoding: str) -> None:
-    refused(api, 'POST', '/jobq/1/push', data=b'\x1f\x8b\x08\x00broken', headers={'Content-Encoding': encoding})
+def test_a_compressed_body_must_be_what_it_says(caller: Caller, encoding: str) -> None:
+    refused(caller, 'POST', '/jobq/1/push', data=b'\x1f\x8b\x08\x00broken', headers={'Content-Encoding': encoding})
 
 
 @pytest.mark.parametrize(
@@ -109,10 +110,10 @@ def test_a_compressed_body_must_be_what_it_says(api: Api, encoding: str) -> None
         ({'project': 2}, 'project'),
     ],
 )
-def test_a_push_must_make_sense(api: Api, fields: dict[str, Any], words: str) -> None:
+def test_a_push_must_make_sense(caller: Caller, fields: dict[str, Any], words: str) -> None:
     good = {'spider': 'new'}
     body = '\n'.join(json.dumps(line) for line in (good, {**good, **fields}, good))
-    assert words in refused(api, 'POST', '/jobq/1/push', data=body)
+    assert words in refused(caller, 'POST', '/jobq/1/push', data=body)
 
 
 @pytest.mark.parametrize(
@@ -125,16 +126,16 @@ def test_a_push_must_make_sense(api: Api, fields: dict[str, Any], words: str) ->
     ],
 )  # fmt: skip
 @pytest.mark.parametrize('good', ['1/1/2', '1/1'])
-def test_an_update_must_make_sense(api: Api, fields: dict[str, Any], good: str) -> None:
+def test_an_update_must_make_sense(caller: Caller, fields: dict[str, Any], good: str) -> None:
     lines = [{'key': '1/1/1', 'state': 'running'}, {'key': good, 'foo': 1, **fields}]
-    refused(api, 'POST', '/jobq/1/update', data='\n'.join(map(json.dumps, lines)))
+    refused(caller, 'POST', '/jobq/1/update', data='\n'.join(map(json.dumps, lines)))
 
 
 @pytest.mark.parametrize(
     'fields', [{'state': 'pending'}, {'priority': 7}, {'tags': 1}, {'spider': 'two'}, {'key': '1/1/2'}]
 )
-def test_a_start_must_make_sense(api: Api, fields: dict[str, Any]) -> None:
-    refused(api, 'POST', '/jobq/1/startjob', data=json.dumps(fields))
+def test_a_start_must_make_sense(caller: Caller, fields: dict[str, Any]) -> None:
+    refused(caller, 'POST', '/jobq/1/startjob', data=json.dumps(fields))
 
 
 @pytest.mark.parametrize(
@@ -154,8 +155,8 @@ def test_a_start_must_make_sense(api: Api, fields: dict[str, Any]) -> None:
         ('?count=1', '[{"key": "1/1/1"}]'),
     ],
 )
-def test_a_cancel_must_make_sense(api: Api, query: str, body: str) -> None:
-    refused(api, 'POST', f'/jobq/1/cancel{query}', data=body)
+def test_a_cancel_must_make_sense(caller: Caller, query: str, body: str) -> None:
+    refused(caller, 'POST', f'/jobq/1/cancel{query}', data=body)
 
 
 @pytest.mark.parametrize('call', ['list', 'count'])
@@ -167,8 +168,8 @@ def test_a_cancel_must_make_sense(api: Api, query: str, body: str) -> None:
         'key=x', 'key=2/1/1', 'key=1/1', 'stop=x', 'stop=2/1/1',
     ],
 )  # fmt: skip
-def test_a_filter_must_make_sense(api: Api, call: str, query: str) -> None:
-    refused(api, 'GET', f'/jobq/1/{call}?{query}')
+def test_a_filter_must_make_sense(caller: Caller, call: str, query: str) -> None:
+    refused(caller, 'GET', f'/jobq/1/{call}?{query}')
 
 
 @pytest.mark.parametrize(
@@ -181,8 +182,8 @@ def test_a_filter_must_make_sense(api: Api, call: str, query: str) -> None:
         '/projects/jobsummaries?state=x',
     ],
 )  # fmt: skip
-def test_a_reading_parameter_must_make_sense(api: Api, path: str) -> None:
-    refused(api, 'GET', path)
+def test_a_reading_parameter_must_make_sense(caller: Caller, path: str) -> None:
+    refused(caller, 'GET', path)
 
 
 @pytest.mark.parametrize(
@@ -200,8 +201,8 @@ def test_a_reading_parameter_must_make_sense(api: Api, path: str) -> None:
         ('/projects/1/settings', '{"good": 1, "\\ud800": 2}'),
     ],
 )
-def test_a_value_must_make_sense(api: Api, path: str, body: str) -> None:
-    refused(api, 'POST', path, data=body)
+def test_a_value_must_make_sense(caller: Caller, path: str, body: str) -> None:
+    refused(caller, 'POST', path, data=body)
 
 
 @pytest.mark.parametrize(
@@ -220,9 +221,9 @@ def test_a_value_must_make_sense(api: Api, path: str, body: str) -> None:
         ('POST', '/api/v2/projects/1/spiders/1/tags', 'PATCH'),
     ],
 )
-def test_a_wrong_method_is_named(api: Api, method: str, path: str, allowed: str) -> None:
-    assert method in refused(api, method, path, 405)
-    answer = api.ask(method, path, 405)
+def test_a_wrong_method_is_named(caller: Caller, method: str, path: str, allowed: str) -> None:
+    assert method in refused(caller, method, path, 405)
+    answer = caller.expect(method, path, 405)
     assert set(allowed.split(', ')) <= set(answer.headers['Allow'].split(', '))
 
 
@@ -236,8 +237,8 @@ def test_a_wrong_method_is_named(api: Api, method: str, path: str, allowed: str)
         '/projects/1/other', '/jobq/1/list/%FF', '/jobs/1/1/1/%FF', '/botgroups/a/b',
     ],
 )  # fmt: skip
-def test_an_unknown_path_of_the_queue_is_not_found(api: Api, path: str) -> None:
-    refused(api, 'GET', path, 404)
+def test_an_unknown_path_of_the_queue_is_not_found(caller: Caller, path: str) -> None:
+    refused(caller, 'GET', path, 404)
 
 
 @pytest.mark.parametrize(
@@ -280,8 +281,8 @@ def test_an_unknown_path_of_the_queue_is_not_found(api: Api, path: str) -> None:
         ('reports/add', {'project': 1, 'job': '1/1/1'}),
     ],
 )
-def test_a_form_of_the_dash_must_make_sense(api: Api, call: str, form: dict[str, Any]) -> None:
-    refused(api, 'POST', f'/api/{call}.json', data=form)
+def test_a_form_of_the_dash_must_make_sense(caller: Caller, call: str, form: dict[str, Any]) -> None:
+    refused(caller, 'POST', f'/api/{call}.json', data=form)
 
 
 @pytest.mark.parametrize(
@@ -293,28 +294,28 @@ def test_a_form_of_the_dash_must_make_sense(api: Api, call: str, form: dict[str,
         'items.json?project=1&job=1/1/1&count=x', 'log.json?project=1&job=1/1/1&level=LOUD', 'log.jl?job=1/1/1',
     ],
 )  # fmt: skip
-def test_a_query_of_the_dash_must_make_sense(api: Api, path: str) -> None:
-    refused(api, 'GET', f'/api/{path}')
+def test_a_query_of_the_dash_must_make_sense(caller: Caller, path: str) -> None:
+    refused(caller, 'GET', f'/api/{path}')
 
 
 @pytest.mark.parametrize('body', ['{', '[]', '"x"', '{"add": "x"}', '{"add": [1]}', '{"add": ["a"], "remove": {}}'])
-def test_a_tag_change_must_make_sense(api: Api, body: str) -> None:
-    answer = api.ask('PATCH', '/api/v2/projects/1/spiders/1/tags', 400, data=body)
+def test_a_tag_change_must_make_sense(caller: Caller, body: str) -> None:
+    answer = caller.expect('PATCH', '/api/v2/projects/1/spiders/1/tags', 400, data=body)
     assert answer.headers['Content-Type'] == 'application/json'
     assert isinstance(answer.json(), dict)
 
 
-def test_broken_forms_are_refused(api: Api) -> None:
+def test_broken_forms_are_refused(caller: Caller) -> None:
     headers = {'Content-Type': 'multipart/form-data; boundary=x'}
-    refused(api, 'POST', '/api/eggs/add.json', data=b'--x\r\nno end', headers=headers)
+    refused(caller, 'POST', '/api/eggs/add.json', data=b'--x\r\nno end', headers=headers)
     headers = {'Content-Type': 'application/x-www-form-urlencoded'}
-    refused(api, 'POST', '/api/run.json', data=b'\xff\xfe', headers=headers)
+    refused(caller, 'POST', '/api/run.json', data=b'\xff\xfe', headers=headers)
     parts = {f'a{number}': (None, '1') for number in range(2000)}
-    refused(api, 'POST', '/api/run.json', 413, files={'project': (None, '1'), 'spider': (None, 'one'), **parts})
+    refused(caller, 'POST', '/api/run.json', 413, files={'project': (None, '1'), 'spider': (None, 'one'), **parts})
 
 
 def test_projects_that_do_not_exist_are_forbidden() -> None:
-    with Sandbox(projects=[5]) as cloud, Api(cloud, Clock()) as api:
+    with Sandbox(projects=[5]) as cloud, Caller(cloud.url, (cloud.apikey, '')) as caller:
         before = rows(cloud, TABLES)
         for method, path in (
             ('GET', '/jobq/1/list'),
@@ -325,10 +326,10 @@ def test_projects_that_do_not_exist_are_forbidden() -> None:
             ('GET', '/api/jobs/list.json?project=1'),
             ('GET', '/api/v2/projects/1/spiders/1'),
         ):
-            refused(api, method, path, 403, data='{"spider": "one"}' if method == 'POST' else None)
-        refused(api, 'POST', '/api/run.json', 403, data={'project': 1, 'spider': 'one'})
+            refused(caller, method, path, 403, data='{"spider": "one"}' if method == 'POST' else None)
+        refused(caller, 'POST', '/api/run.json', 403, data={'project': 1, 'spider': 'one'})
         assert rows(cloud, TABLES) == before
-        assert api.get('/api/scrapyd/listprojects.json')['projects'] == [5]
+        assert caller.value('/api/scrapyd/listprojects.json')['projects'] == [5]
 
 
 numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
@@ -351,19 +352,19 @@ bodies = (
 
 
 @pytest.fixture(scope='module')
-def tough() -> Iterator[Api]:
-    with Sandbox(projects=[1], clock=Clock()) as cloud, Api(cloud, Clock()) as api:
-        api.push()
-        api.push(state='running')
-        yield api
+def tough() -> Iterator[Caller]:
+    with Sandbox(projects=[1], clock=Clock()) as cloud, Caller(cloud.url, (cloud.apikey, '')) as caller:
+        caller.push()
+        caller.push(state='running')
+        yield caller
 
 
 @given(path=paths, value=bodies)
-def test_no_json_is_too_odd_for_the_queue(tough: Api, path: str, value: Any) -> None:
-    answer = tough.session.post(tough.cloud.url + path.lstrip('/'), data=json.dumps(value), auth=tough.auth, timeout=30)
+def test_no_json_is_too_odd_for_the_queue(tough: Caller, path: str, value: Any) -> None:
+    answer = tough.call('POST', path, json.dumps(value))
     assert answer.status_code in (200, 400), answer.text
     for listed in ('/jobq/1/list', '/jobq/1/summary', '/api/jobs/list.json?project=1', '/jobs/1'):
-        tough.ask('GET', listed)
+        tough.expect('GET', listed)
 
 
 parameters = st.sampled_from(
@@ -375,7 +376,7 @@ parameters = st.sampled_from(
 
 
 @given(query=st.lists(st.tuples(parameters, st.text()), max_size=4))
-def test_no_query_is_too_odd(tough: Api, query: list[tuple[str, str]]) -> None:
+def test_no_query_is_too_odd(tough: Caller, query: list[tuple[str, str]]) -> None:
     for path in ('jobq/1/list', 'jobq/1/count', 'jobq/1/summary', 'spiders/1/lastjobsummary', 'api/jobs/list.json'):
-        answer = tough.session.get(tough.cloud.url + path, params=query, auth=tough.auth, timeout=30)
+        answer = tough.get(path, params=query)
         assert answer.status_code in (200, 400, 403), answer.text

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapinghub.sandbox import Sandbox
-from support.http_caller import Caller, lines
+from support.caller import Caller, lines
 
 KEY = '1/1/1'
 POSTS = {

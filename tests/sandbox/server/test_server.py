@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from scrapinghub.sandbox import Sandbox
-from support.http_caller import Caller, lines
+from support.caller import Caller, lines
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapinghub.sandbox.store.filters import OPERATORS, condition, same
-from support.http_caller import Caller
+from support.caller import Caller
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from scrapinghub.sandbox.store import records
 from scrapinghub.sandbox.store.packing import pack
 from scrapinghub.sandbox.store.reading import PAGE_BYTES, ReadOptions
 from scrapinghub.sandbox.store.record_kinds import ITEMS
-from support.http_caller import Caller
+from support.caller import Caller
 
 COUNT = 5_000
 MANY = 100_000

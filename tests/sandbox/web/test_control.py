@@ -12,8 +12,7 @@ import pytest
 import requests
 
 from scrapinghub.sandbox import At, Fault, Sandbox
-from support.http_caller import START, Caller
-from support.raw_client import RawClient, ask
+from support.caller import START, Caller, RawConnection, call_raw
 
 
 @pytest.fixture
@@ -65,7 +64,7 @@ def test_every_effect_has_a_json_form(control: Caller, cloud: Sandbox) -> None:
         ending='reset',
         name='mine',
     )
-    answer = ask(cloud, 'GET', '/system/ts')
+    answer = call_raw(cloud, 'GET', '/system/ts')
     assert answer.status == 418
     assert answer.reset
     assert b''.join(answer.chunks) == b'\xffline\nlin'
@@ -86,7 +85,7 @@ def test_rules_made_in_python_are_told_too(control: Caller, cloud: Sandbox) -> N
 
 def test_a_held_request_is_waited_for_and_released(control: Caller, cloud: Sandbox) -> None:
     number = add(control, stall={'text': 3})['id']
-    with RawClient(cloud) as client:
+    with RawConnection(cloud) as client:
         client.send('GET', '/system/ts')
         assert control.get(f'faults/{number}?held=1').json()['held'] is True
         assert control.call('POST', f'faults/{number}/release').json()['held'] is False
@@ -115,7 +114,7 @@ def test_waiting_ends_when_nothing_happens(control: Caller) -> None:
 
 def test_waiting_ends_when_it_happens(control: Caller, cloud: Sandbox) -> None:
     number = add(control, status=503)['id']
-    thread = threading.Thread(target=ask, args=(cloud, 'GET', '/system/ts'))
+    thread = threading.Thread(target=call_raw, args=(cloud, 'GET', '/system/ts'))
     thread.start()
     assert control.get(f'faults/{number}?met=1').json()['spent'] is True
     thread.join()
@@ -125,7 +124,7 @@ def test_faults_are_removed(control: Caller, caller: Caller) -> None:
     numbers = [add(control, status=500 + number, times=None)['id'] for number in range(3)]
     assert caller.get('system/ts').status_code == 500
     assert control.call('DELETE', f'faults/{numbers[0]}').status_code == 200
-    assert control.call('DELETE', f'faults/{numbers[0]}').json() == {'error': 'there is no rule 1'}
+    assert control.call('DELETE', f'faults/{numbers[0]}').json() == {'error': f'there is no rule {numbers[0]}'}
     assert caller.get('system/ts').status_code == 501
     control.call('DELETE', 'faults')
     assert caller.get('system/ts').status_code == 200

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from scrapinghub.sandbox import Sandbox
-from support.http_caller import Caller
+from support.caller import Caller
 
 BROWSER = shutil.which('chromium') or shutil.which('google-chrome')
 # Wider than its box: an element of which a part is not visible.

@@ -17,7 +17,7 @@ import requests
 from scrapinghub.sandbox import Sandbox
 from scrapinghub.sandbox.demo import seed_demo
 from scrapinghub.sandbox.server.exchange import Exchange
-from support.http_caller import Caller
+from support.caller import Caller
 
 EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">\'"&'
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
