@@ -6,5 +6,7 @@ Needs the extra ``scrapy``. One setting enables the add-on::
 """
 
 from scrapinghub.scrapy.addon import Addon
+from scrapinghub.scrapy.frontier import FrontierMiddleware
+from scrapinghub.scrapy.pipelines import CollectionPipeline
 
-__all__ = ['Addon']
+__all__ = ['Addon', 'CollectionPipeline', 'FrontierMiddleware']

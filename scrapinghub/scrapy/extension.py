@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from scrapinghub.scrapy.environment import find_job
 from scrapinghub.scrapy.job_storage import JobStorage
 from scrapinghub.scrapy.jobs import JobFile, finish_job, is_cancelled, push_job, recover_jobs, spider_arguments
 from scrapinghub.scrapy.records import item_record, now, request_record, stats_record
-from scrapinghub.scrapy.session import Session
+from scrapinghub.scrapy.session import NOT_STORED, Session, close_spider
 
 if TYPE_CHECKING:
     from scrapy import Request, Spider
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Close reason of a crawl that could not be stored as a whole.
-NOT_STORED = 'results_not_stored'
 #: Default of SCRAPINGHUB_SAMPLE_INTERVAL, in seconds.
 SAMPLE_INTERVAL = 30.0
 
@@ -48,11 +45,12 @@ class JobExtension:
         if not self._interval > 0:
             raise ValueError(f'SCRAPINGHUB_SAMPLE_INTERVAL should be a positive number of seconds: {self._interval}')
         self._folder = self._session.use_spool(crawler.spidercls.name)
+        # Made here, in one thread: later, several threads use it.
+        self._client = self._session.client
         self._storage: JobStorage | None = None
         self._given = find_job()
         self._recovery: Deferred[None] | None = None
         self._ended = False
-        self._reason = 'failed'
         self._session.finish = self._finish
         self._session.record_request = self._record_request
         connect = crawler.signals.connect
@@ -70,7 +68,7 @@ class JobExtension:
     async def _spider_opened(self, spider: Spider) -> None:
         loop = self._session.loop
         try:
-            self._storage = await loop.in_thread(self._open_storage, spider.name)
+            self._storage = self._session.storage = await loop.in_thread(self._open_storage, spider.name)
         except ScrapinghubAPIError as error:
             logger.error('The crawl is not stored and is stopped, because it has no job: %s', error)
             self._stop_at_start('job_not_created')
@@ -83,7 +81,7 @@ class JobExtension:
             self._recovery = deferred_from_coro(loop.in_thread(self._recover))
 
     def _open_storage(self, spider: str) -> JobStorage:
-        client = self._session.client
+        client = self._client
         if self._given is None:
             job = push_job(client, self._session.project_id, spider, spider_arguments())
         else:
@@ -162,63 +160,43 @@ class JobExtension:
 
     # The end
 
-    async def _spider_closed(self, reason: str) -> None:
-        self._reason = reason
+    def _spider_closed(self) -> None:
         self._ended = True
-        if self._crawler.engine.start_time is None:
-            # The engine was never started, so that it does not announce its end.
-            await self._session.close()
 
-    async def _finish(self) -> None:
+    async def _finish(self) -> bool:
         """Store what is left, and finish the job; called after the last log line of the crawl."""
         self._ended = True
-        loop, storage = self._session.loop, self._storage
+        storage = self._storage
         if storage is None:
-            await loop.in_thread(self._session.client.close)
-            shutil.rmtree(self._folder)
-            return
+            return False
         if self._recovery is not None:
             await maybe_deferred_to_future(self._recovery)
         self._session.log.stop()
         self._put_sample(storage)
         await storage.drain()
         stats = stats_record(self._crawler.stats.get_stats())
-        await loop.in_thread(self._store_rest, storage, stats)
+        return await self._session.loop.in_thread(self._store_rest, storage, stats)
 
-    def _store_rest(self, storage: JobStorage, stats: dict[str, Any]) -> None:
+    def _store_rest(self, storage: JobStorage, stats: dict[str, Any]) -> bool:
         job, created = storage.job, self._given is None
-        fields = {'close_reason': self._reason, 'scrapystats': stats}
+        fields = {'close_reason': self._session.reason, 'scrapystats': stats}
+        error: ScrapinghubAPIError | None = storage.error
         try:
             job.close_writers()
-            error: ScrapinghubAPIError | None = storage.error
+            self._client.uploader.flush()
         except UploadError as refusal:
             error = refusal
         shown = {'close_reason': NOT_STORED} if error else {}
         try:
-            finish_job(self._session.client, job.key, created=created, fields={**fields, **shown})
+            finish_job(self._client, job.key, created=created, fields={**fields, **shown})
         except ScrapinghubAPIError as failure:
             error = error or failure
         storage.close()
         if error is None:
-            self._session.client.close()
-            shutil.rmtree(self._folder)
-            return
+            return True
         JobFile(self._folder).write(job.key, created=created, **fields)
         logger.error(
             'Not everything of job %s is stored: %s\nThe rest is in %s, and the next crawl stores it',
             job.key, error, self._folder,
         )  # fmt: skip
-
-
-def close_spider(crawler: Crawler, reason: str) -> None:
-    """Close the spider of a crawl gracefully.
-
-    Args:
-        crawler: The crawler.
-        reason: The close reason.
-    """
-    engine: Any = crawler.engine
-    if hasattr(engine, 'close_spider_async'):
-        deferred_from_coro(engine.close_spider_async(reason=reason))
-    else:
-        engine.close_spider(crawler.spider, reason)
+        return False

@@ -28,10 +28,17 @@ def now() -> int:
     return int(time.time() * 1000)
 
 
-def item_record(item: Any) -> dict[str, Any]:
-    """Return the record of an item.
+def exported(item: Any) -> dict[Any, Any]:
+    """Return the fields of an item as Scrapy's own exporters do.
 
-    Serializers of fields are applied, nested items become objects, and bytes become text, as in Scrapy's own exporters.
+    Serializers of fields are applied, nested items become dictionaries, and bytes become text.
+    """
+    fields: dict[Any, Any] = _exporter.export_item(item)
+    return fields
+
+
+def item_record(item: Any) -> dict[Any, Any]:
+    """Return the record of an item.
 
     Args:
         item: An item of any type that Scrapy supports.
@@ -39,7 +46,7 @@ def item_record(item: Any) -> dict[str, Any]:
     Returns:
         Its fields, and the name of its class as ``_type`` unless it has a field of that name.
     """
-    record: dict[Any, Any] = _exporter.export_item(item)
+    record = exported(item)
     record.setdefault('_type', type(item).__name__)
     return record
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import atexit
 import logging
+import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
 
 from scrapy import signals
 from scrapy.exceptions import NotConfigured
+from scrapy.utils.defer import deferred_from_coro
 from scrapy.utils.project import data_path
 
 from scrapinghub.client import ScrapinghubClient
@@ -20,8 +22,10 @@ from scrapinghub.client.projects import Project
 from scrapinghub.exceptions import UploadError
 from scrapinghub.scrapy.environment import find_job, find_project, is_stored_by_platform, make_client
 from scrapinghub.scrapy.event_loop import EventLoop
-from scrapinghub.scrapy.jobs import SPOOL
+from scrapinghub.scrapy.job_storage import JobStorage
+from scrapinghub.scrapy.jobs import SPOOL, JobFile
 from scrapinghub.scrapy.log_handler import LogHandler
+from scrapinghub.scrapy.next_spider import NextSpider
 
 if TYPE_CHECKING:
     from scrapy import Request
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: Close reason of a crawl that could not be stored as a whole.
+NOT_STORED = 'results_not_stored'
 #: Default of SCRAPINGHUB_MAX_OUTAGE, in seconds.
 MAX_OUTAGE = 3600.0
 
@@ -48,7 +54,9 @@ class Session:
         max_outage: Time that an outage of the storage may last, in seconds.
         folder: Folder with the records that are not stored yet; None while the crawl has none.
         spools: Folder that holds such a folder for each crawl.
-        finish: Called at the end of the crawl, before the client is closed.
+        finish: Called at the end of the crawl, before the client is closed. Returns whether everything is stored.
+        reason: Close reason of the spider.
+        storage: Stores the records of the job; None where nothing is stored.
         log: Collects the log lines of the crawl.
         job_key: Key of the job; None while there is none.
         record_request: Records a request and its answer, with the number of its parent; None where nothing is stored.
@@ -59,12 +67,17 @@ class Session:
         self.project_id = find_project(settings)
         self.max_outage = settings.getfloat('SCRAPINGHUB_MAX_OUTAGE', MAX_OUTAGE)
         self.folder: Path | None = None
-        self.finish: Callable[[], Awaitable[None]] | None = None
+        self.finish: Callable[[], Awaitable[bool]] | None = None
         self.log = LogHandler(crawler)
         self.job_key: str | None = None
         self.record_request: Callable[[Request, Response, int | None], int | None] | None = None
         self.spools = _spools(settings)
         self._opened: list[ScrapinghubClient] = []
+        self.reason = 'failed'
+        self.storage: JobStorage | None = None
+        self._next_spider = NextSpider.from_settings(settings)
+        self._crawler = ref(crawler)
+        crawler.signals.connect(self._spider_closed, signals.spider_closed)
         crawler.signals.connect(self.close, signals.engine_stopped)
 
     @classmethod
@@ -73,6 +86,11 @@ class Session:
         if crawler not in _sessions:
             _sessions[crawler] = cls(crawler)
         return _sessions[crawler]
+
+    async def wait_for_items(self) -> None:
+        """Wait until the client has all items of the crawl, so that a flush stores them."""
+        if self.storage is not None:
+            await self.storage.wait_for_room()
 
     @cached_property
     def loop(self) -> EventLoop:
@@ -102,6 +120,7 @@ class Session:
         self.spools.mkdir(parents=True, exist_ok=True)
         name = ''.join(letter if letter.isalnum() else '_' for letter in spider)
         self.folder = Path(tempfile.mkdtemp(prefix=f'{name}-', dir=self.spools))
+        atexit.register(_remove_unused, self.folder)
         return self.folder
 
     def open_client(self, spool: Path | None = None, *, as_job: bool = False) -> ScrapinghubClient:
@@ -114,18 +133,55 @@ class Session:
         return client
 
     async def close(self) -> None:
-        """Finish the job, and close the clients."""
+        """Finish the job, close the clients, and schedule the next spider."""
         try:
-            if self.finish is not None:
-                await self.finish()
-            for client in self._opened:
-                try:
-                    await self.loop.in_thread(client.close)
-                except UploadError as error:
-                    logger.error('Records are not stored: %s', error)
+            stored = await self.finish() if self.finish is not None else True
         finally:
-            for client in self._opened:
-                atexit.unregister(client.close)
+            closed = [await self._close_client(client) for client in self._opened]
+            # They refer to the crawler, which could not be collected.
+            self.finish = self.record_request = None
+        if not stored or not all(closed):
+            return
+        if self.folder is not None:
+            shutil.rmtree(self.folder)
+        if self._next_spider is not None and self.reason == 'finished':
+            await self.loop.in_thread(self._next_spider.schedule, self.project_id)
+
+    async def _close_client(self, client: ScrapinghubClient) -> bool:
+        try:
+            return await self.loop.in_thread(client.close)
+        except UploadError as error:
+            logger.error('Records are not stored: %s', error)
+            return False
+        finally:
+            atexit.unregister(client.close)
+
+    async def _spider_closed(self, reason: str) -> None:
+        self.reason = reason
+        crawler = self._crawler()
+        if crawler is not None and crawler.engine.start_time is None:
+            # An engine that was never started does not announce its end.
+            await self.close()
+
+
+def close_spider(crawler: Crawler, reason: str) -> None:
+    """Close the spider of a crawl gracefully.
+
+    Args:
+        crawler: The crawler.
+        reason: The close reason.
+    """
+    engine: Any = crawler.engine
+    if hasattr(engine, 'close_spider_async'):
+        deferred_from_coro(engine.close_spider_async(reason=reason))
+    else:
+        engine.close_spider(crawler.spider, reason)
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove the folder of a crawl that ended before it had a job."""
+    if not JobFile(folder).read():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _spools(settings: BaseSettings) -> Path:

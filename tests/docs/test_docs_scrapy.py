@@ -25,7 +25,11 @@ BLOCK = re.compile(r'\.\. code-block:: python\n    :caption: (\S+)\n\n((?:    .*
 
 
 def files() -> dict[str, str]:
-    return {name: textwrap.dedent(code) for name, code in BLOCK.findall(PAGE.read_text(encoding='utf-8'))}
+    """Return the files of the page; blocks of one name are parts of one file."""
+    found: dict[str, str] = {}
+    for name, code in BLOCK.findall(PAGE.read_text(encoding='utf-8')):
+        found[name] = found.get(name, '') + textwrap.dedent(code)
+    return found
 
 
 def client_of(cloud: Sandbox) -> ScrapinghubClient:
@@ -36,8 +40,6 @@ def crawl(cloud: Sandbox, folder: Path) -> str:
     """Run the spider of the page in an empty folder; return what Scrapy says."""
     for name, code in files().items():
         (folder / name).write_text(code, encoding='utf-8')
-    settings = folder / 'settings.py'
-    settings.write_text(settings.read_text() + "ITEM_PIPELINES = {'pipelines.BookCollection': 300}\n", encoding='utf-8')
     done = subprocess.run(
         [sys.executable, '-m', 'scrapy', 'runspider', 'books.py', '-s', 'TELNETCONSOLE_ENABLED=0'],
         env={
@@ -57,11 +59,8 @@ def crawl(cloud: Sandbox, folder: Path) -> str:
     return done.stderr
 
 
-def test_the_page_shows_a_whole_project() -> None:
-    assert set(files()) == {'settings.py', 'books.py', 'pipelines.py'}
-
-
-def test_a_crawl_ends_up_in_a_job(tmp_path: Path) -> None:
+def test_the_files_of_the_page_are_a_project(tmp_path: Path) -> None:
+    assert set(files()) == {'settings.py', 'books.py'}
     with Sandbox(projects=[123]) as cloud, client_of(cloud) as client:
         said = crawl(cloud, tmp_path)
         assert 'Traceback' not in said
@@ -71,5 +70,8 @@ def test_a_crawl_ends_up_in_a_job(tmp_path: Path) -> None:
         assert summary['close_reason'] == 'finished'
         job = client.get_job(summary['key'])
         assert sorted(item['title'] for item in job.items.iter()) == ['Emma', 'Walden']
-        books = project.collections.get_store('books')
-        assert [book['_key'] for book in books.iter()] == ['Emma', 'Walden']
+        assert [book['_key'] for book in project.collections.get_store('books').iter()] == ['Emma', 'Walden']
+        slot = project.frontiers.get('books').get('0')
+        assert (len(slot.f.list()), slot.q.list()) == (2, [])
+        [following] = project.jobs.iter(state='pending')
+        assert following['spider'] == 'report'
