@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from scrapy.exporters import PythonItemExporter
+from itemadapter import ItemAdapter, is_item
 
 from scrapinghub.transport.codec import jsondefault
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Longest log message, in characters, so that its JSON text is smaller than 1 MiB.
 MAX_MESSAGE = 160_000
 
-_exporter = PythonItemExporter(export_empty_fields=False)
+_PLAIN = frozenset((str, int, float, bool, type(None)))
 _formatter = logging.Formatter('[%(name)s] %(message)s')
 
 
@@ -29,12 +29,33 @@ def now() -> int:
 
 
 def exported(item: Any) -> dict[Any, Any]:
-    """Return the fields of an item as Scrapy's own exporters do.
+    """Return the fields of an item as Scrapy's ``PythonItemExporter`` does, in a fraction of its time.
 
-    Serializers of fields are applied, nested items become dictionaries, and bytes become text.
+    Serializers of fields are applied, nested items become dictionaries, other iterables lists, and bytes text.
     """
-    fields: dict[Any, Any] = _exporter.export_item(item)
+    if type(item) is dict:
+        return {name: _value(value) for name, value in item.items()}
+    adapter = ItemAdapter(item)
+    fields = {}
+    for name, value in adapter.items():
+        serializer = adapter.get_field_meta(name).get('serializer')
+        fields[name] = _value(value if serializer is None else serializer(value))
     return fields
+
+
+def _value(value: Any) -> Any:
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is list or kind is tuple:
+        return [_value(each) for each in value]
+    if is_item(value):
+        return exported(value)
+    if isinstance(value, bytes):
+        return value.decode()
+    if hasattr(value, '__iter__') and not isinstance(value, str):
+        return [_value(each) for each in value]
+    return value
 
 
 def item_record(item: Any) -> dict[Any, Any]:

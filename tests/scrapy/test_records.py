@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 import scrapy
+from hypothesis import given
+from hypothesis import strategies as st
+from scrapy.exporters import PythonItemExporter
 
-from scrapinghub.scrapy.records import MAX_MESSAGE, item_record, log_record, request_record, stats_record
+from scrapinghub.scrapy.records import MAX_MESSAGE, exported, item_record, log_record, request_record, stats_record
 
 
 @dataclass
 class Shop:
-    name: str
+    name: Any
 
 
 class Book(scrapy.Item):
@@ -78,3 +81,20 @@ def test_a_log_line_is_cut_where_the_service_would_refuse_it() -> None:
 def test_stats_are_json_values() -> None:
     stats = {'start_time': datetime(2016, 10, 18, 1, 2, 3, 456000), 'count': 3, 'rate': None, 'reason': 'finished'}
     assert stats_record(stats) == {**stats, 'start_time': 1476752523456.0}
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates(),
+        lambda values: (
+            st.lists(values)
+            | st.dictionaries(st.text(), values)
+            | st.tuples(values)
+            | st.builds(Shop, values)
+            | st.builds(lambda value: Book(title=value, price=3), values)
+        ),
+    )
+)
+def test_any_value_is_exported_as_scrapy_exports_it(value: Any) -> None:
+    item = {'value': value}
+    assert repr(exported(item)) == repr(PythonItemExporter().export_item(item))
