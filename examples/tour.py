@@ -7,7 +7,6 @@ API key in ``SH_APIKEY``, it reads a real project instead, and changes nothing.
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import sys
 import time
@@ -78,7 +77,7 @@ def schedule(project: Project) -> Job:
     show('Scheduled', job)
     show('State', job.metadata.get('state'))
     show('Started; previous state', job.start())
-    show('The spiders of the project', [spider['id'] for spider in project.spiders.list()])
+    show('Spiders', [spider['id'] for spider in project.spiders.list()])
     return job
 
 
@@ -109,10 +108,7 @@ def read_back(job: Job) -> None:
     show('First two items', list(job.items.iter(count=2)))
     show('Cheap items', [item['title'] for item in job.items.iter(filter=[('price', '<', [6])], count=3)])
     show('Item 7', job.items.get(7))
-    show(
-        'Sizes of batches',
-        [len(chunk) for chunk in itertools.islice(job.items.list_iter(chunksize=1000, count=2500), 3)],
-    )
+    show('Sizes of batches', [len(batch) for batch in job.items.list_iter(chunksize=1000, count=2500)])
     for line in job.logs.iter(level='WARNING'):
         show('Log entry', line['message'])
     show('Requests', [(request['url'], request.get('parent')) for request in job.requests.iter(count=3)])
