@@ -211,6 +211,10 @@ class ScrapinghubClient:
 
         Raises:
             UploadError: The service refuses records; the error holds them.
+
+        Example:
+            >>> client.close(timeout=30)
+            True
         """
         try:
             return self.uploader.close(timeout)

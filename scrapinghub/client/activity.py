@@ -21,6 +21,8 @@ from scrapinghub.transport.streams.cursors import NewestFirstCursor
 class Activity(Resource):
     """The events of a project: ``project.activity``. Safe to share between threads.
 
+    HTTP API: https://docs.zyte.com/scrapy-cloud/usage/reference/http/activity.html
+
     Args:
         cls: Ignored; kept for programs that pass it.
         client: The client.
@@ -106,7 +108,7 @@ class Activity(Resource):
         events: list[Any] = [values] if is_one else [*values]
         for event in events:
             if not isinstance(event, Mapping):
-                raise ValueError('Please pass events as dictionaries')
+                raise ValueError('Please pass events as dictionaries') from Expected(f'got {event!r}')
             job = event.get('job')
             if job and parse_job_key(job).project_id != self.key:
                 message = f'The job {job!r} of an event does not belong to project {self.key}.'

@@ -36,6 +36,8 @@ class Collections(Resource):
 
     Safe to share between threads.
 
+    HTTP API: https://docs.zyte.com/scrapy-cloud/usage/reference/http/collections.html
+
     Args:
         cls: Ignored; kept for programs that pass it.
         client: The client.
@@ -67,25 +69,85 @@ class Collections(Resource):
 
         Raises:
             ValueError: The type is unknown, or the name is malformed.
+
+        Example:
+            >>> project.collections.get('s', 'foo_store').count()
+            2
         """
         if type_ not in TYPES:
             raise ValueError(f'Invalid collection type: {type_}') from Expected(f'accepted: {", ".join(TYPES)}')
         return Collection(self._client, self, type_, name)
 
     def get_store(self, name: str) -> Collection:
-        """Return a store; see :meth:`get`."""
+        """Return a store, without a request. Its records are kept until they are deleted.
+
+        Args:
+            name: Name of the collection: letters, digits and underscores.
+
+        Returns:
+            The collection, whether it exists or not. The first write creates it.
+
+        Raises:
+            ValueError: The name is malformed.
+
+        Example:
+            >>> project.collections.get_store('foo_store').get('first')
+            {'value': 1}
+        """
         return self.get(STORE, name)
 
     def get_cached_store(self, name: str) -> Collection:
-        """Return a cached store, whose records expire after a month; see :meth:`get`."""
+        """Return a cached store, without a request. Its records expire after a month.
+
+        Args:
+            name: Name of the collection: letters, digits and underscores.
+
+        Returns:
+            The collection, whether it exists or not. The first write creates it.
+
+        Raises:
+            ValueError: The name is malformed.
+
+        Example:
+            >>> pages = project.collections.get_cached_store('pages')
+            >>> pages.set({'_key': 'home', 'etag': 'x'})
+        """
         return self.get(CACHED_STORE, name)
 
     def get_versioned_store(self, name: str) -> Collection:
-        """Return a versioned store, which keeps up to three copies of a record; see :meth:`get`."""
+        """Return a versioned store, without a request. It keeps up to three copies of each record.
+
+        Args:
+            name: Name of the collection: letters, digits and underscores.
+
+        Returns:
+            The collection, whether it exists or not. The first write creates it.
+
+        Raises:
+            ValueError: The name is malformed.
+
+        Example:
+            >>> rates = project.collections.get_versioned_store('rates')
+            >>> rates.set({'_key': 'EUR', 'value': 1.08})
+        """
         return self.get(VERSIONED_STORE, name)
 
     def get_versioned_cached_store(self, name: str) -> Collection:
-        """Return a versioned store whose records expire after a month; see :meth:`get`."""
+        """Return a versioned store whose records expire after a month, without a request.
+
+        Args:
+            name: Name of the collection: letters, digits and underscores.
+
+        Returns:
+            The collection, whether it exists or not. The first write creates it.
+
+        Raises:
+            ValueError: The name is malformed.
+
+        Example:
+            >>> rates = project.collections.get_versioned_cached_store('rates')
+            >>> rates.set({'_key': 'EUR', 'value': 1.08})
+        """
         return self.get(VERSIONED_CACHED_STORE, name)
 
     def iter(self) -> Iterator[CollectionInfo]:

@@ -16,8 +16,8 @@ __all__ = ['CollectionWriter']
 class CollectionWriter(Writer):
     """Write records to a collection, in batches: ``collection.create_writer()``.
 
-    Safe to share between threads. As a context manager it is closed at the end: all is stored then, or an error tells
-    what is not.
+    Safe to share between threads. At the end of a ``with`` block it is closed: all records are stored then, or an
+    exception holds those that are not.
 
     Example:
         >>> with foo_store.create_writer() as writer:
@@ -34,19 +34,24 @@ class CollectionWriter(Writer):
         self.close()
 
     def write(self, record: Mapping[str, Any] | list[Mapping[str, Any]]) -> int:
-        """Queue a record, or a list of records; block while the queue is full.
+        """Queue a record, or a list of records. Blocks while the queue is full.
 
         Args:
-            record: A dict with its key, a text, under ``_key``; or a list of them, of which all are queued or none.
+            record: A dict with its key, a text, in ``_key``; or a list of dicts, which is queued as a whole.
 
         Returns:
-            A number that counts the records of this writer; of the first one for a list.
+            The number of the record, or of the first record of a list, counted from 0 for this writer.
 
         Raises:
-            TypeError: A record is no dict.
+            TypeError: A record is not a dict.
             ValueTooLarge: A record is larger than 1 MiB.
             UploadError: Earlier records were refused; the error holds them.
             AssertionError: The writer is closed.
+
+        Example:
+            >>> with foo_store.create_writer() as writer:
+            ...     writer.write({'_key': 'third', 'value': 3})
+            0
         """
         if isinstance(record, list):
             return super().write([with_text_key(each) for each in record])
@@ -57,7 +62,7 @@ def with_text_key(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record of a collection as a dict whose key is text, if it came as bytes.
 
     Raises:
-        TypeError: It is no mapping.
+        TypeError: The record is not a mapping.
     """
     if not isinstance(record, Mapping):
         raise TypeError(f'a record of a collection should be a dict with a _key, got {record!r}')

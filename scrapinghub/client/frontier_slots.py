@@ -14,6 +14,7 @@ from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import read_stream
 from scrapinghub.client._support.validation import expect_field, parse_number
 from scrapinghub.client.shapes import FrontierBatch, FrontierRequest
+from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.retries import Repeat
 from scrapinghub.transport.streams.cursors import DedupeCursor, SortedCursor
@@ -109,6 +110,10 @@ class FrontierSlot(NestedResource):
 
         Raises:
             UploadError: Some requests cannot be stored; the error holds them.
+
+        Example:
+            >>> slot.q.add([{'fp': '/page/1'}])
+            >>> slot.flush()
         """
         self.writer.flush()
 
@@ -119,6 +124,11 @@ class FrontierSlot(NestedResource):
 
         Raises:
             UploadError: Some requests cannot be stored; the error holds them, and nothing is deleted.
+
+        Example:
+            >>> slot.delete()
+            >>> frontier.list()
+            []
         """
         self.writer.flush()
         self.client.transport.delete(_slot_path(self.address))
@@ -136,6 +146,10 @@ class FrontierSlotFingerprints(NestedResource):
     Attributes:
         key: Name of the slot.
         address: Id of the project, name of the frontier, and name of the slot.
+
+    Example:
+        >>> slot.f.list()
+        ['/']
     """
 
     __module__ = 'scrapinghub.client.frontiers'
@@ -203,6 +217,10 @@ class FrontierSlotQueue(NestedResource):
     Attributes:
         key: Name of the slot.
         address: Id of the project, name of the frontier, and name of the slot.
+
+    Example:
+        >>> [batch['requests'] for batch in slot.q.iter()]
+        [[['/', None]]]
     """
 
     __module__ = 'scrapinghub.client.frontiers'
@@ -295,7 +313,7 @@ def _count_requests(batch: Any) -> int:
 
 def _check_fingerprint(value: Any) -> str:
     if not isinstance(value, (str, bytes)):
-        raise ValueError('Fingerprint should be of a string type')
+        raise ValueError('Fingerprint should be of a string type') from Expected(f'got {value!r}')
     try:
         return six.ensure_text(value)
     except UnicodeDecodeError as error:

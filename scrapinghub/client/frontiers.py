@@ -25,6 +25,8 @@ __all__ = ['Frontier', 'FrontierSlot', 'FrontierSlotFingerprints', 'FrontierSlot
 class Frontiers(Resource):
     """The frontiers of a project: ``project.frontiers``. Safe to share between threads.
 
+    HTTP API: https://docs.zyte.com/scrapy-cloud/usage/reference/http/frontier.html
+
     Args:
         cls: Ignored; kept for programs that pass it.
         client: The client.
@@ -57,6 +59,10 @@ class Frontiers(Resource):
 
         Raises:
             ValueError: The name is empty, ``.`` or ``..``.
+
+        Example:
+            >>> project.frontiers.get('test').list()
+            ['example.com']
         """
         return Frontier(self._client, self, name)
 
@@ -87,6 +93,9 @@ class Frontiers(Resource):
 
         Raises:
             UploadError: Some requests cannot be stored; the error holds them.
+
+        Example:
+            >>> project.frontiers.flush()
         """
         self.writers.flush()
 
@@ -95,6 +104,9 @@ class Frontiers(Resource):
 
         Raises:
             UploadError: Some requests cannot be stored; the error holds them.
+
+        Example:
+            >>> project.frontiers.close()
         """
         self.writers.close()
 
@@ -135,6 +147,10 @@ class Frontier(NestedResource):
 
         Raises:
             ValueError: The name is empty, ``.`` or ``..``.
+
+        Example:
+            >>> frontier.get('example.com').q.list()[0]['requests']
+            [['/', None]]
         """
         return FrontierSlot(self._client, self, slot)
 
@@ -162,6 +178,9 @@ class Frontier(NestedResource):
 
         Raises:
             UploadError: Some requests cannot be stored; the error holds them.
+
+        Example:
+            >>> frontier.flush()
         """
         self.writers.flush(self.key)
 

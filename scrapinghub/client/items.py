@@ -23,6 +23,8 @@ class Items(KeyedRecords[Item]):
 
     Safe to share between threads; an iterator is not.
 
+    HTTP API: https://docs.zyte.com/scrapy-cloud/usage/reference/http/items.html
+
     Args:
         cls: Ignored; kept for programs that pass it.
         client: The client.
@@ -158,7 +160,7 @@ class _Lists:
             return self._next_number, remaining, False
         last_key = None if self._stream is None else self._stream.last_key
         if last_key is None:
-            raise DecodeError('the items have no keys although they were requested, so the next list is unknown')
+            raise DecodeError('list_iter: the items have no keys, so the next list is unknown')
         return int(parse_record_number(last_key)) + 1, remaining, True
 
     def close(self) -> None:

@@ -26,7 +26,9 @@ _READ_ONLY_FIELDS = ('auth', '_key', 'state')
 class JobMeta(StoredFields):
     """The metadata of a job: ``job.metadata``. Safe to share between threads.
 
-    Besides ``get``, ``set``, ``update``, ``delete``, ``iter`` and ``list`` it is a mapping without a cache:
+    HTTP API: https://docs.zyte.com/scrapy-cloud/usage/reference/http/jobmeta.html
+
+    In addition to ``get``, ``set``, ``update``, ``delete``, ``iter`` and ``list`` it is a mapping without a cache:
     ``metadata['state']``, ``in`` and ``len()`` send a request each time. Use ``dict(metadata.iter())`` to read all
     fields with one request.
 
@@ -79,6 +81,8 @@ class Job(Resource):
 
     Use :meth:`ScrapinghubClient.get_job <scrapinghub.client.ScrapinghubClient.get_job>`, :meth:`Jobs.get` or
     :meth:`Jobs.run` to get one; creating the object sends no request. Safe to share between threads.
+
+    HTTP API: https://docs.zyte.com/scrapy-cloud/usage/reference/http/jobs.html
 
     Args:
         client: The client.
@@ -165,11 +169,35 @@ class Job(Resource):
         return expect_field(answer.value, 'prevstate', str, f'POST {"/".join(path)}')
 
     def start(self, **params: Any) -> str:
-        """Change the state to ``running``; see :meth:`update` for arguments, return value and errors."""
+        """Change the state to ``running``.
+
+        Args:
+            **params: Metadata to set at the same time.
+
+        Returns:
+            The previous state.
+
+        Raises:
+            NotFound: The job does not exist.
+
+        Example:
+            >>> job = project.jobs.run('spider1', job_args={'page': 4})
+            >>> job.start()
+            'pending'
+        """
         return self.update('running', **params)
 
     def finish(self, **params: Any) -> str:
-        """Change the state to ``finished``; see :meth:`update` for arguments, return value and errors.
+        """Change the state to ``finished``.
+
+        Args:
+            **params: Metadata to set at the same time, such as ``close_reason``.
+
+        Returns:
+            The previous state.
+
+        Raises:
+            NotFound: The job does not exist.
 
         Example:
             >>> job.finish(close_reason='finished')
@@ -178,9 +206,22 @@ class Job(Resource):
         return self.update('finished', **params)
 
     def delete(self, **params: Any) -> str:
-        """Delete the job with its data; see :meth:`update` for arguments, return value and errors.
+        """Delete the job with its data.
 
         The job disappears from listings immediately. Its metadata can be read until the platform cleans up.
+
+        Args:
+            **params: Metadata to set at the same time.
+
+        Returns:
+            The previous state.
+
+        Raises:
+            NotFound: The job does not exist.
+
+        Example:
+            >>> job.delete()
+            'finished'
         """
         return self.update('deleted', **params)
 
@@ -218,6 +259,10 @@ class Job(Resource):
 
         Raises:
             UploadError: The service refuses records; the error holds them.
+
+        Example:
+            >>> number = job.items.write({'name': 'third'})
+            >>> job.close_writers()
         """
         with ExitStack() as stack:
             # A writer that raises does not prevent the others from being closed.

@@ -29,6 +29,9 @@ __all__ = ['Job', 'JobMeta', 'Jobs']
 class Jobs(JobListing):
     """The jobs of a project or of one spider: ``project.jobs`` or ``spider.jobs``. Safe to share between threads.
 
+    HTTP API: https://docs.zyte.com/scrapy-cloud/usage/reference/http/jobs.html,
+    https://docs.zyte.com/scrapy-cloud/usage/reference/http/jobq.html
+
     Args:
         client: The client.
         project_id: Id of the project.
@@ -112,9 +115,9 @@ class Jobs(JobListing):
         if not name:
             raise ValueError('Please provide `spider` name')
         if job_args and not isinstance(job_args, Mapping):
-            raise ValueError('job_args should be a dictionary')
+            raise ValueError('job_args should be a dictionary') from Expected(f'got {type(job_args).__name__}')
         if environment and not isinstance(environment, Mapping):
-            raise ValueError('environment should be a dictionary')
+            raise ValueError('environment should be a dictionary') from Expected(f'got {type(environment).__name__}')
         options = {
             'units': units,
             'priority': priority,
@@ -163,14 +166,14 @@ class Jobs(JobListing):
             answer = transport.post(path, value=body, params=pairs, repeat=Repeat.ALWAYS)
         else:
             if not isinstance(count, int) or isinstance(count, bool):
-                raise ValueError('count should be an int')
+                raise ValueError('count should be an int') from Expected(f'got {count!r}')
             pairs = encode_pairs(merge_parameters({'count': count}, params))
             answer = transport.post(path, params=pairs, repeat=Repeat.UNRECEIVED)
         return {'count': expect_field(answer.value, 'count', int, f'POST {"/".join(path)}')}
 
     def _check_keys(self, keys: object) -> Iterator[str]:
         if not isinstance(keys, builtins.list):
-            raise ValueError('keys should be a list')
+            raise ValueError('keys should be a list') from Expected(f'got {keys!r}')
         for key in map(parse_job_key, keys):
             if key.project_id != self.project_id:
                 message = f'all keys should belong to project: {self.project_id}'

@@ -22,6 +22,8 @@ _LEVELS = f'The levels are {", ".join(LogLevel.__members__)}, or their numbers.'
 class Logs(Records[LogRecord]):
     """The log of a job: ``job.logs``.
 
+    HTTP API: https://docs.zyte.com/scrapy-cloud/usage/reference/http/logs.html
+
     Safe to share between threads; an iterator is not.
 
     Args:
@@ -135,30 +137,74 @@ class Logs(Records[LogRecord]):
         self.write(entry)
 
     def debug(self, message: str, **other: Any) -> None:
-        """Queue an entry of level DEBUG, see :meth:`log`."""
+        """Queue an entry of level DEBUG.
+
+        Args:
+            message: The message.
+            **other: Further arguments of :meth:`log`.
+
+        Example:
+            >>> job.logs.debug('page 3 is empty')
+        """
         self.log(message, LogLevel.DEBUG, **other)
 
     def info(self, message: str, **other: Any) -> None:
-        """Queue an entry of level INFO, see :meth:`log`."""
+        """Queue an entry of level INFO.
+
+        Args:
+            message: The message.
+            **other: Further arguments of :meth:`log`.
+
+        Example:
+            >>> job.logs.info('Spider opened', ts=1482233733870)
+        """
         self.log(message, LogLevel.INFO, **other)
 
     def warning(self, message: str, **other: Any) -> None:
-        """Queue an entry of level WARNING, see :meth:`log`."""
+        """Queue an entry of level WARNING.
+
+        Args:
+            message: The message.
+            **other: Further arguments of :meth:`log`.
+
+        Example:
+            >>> job.logs.warning('no price')
+        """
         self.log(message, LogLevel.WARNING, **other)
 
     def warn(self, message: str, **other: Any) -> None:
-        """Queue an entry of level WARNING, see :meth:`log`."""
+        """Queue an entry of level WARNING, like :meth:`warning`.
+
+        Args:
+            message: The message.
+            **other: Further arguments of :meth:`log`.
+
+        Example:
+            >>> job.logs.warn('no price')
+        """
         self.log(message, LogLevel.WARNING, **other)
 
     def error(self, message: str, **other: Any) -> None:
-        """Queue an entry of level ERROR, see :meth:`log`."""
+        """Queue an entry of level ERROR.
+
+        Args:
+            message: The message.
+            **other: Further arguments of :meth:`log`.
+
+        Example:
+            >>> job.logs.error('the site refuses requests')
+        """
         self.log(message, LogLevel.ERROR, **other)
 
     def batch_write_start(self) -> int:
         """Return the number at which a new writer of this log begins.
 
         Returns:
-            The number of stored entries if this object appends; else 0.
+            The number of stored entries if this object appends; otherwise 0.
+
+        Example:
+            >>> job.logs.batch_write_start()
+            0
         """
         return self._count_stored() if self._appending else 0
 

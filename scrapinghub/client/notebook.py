@@ -55,7 +55,12 @@ class Table:
         return self.html()
 
     def html(self) -> str:
-        """Return the table as HTML. All texts are escaped."""
+        """Return the table as HTML. All texts are escaped.
+
+        Example:
+            >>> '<td' in Table([{'title': 'Emma'}]).html()
+            True
+        """
         head = ''.join(render_cell(name, 'th') for name in self._columns)
         rows = ''.join(f'<tr>{self._cells(record)}</tr>' for record in self.records[: self._limit])
         caption = _count_records(len(self.records))

@@ -16,6 +16,8 @@ __all__ = ['Requests']
 class Requests(KeyedRecords[RequestRecord]):
     """The HTTP requests that a job made: ``job.requests``.
 
+    HTTP API: https://docs.zyte.com/scrapy-cloud/usage/reference/http/requests.html
+
     Safe to share between threads; an iterator is not.
 
     Args:

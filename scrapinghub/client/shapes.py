@@ -1,7 +1,4 @@
-"""Types of the fixed shapes in which the service answers, for type checkers and readers.
-
-At run time each of them is a plain dict.
-"""
+"""Types of the results that have a fixed form, for type checkers and readers. At run time each is a plain dict."""
 
 from __future__ import annotations
 
@@ -18,10 +15,11 @@ class _JobSummaryAlways(TypedDict):
 
 
 class JobSummary(_JobSummaryAlways, total=False):
-    """A job in a listing; with ``meta``, the fields that were asked for instead of the optional ones.
+    """A job in a list. With ``meta``, the requested fields replace the optional ones.
 
-    ``ts`` and the times are milliseconds since the epoch: ``ts`` is when the job entered its present state. ``elapsed``
-    is how many milliseconds have passed since then.
+    Times are in milliseconds since the epoch. ``ts`` is the time when the job entered its state, and ``elapsed`` the
+    time since then, in milliseconds. ``pages`` is the number of requests, ``errors`` the number of log entries of level
+    ERROR and above. Numbers that are zero are omitted.
     """
 
     spider: str
@@ -38,7 +36,7 @@ class JobSummary(_JobSummaryAlways, total=False):
 
 
 class StateSummary(TypedDict):
-    """The jobs of a project or spider that are in one state."""
+    """The number of jobs of a project or spider in one state, and summaries of the latest of them."""
 
     name: JobState
     count: int
@@ -46,7 +44,7 @@ class StateSummary(TypedDict):
 
 
 class ProjectSummary(TypedDict, total=False):
-    """How many jobs a project has in each state."""
+    """The number of jobs of a project in each state."""
 
     project: int
     pending: int
@@ -56,7 +54,7 @@ class ProjectSummary(TypedDict, total=False):
 
 
 class SpiderInfo(TypedDict):
-    """A spider in the list of a project; ``id`` is its name."""
+    """A spider in the list of a project. ``id`` is its name."""
 
     id: str
     tags: list[str]
@@ -65,13 +63,13 @@ class SpiderInfo(TypedDict):
 
 
 class CancelResult(TypedDict):
-    """How many jobs a cancellation reached."""
+    """The number of jobs that a cancellation found."""
 
     count: int
 
 
 class ActivityEvent(TypedDict, total=False):
-    """An event of a project, as the platform writes them; events of one's own may have any fields."""
+    """An event that the platform writes. Other events can have any fields."""
 
     event: str
     job: str
@@ -82,14 +80,14 @@ class ActivityEvent(TypedDict, total=False):
 
 
 class StatsTotals(TypedDict, total=False):
-    """How much a job has stored of one family of records."""
+    """The number and the size of the records of one kind in a job."""
 
     input_values: int
     input_bytes: int
 
 
 class Stats(TypedDict, total=False):
-    """How many records there are: by field, of log lines by level as text, and in total."""
+    """The number of records: by field (for logs: by level), and in total."""
 
     counts: dict[str, int]
     totals: StatsTotals
@@ -101,7 +99,7 @@ class _Meta(TypedDict, total=False):
 
 
 class LogRecord(_Meta):
-    """A log line; ``time`` is in milliseconds since the epoch. ``_key`` and ``_ts`` come if ``meta`` asks for them."""
+    """A log entry. ``time`` is in milliseconds since the epoch. ``meta`` adds ``_key`` and ``_ts``."""
 
     time: int
     level: int
@@ -118,14 +116,14 @@ class _RequestAlways(_Meta):
 
 
 class RequestRecord(_RequestAlways, total=False):
-    """A request that a job made: times in milliseconds, ``rs`` in bytes. The service leaves out what is null."""
+    """A request that a job made: times in milliseconds, ``rs`` in bytes. The service omits fields that are null."""
 
     parent: int | None
     fp: str | None
 
 
 class CollectionInfo(TypedDict):
-    """A collection in the list of a project; ``type`` is ``s``, ``cs``, ``vs`` or ``vcs``."""
+    """A collection in the list of a project. ``type`` is ``s``, ``cs``, ``vs`` or ``vcs``."""
 
     type: str
     name: str
@@ -136,7 +134,10 @@ class _FrontierRequestAlways(TypedDict):
 
 
 class FrontierRequest(_FrontierRequestAlways, total=False):
-    """A request to add: ``qdata`` goes with it, ``fdata`` with its fingerprint; a lower priority ``p`` comes first."""
+    """A request to add: ``qdata`` is returned with it, ``fdata`` is stored with its fingerprint ``fp``.
+
+    Requests with a lower priority ``p`` are returned first.
+    """
 
     qdata: Any
     fdata: Any
@@ -144,7 +145,7 @@ class FrontierRequest(_FrontierRequestAlways, total=False):
 
 
 class FrontierBatch(TypedDict):
-    """A batch of a queue; each request is a pair of its fingerprint and its ``qdata``, or None."""
+    """A batch of a queue. Each request is a pair of its fingerprint and its ``qdata``, which may be None."""
 
     id: str
     requests: list[list[Any]]

@@ -1,4 +1,4 @@
-"""Keys, levels and credentials: small public tools without any state."""
+"""Functions for keys, log levels and credentials."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class LogLevel(IntEnum):
-    """Levels of log records: those of :mod:`logging`, and ``SILENT``."""
+    """Log levels: those of :mod:`logging`, and ``SILENT``."""
 
     DEBUG = 10
     INFO = 20
@@ -36,12 +36,12 @@ class LogLevel(IntEnum):
 
 
 class JobKey(NamedTuple):
-    """The three parts of a job key, as text; ``str()`` gives the key.
+    """The three parts of a job key, as text. ``str()`` returns the key.
 
     Attributes:
         project_id: Id of the project.
-        spider_id: Id of the spider in it.
-        job_id: Number of the job among those of the spider.
+        spider_id: Id of the spider.
+        job_id: Number of the job of this spider.
 
     Example:
         >>> str(JobKey('123', '1', '2'))
@@ -59,7 +59,7 @@ class JobKey(NamedTuple):
 def parse_auth(
     auth: str | tuple[str, str] | None, dotenv_path: str | os.PathLike[str] | None = None
 ) -> tuple[str, str]:
-    """Return the user and password that stand for ``auth``.
+    """Return the user and password that ``auth`` represents.
 
     Args:
         auth: An API key, ``user:password``, the value of ``SHUB_JOBAUTH``, or a pair of user and password. With None,
@@ -73,7 +73,7 @@ def parse_auth(
 
     Raises:
         ValueError: ``auth``, or the variable that was found, is malformed.
-        RuntimeError: There are no credentials anywhere.
+        RuntimeError: No credentials were found.
         ImportError: ``dotenv_path`` is given and python-dotenv is not installed.
 
     Example:
@@ -89,14 +89,14 @@ def parse_project_id(project_id: int | str) -> str:
     """Return a project id as text.
 
     Args:
-        project_id: An integer, or a string of one.
+        project_id: An integer, or its text.
 
     Returns:
-        Its text.
+        The id as text.
 
     Raises:
-        ValueError: It is no integer.
-        TypeError: It is None or the like.
+        ValueError: The id is not an integer.
+        TypeError: The id is None.
 
     Example:
         >>> parse_project_id(123)
@@ -114,13 +114,13 @@ def parse_job_key(job_key: str | bytes | tuple[int | str, int | str, int | str])
     """Return the parts of a job key.
 
     Args:
-        job_key: A text ``project/spider/job``, or a tuple of the three.
+        job_key: ``project/spider/job``, or a tuple of the three parts.
 
     Returns:
         The parts as text.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: The key is malformed.
 
     Example:
         >>> parse_job_key('123/1/2').spider_id
@@ -143,7 +143,7 @@ def parse_job_key(job_key: str | bytes | tuple[int | str, int | str, int | str])
 
 
 def _whole_number(value: Any) -> str | None:
-    """Return the text of a whole number as the service writes it; None if it is none."""
+    """Return the text of a whole number as the service writes it; None for any other value."""
     if isinstance(value, bytes):
         value = six.ensure_text(value, errors='replace')
     try:
@@ -156,16 +156,16 @@ def _whole_number(value: Any) -> str | None:
 
 
 def get_tags_for_update(**kwargs: Any) -> dict[str, list[str]]:
-    """Return the tags of an update without those that are not given.
+    """Return the lists of tags that are not empty.
 
     Args:
-        **kwargs: Lists of tags by the name of the field; None and empty lists count as not given.
+        **kwargs: Lists of tags by the name of the field. None and empty lists are omitted.
 
     Returns:
-        The lists that hold something; tags that came as bytes are text.
+        The other lists. Tags that are bytes are decoded.
 
     Raises:
-        ValueError: A value is no list.
+        ValueError: A value is not a list.
 
     Example:
         >>> get_tags_for_update(add_tag=['new'], remove_tag=[])
@@ -176,17 +176,17 @@ def get_tags_for_update(**kwargs: Any) -> dict[str, list[str]]:
         if not tags:
             continue
         if not isinstance(tags, list):
-            raise ValueError('Add/remove field value must be a list')
+            raise ValueError('Add/remove field value must be a list') from Expected(f'got {name}={tags!r}')
         found[name] = [six.ensure_text(tag) if isinstance(tag, bytes) else tag for tag in tags]
     return found
 
 
 def update_kwargs(kwargs: MutableMapping[str, Any], **params: Any) -> None:
-    """Add parameters to ``kwargs``, in place: what is None is left out, dicts become JSON text.
+    """Add parameters to ``kwargs`` in place. None is omitted, and dicts become JSON text.
 
     Args:
-        kwargs: What to add to.
-        **params: What to add.
+        kwargs: The dict to change.
+        **params: The parameters to add.
 
     Example:
         >>> kwargs = {'spider': 'news'}

@@ -58,7 +58,7 @@ class Credentials(tuple[str, str]):
         # The traceback of the error below must not show them; the UnicodeEncodeError of a later place would.
         del user, password
         if not _fit_a_header(pair):
-            raise ValueError(f'{WRONG}: an API key has no characters beyond Latin-1')
+            raise ValueError(f'{WRONG}: user or password contain characters beyond Latin-1')
         return pair
 
     def __getnewargs__(self) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import six
 from scrapinghub.client._support.lists import ValueIterator
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.validation import expect
+from scrapinghub.config.validation import Expected
 from scrapinghub.transport.http.retries import Repeat
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class StoredFields(Resource, Mapping[str, Any]):
             >>> job.metadata.update({'reviewed': True})
         """
         if not isinstance(values, Mapping):
-            raise TypeError('values should be a dict')
+            raise TypeError('values should be a dict') from Expected(f'got {values!r}')
         fields = self._read_for_update()
         fields.update((_decode_name(name), value) for name, value in values.items())
         self._write(fields)
@@ -120,15 +121,30 @@ class StoredFields(Resource, Mapping[str, Any]):
         return len(self._read())
 
     def keys(self) -> KeysView[str]:
-        """Return the names of all fields."""
+        """Return the names of all fields.
+
+        Example:
+            >>> 'spider' in job.metadata.keys()
+            True
+        """
         return self._read().keys()
 
     def values(self) -> ValuesView[Any]:
-        """Return the values of all fields."""
+        """Return the values of all fields.
+
+        Example:
+            >>> 'spider1' in job.metadata.values()
+            True
+        """
         return self._read().values()
 
     def items(self) -> ItemsView[str, Any]:
-        """Return the names and values of all fields."""
+        """Return the names and values of all fields.
+
+        Example:
+            >>> ('spider', 'spider1') in job.metadata.items()
+            True
+        """
         return self._read().items()
 
     def __contains__(self, key: object) -> bool:

@@ -12,6 +12,7 @@ from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import explain_filters, read_stream
 from scrapinghub.client._support.validation import encode_filters, expect, parse_names, parse_number, parse_path
 from scrapinghub.client.shapes import Stats
+from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
 from scrapinghub.transport.streams.cursor import Cursor
 from scrapinghub.transport.streams.stream import RecordStream
@@ -60,6 +61,10 @@ class Records(Resource, Generic[R]):
 
         Raises:
             NotFound: The record or the job does not exist.
+
+        Example:
+            >>> job.items.get(1)
+            {'name': 'second'}
         """
         values = self._parse(merge_parameters({'meta': meta}, params))
         number = str(key).removeprefix(f'{self.key}/')
@@ -86,7 +91,7 @@ class Records(Resource, Generic[R]):
             2
         """
         if not self._family.has_stats:
-            raise NotImplementedError('Resource does not expose stats')
+            raise NotImplementedError('Resource does not expose stats') from Expected(f'{self._family.name} have none')
         path = (*self._path, 'stats')
         pairs = encode_pairs(merge_parameters({'all': all}, params))
         stats: Stats = self._client.transport.get(path, pairs, expects=codec.JSON).value
@@ -255,6 +260,10 @@ class Records(Resource, Generic[R]):
 
         Raises:
             UploadError: Some records cannot be stored; the error holds them.
+
+        Example:
+            >>> number = job.items.write({'name': 'third'})
+            >>> job.items.flush()
         """
         writer = self._find_writer()
         if writer is not None:
@@ -268,6 +277,9 @@ class Records(Resource, Generic[R]):
 
         Raises:
             UploadError: Some records cannot be stored; the error holds them.
+
+        Example:
+            >>> job.items.close()
         """
         writer = self._find_writer()
         if writer is not None:

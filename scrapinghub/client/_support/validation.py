@@ -8,8 +8,11 @@ from typing import Any, TypeVar
 
 import six
 
+from scrapinghub.config.validation import Expected
 from scrapinghub.exceptions import DecodeError
 from scrapinghub.transport.codec import encode_json
+
+_BAD_FILTER = 'Filter condition must be string, tuple or list'
 
 T = TypeVar('T')
 
@@ -107,7 +110,7 @@ def encode_filters(value: Any) -> list[str]:
     if isinstance(value, (str, bytes)) or (isinstance(value, tuple) and _is_condition(value)):
         value = [value]
     if not isinstance(value, Iterable) or isinstance(value, Mapping):
-        raise ValueError('Filter condition must be string, tuple or list')
+        raise ValueError(_BAD_FILTER) from Expected(f'got {value!r}')
     return [_encode_condition(condition) for condition in value]
 
 
@@ -120,7 +123,7 @@ def _encode_condition(condition: Any) -> str:
         return six.ensure_text(condition)
     if isinstance(condition, (list, tuple)):
         return encode_json(list(condition))
-    raise ValueError('Filter condition must be string, tuple or list')
+    raise ValueError(_BAD_FILTER) from Expected(f'got {condition!r}')
 
 
 # Responses
