@@ -140,7 +140,8 @@ class Sandbox:
         """
         from scrapinghub import ScrapinghubClient
 
-        return ScrapinghubClient(self.apikey, self.dash_url, endpoint=self.url, **options)
+        endpoints = {'endpoint': self.url, 'jobq_endpoint': self.url, 'dash_endpoint': self.dash_url}
+        return ScrapinghubClient(self.apikey, **{**endpoints, **options})
 
     def reset(self) -> None:
         """Remove data, faults and logged requests, and reset clock and modes; the projects given at the start stay."""
