@@ -91,7 +91,9 @@ def test_the_docstring_of_an_exception_says_when_it_is_raised(name: str) -> None
 @pytest.mark.parametrize('message', MESSAGES, ids=lambda message: message.place)
 def test_a_message_names_its_subject(message: Message) -> None:
     arguments = '|'.join(name.replace('_', '[_ ]') for name in message.arguments)
-    named = re.search(rf'\{{|\w_\w|\b({arguments})\b', message.text, re.IGNORECASE)
+    # A value that is filled in, an argument of the function, another name of Python, or a setting.
+    words = re.search(rf'\w_\w|\b({arguments})\b', message.text, re.IGNORECASE)
+    named = words or re.search(r'\{|\b[A-Z]{4,}\b', message.text)
     assert named or message.text in WORDS_OF_THE_SERVICE, f'{message.place} {message.error}: {message.text}'
 
 
