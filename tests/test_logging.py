@@ -13,9 +13,8 @@ import pytest
 
 from scrapinghub.transport.http import logs
 from support.clocks import ManualClock
-from support.scripted_server import Reply, Server, reply
+from support.scripted_server import KEY, Reply, Server, Wire, json_reply, reply
 from support.transports import make_transport
-from support.wire import KEY, Wire, json_reply
 
 ROOT = Path(__file__).parent.parent
 

@@ -18,8 +18,7 @@ from scrapinghub import client as client_module
 from scrapinghub.client.jobs import Job, Jobs
 from scrapinghub.client.projects import Project
 from scrapinghub.sandbox import Sandbox
-from support.scripted_server import reply
-from support.wire import KEY, Wire, json_reply, lines_reply
+from support.scripted_server import KEY, Wire, json_reply, lines_reply, reply
 
 ROOT = Path(scrapinghub.__file__).parent.parent
 

@@ -15,8 +15,7 @@ from scrapinghub.client.collections import Collection, Collections
 from scrapinghub.client.projects import Project
 from scrapinghub.exceptions import BadRequest, DecodeError, NotFound, UploadError, ValueTooLarge
 from support.clocks import ManualClock
-from support.scripted_server import Request, reply
-from support.wire import Wire, json_reply, lines_reply
+from support.scripted_server import Request, Wire, json_reply, lines_reply, reply
 
 PATH = '/collections/1/s/store'
 # Keys that a path would bend, hide or lose.

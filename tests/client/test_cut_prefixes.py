@@ -15,14 +15,14 @@ import pytest
 from scrapinghub import ScrapinghubClient
 from scrapinghub.client.exceptions import StreamInterrupted
 from support.scripted_server import Reply, Request
-from support.shelves import Shelf
+from support.storage import Storage, cuts
 
 KEYS = ['a1', 'a2', 'ab1', 'ab2', 'ab3', 'b1', 'b2', 'c1', 'c2', 'c3', 'ä1']
 RECORDS: dict[str, Any] = {key: {'v': number} for number, key in enumerate(KEYS)}
 Read = Callable[..., Iterable[dict[str, Any]]]
 
 
-class Prefixes(Shelf):
+class Prefixes(Storage):
     """Records by prefix; ``in_turn`` gives those of each prefix in the order asked, else they come by key.
 
     A record of several prefixes comes once, or with ``doubled`` once for each.
@@ -31,24 +31,17 @@ class Prefixes(Shelf):
     in_turn = False
     doubled = False
 
-    def _asked(self, request: Request) -> list[tuple[str, Any]]:
+    def select(self, request: Request) -> list[tuple[str, Any]]:
         prefixes, most = request.all('prefix') or [''], request.get('prefixcount')
         limit = None if most is None else int(most)
-        rows = super()._asked(_without_count(request))
+        rows = super().select(request)
         groups = [[row for row in rows if row[0].startswith(prefix)][:limit] for prefix in prefixes]
         found = list(chain.from_iterable(groups))
         if not self.doubled:
             found = list(dict(found).items())
         if not self.in_turn:
             found.sort(key=lambda row: row[0].encode())
-        count, offset = request.get('count'), int(request.get('offset') or 0)
-        found = found[offset:]
-        return found if count is None else found[: int(count)]
-
-
-def _without_count(request: Request) -> Request:
-    target = '&'.join(part for part in request.target.split('&') if not part.startswith('count='))
-    return Request(request.method, target, request.headers, request.body, request.connection)
+        return found[int(request.get('offset') or 0) :]
 
 
 def new_client(client: ScrapinghubClient) -> Read:
@@ -91,14 +84,14 @@ WISHES: list[dict[str, Any]] = [
 def test_each_record_comes_once_whatever_the_order(
     reader: Callable[[ScrapinghubClient], Read], in_turn: bool, wish: dict[str, Any]
 ) -> None:
-    shelf = Prefixes('collections', RECORDS)
-    shelf.in_turn = in_turn
-    with shelf.opened(use_msgpack=False, max_retries=1000) as (_, client):
+    storage = Prefixes({'collections': RECORDS})
+    storage.in_turn = in_turn
+    with storage.opened(use_msgpack=False, max_retries=1000) as (_, client):
         read = reader(client)
         whole = keys(read(**wish))
-        size = len(shelf.answers[0].data) if shelf.answers else 0
+        size = len(storage.replies[0].data) if storage.replies else 0
         for cut in range(0, size, 7):
-            shelf.cuts = [cut]
+            storage.faults = cuts(cut)
             found = keys(read(**wish))
             if wish.get('count'):
                 # Which of the records come first is the order's business.
@@ -107,30 +100,30 @@ def test_each_record_comes_once_whatever_the_order(
                 assert sorted(found) == sorted(whole), cut
                 if not in_turn:
                     assert found == whole, cut
-        shelf.cuts = [*range(0, size, 17)]
+        storage.faults = cuts(*range(0, size, 17))
         again = keys(read(**wish))
         assert len(again) == len(set(again)) == len(whole)
 
 
 def test_a_record_of_two_prefixes_is_not_lost_where_it_comes_for_each() -> None:
-    shelf = Prefixes('collections', RECORDS)
-    shelf.in_turn = shelf.doubled = True
-    with shelf.opened(use_msgpack=False) as (_, client):
+    storage = Prefixes({'collections': RECORDS})
+    storage.in_turn = storage.doubled = True
+    with storage.opened(use_msgpack=False) as (_, client):
         read = new_client(client)
-        size = shelf.size_of(lambda: list(read(prefix=['ab', 'a'])))
+        size = storage.size_of(lambda: list(read(prefix=['ab', 'a'])))
         for limit in ({}, {'prefixcount': 9}):
             for cut in range(0, size, 7):
-                shelf.cuts = [cut]
+                storage.faults = cuts(cut)
                 assert set(keys(read(prefix=['ab', 'a'], **limit))) == {'a1', 'a2', 'ab1', 'ab2', 'ab3'}, cut
 
 
 def test_a_resumed_read_asks_prefix_by_prefix() -> None:
-    shelf = Prefixes('collections', RECORDS)
-    with shelf.opened(use_msgpack=False) as (server, client):
+    storage = Prefixes({'collections': RECORDS})
+    with storage.opened(use_msgpack=False) as (server, client):
         read = new_client(client)
-        size = shelf.size_of(lambda: list(read(prefix=['c', 'ab', 'b', 'a'])))
+        size = storage.size_of(lambda: list(read(prefix=['c', 'ab', 'b', 'a'])))
         server.requests.clear()
-        shelf.cuts = [size // 2]
+        storage.faults = cuts(size // 2)
         list(read(prefix=['c', 'ab', 'b', 'a'], count=10, start='a2'))
         first, *others = [request.query for request in server.requests]
         prefixes = [('prefix', 'c'), ('prefix', 'ab'), ('prefix', 'b'), ('prefix', 'a')]
@@ -150,11 +143,11 @@ def test_a_server_that_ignores_where_to_go_on_is_found_out(wish: dict[str, Any])
             target = request.target.replace('startafter=', 'ignored=')
             return super().respond(Request(request.method, target, request.headers, b'', request.connection))
 
-    shelf = Deaf('collections', RECORDS)
-    with shelf.opened(use_msgpack=False) as (_, client):
+    storage = Deaf({'collections': RECORDS})
+    with storage.opened(use_msgpack=False) as (_, client):
         read = new_client(client)
-        size = shelf.size_of(lambda: list(read(**wish)))
-        shelf.cuts = [size - 1]
+        size = storage.size_of(lambda: list(read(**wish)))
+        storage.faults = cuts(size - 1)
         got: list[str] = []
         with pytest.raises(StreamInterrupted, match='asked for'):
             got.extend(record['_key'] for record in read(**wish))

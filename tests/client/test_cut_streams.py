@@ -10,7 +10,7 @@ import pytest
 from scrapinghub import ScrapinghubClient
 from scrapinghub.exceptions import StreamInterrupted
 from support.scripted_server import Reply, Request
-from support.shelves import JOB, Shelf
+from support.storage import JOB, Storage, cuts
 
 Read = Callable[[ScrapinghubClient], Iterable[Any]]
 
@@ -58,28 +58,28 @@ def expected(family: str) -> list[Any]:
 )
 def test_a_cut_at_any_byte(family: str, binary: bool, encoding: str | None, framing: str) -> None:
     records, read = FAMILIES[family]
-    shelf = Shelf(family, records, encoding=encoding, framing=framing)
-    with shelf.opened(use_msgpack=binary) as (server, client):
-        size = shelf.size_of(lambda: list(read(client)))
+    storage = Storage({family: records}, options={'encoding': encoding, 'framing': framing, 'chunk': 16})
+    with storage.opened(use_msgpack=binary) as (server, client):
+        size = storage.size_of(lambda: list(read(client)))
         assert len(server.requests) == 1
         # Inside the last chunk all of the body is there, and whether to ask again is the transport's business.
         missing = size - len(b'0\r\n\r\n') if framing == 'chunked' else size
         for cut in range(size):
-            shelf.cuts = [cut]
+            storage.faults = cuts(cut)
             before = len(server.requests)
             assert list(read(client)) == expected(family), cut
             assert len(server.requests) > before + 1 or cut >= missing
 
 
 class Beheaded:
-    """Answers of a shelf, of which the first one breaks off before its body."""
+    """Responses of a storage; the connection of the first one is closed before its body."""
 
-    def __init__(self, shelf: Shelf, cut: int) -> None:
-        self.shelf = shelf
+    def __init__(self, storage: Storage, cut: int) -> None:
+        self.storage = storage
         self.cut: int | None = cut
 
     def __call__(self, request: Request) -> Reply:
-        answer = self.shelf.respond(request)
+        answer = self.storage.respond(request)
         if self.cut is not None:
             answer, self.cut = Reply(answer.data[: self.cut], close=True), None
         return answer
@@ -88,12 +88,12 @@ class Beheaded:
 @pytest.mark.parametrize('family', FAMILIES)
 def test_a_cut_inside_the_headers(family: str) -> None:
     records, read = FAMILIES[family]
-    shelf = Shelf(family, records)
-    with shelf.opened() as (server, client):
+    storage = Storage({family: records})
+    with storage.opened() as (server, client):
         list(read(client))
-        head = len(shelf.answers[0].data.partition(b'\r\n\r\n')[0]) + 4
+        head = len(storage.replies[0].data.partition(b'\r\n\r\n')[0]) + 4
         for cut in range(1, head, 3):
-            server.respond = Beheaded(shelf, cut)
+            server.respond = Beheaded(storage, cut)
             assert list(read(client)) == expected(family), cut
 
 
@@ -101,22 +101,22 @@ def test_a_cut_inside_the_headers(family: str) -> None:
 @pytest.mark.parametrize(('family', 'binary'), ENCODINGS)
 def test_every_answer_is_cut(family: str, binary: bool, reset: bool) -> None:
     records, read = FAMILIES[family]
-    shelf = Shelf(family, records, reset=reset)
-    with shelf.opened(use_msgpack=binary, max_retries=1000) as (_, client):
-        size = shelf.size_of(lambda: list(read(client)))
-        shelf.cuts = [*range(0, size, 5)]
+    storage = Storage({family: records})
+    with storage.opened(use_msgpack=binary, max_retries=1000) as (_, client):
+        size = storage.size_of(lambda: list(read(client)))
+        storage.faults = cuts(*range(0, size, 5), reset=reset)
         assert list(read(client)) == expected(family)
 
 
 @pytest.mark.parametrize(('family', 'binary'), ENCODINGS)
 def test_a_count_is_kept_over_a_cut(family: str, binary: bool) -> None:
     records, _ = FAMILIES[family]
-    shelf = Shelf(family, records)
-    with shelf.opened(use_msgpack=binary) as (_, client):
+    storage = Storage({family: records})
+    with storage.opened(use_msgpack=binary) as (_, client):
         found = records_of(client, family)
-        size = shelf.size_of(lambda: found.list(count=2))
+        size = storage.size_of(lambda: found.list(count=2))
         for cut in range(0, size, 3):
-            shelf.cuts = [cut]
+            storage.faults = cuts(cut)
             assert found.list(count=2) == expected(family)[:2]
 
 
@@ -124,21 +124,21 @@ def test_a_count_is_kept_over_a_cut(family: str, binary: bool) -> None:
 def test_a_start_is_kept_over_a_cut(family: str, binary: bool) -> None:
     start = 'a/b c' if family == 'collections' else f'{JOB}/1'
     records, _ = FAMILIES[family]
-    shelf = Shelf(family, records)
-    with shelf.opened(use_msgpack=binary) as (_, client):
+    storage = Storage({family: records})
+    with storage.opened(use_msgpack=binary) as (_, client):
         found = records_of(client, family)
-        size = shelf.size_of(lambda: found.list(start=start))
+        size = storage.size_of(lambda: found.list(start=start))
         for cut in range(0, size, 3):
-            shelf.cuts = [cut]
+            storage.faults = cuts(cut)
             assert found.list(start=start) == expected(family)[1:]
 
 
 def test_a_resumed_read_asks_for_the_rest() -> None:
-    shelf = Shelf('items', NUMBERED)
-    with shelf.opened() as (server, client):
+    storage = Storage({'items': NUMBERED})
+    with storage.opened() as (server, client):
         items = client.get_job(JOB).items
-        size = shelf.size_of(items.list)
-        shelf.cuts = [size - 1]
+        size = storage.size_of(items.list)
+        storage.faults = cuts(size - 1)
         server.requests.clear()
         assert items.list(count=3, start=0) == expected('items')
         assert [request.query for request in server.requests] == [
@@ -148,11 +148,11 @@ def test_a_resumed_read_asks_for_the_rest() -> None:
 
 
 def test_a_log_in_messagepack_is_resumed_by_its_numbers() -> None:
-    shelf = Shelf('logs', LOGS)
-    with shelf.opened() as (server, client):
+    storage = Storage({'logs': LOGS})
+    with storage.opened() as (server, client):
         logs = client.get_job(JOB).logs
-        size = shelf.size_of(logs.list)
-        shelf.cuts = [size - 1]
+        size = storage.size_of(logs.list)
+        storage.faults = cuts(size - 1)
         server.requests.clear()
         assert logs.list() == expected('logs')
         # The last line that was delivered comes once more, to be compared.
@@ -163,11 +163,11 @@ def test_a_log_in_messagepack_is_resumed_by_its_numbers() -> None:
 
 
 def test_a_filtered_log_in_messagepack_is_resumed_by_counting() -> None:
-    shelf = Shelf('logs', LOGS)
-    with shelf.opened() as (server, client):
+    storage = Storage({'logs': LOGS})
+    with storage.opened() as (server, client):
         logs = client.get_job(JOB).logs
-        size = shelf.size_of(logs.list)
-        shelf.cuts = [size - 1]
+        size = storage.size_of(logs.list)
+        storage.faults = cuts(size - 1)
         server.requests.clear()
         assert logs.list(level='INFO') == expected('logs')
         assert [request.get('start') for request in server.requests] == [None, None]
@@ -177,35 +177,35 @@ def test_a_filtered_log_in_messagepack_is_resumed_by_counting() -> None:
 @pytest.mark.parametrize('family', ['items', 'logs', 'requests'])
 def test_records_by_index_come_once(family: str, binary: bool) -> None:
     records, _ = FAMILIES[family]
-    shelf = Shelf(family, records)
-    with shelf.opened(use_msgpack=binary) as (_, client):
+    storage = Storage({family: records})
+    with storage.opened(use_msgpack=binary) as (_, client):
         found = records_of(client, family)
-        size = shelf.size_of(lambda: found.list(index=[0, 2]))
+        size = storage.size_of(lambda: found.list(index=[0, 2]))
         for cut in range(0, size, 3):
-            shelf.cuts = [cut]
+            storage.faults = cuts(cut)
             assert found.list(index=[0, 2]) == [expected(family)[0], expected(family)[2]]
 
 
 def test_collection_records_by_key_come_once() -> None:
-    shelf = Shelf('collections', STORE)
-    with shelf.opened() as (_, client):
+    storage = Storage({'collections': STORE})
+    with storage.opened() as (_, client):
         store = client.get_project(1).collections.get_store('store')
         wanted = {'ä', 'a', 'absent', 'k2'}
-        size = shelf.size_of(lambda: store.list(key=wanted))
+        size = storage.size_of(lambda: store.list(key=wanted))
         for cut in range(size):
-            shelf.cuts = [cut]
+            storage.faults = cuts(cut)
             assert [record['_key'] for record in store.iter(key=wanted)] == ['a', 'k2', 'ä']
 
 
 def test_lists_of_items_go_on_after_an_error() -> None:
-    shelf = Shelf('items', {f'{JOB}/{number}': {'n': number} for number in range(7)})
-    with shelf.opened(max_retries=0) as (_, client):
+    storage = Storage({'items': {f'{JOB}/{number}': {'n': number} for number in range(7)}})
+    with storage.opened(max_retries=0) as (_, client):
         items = client.get_job(JOB).items
-        size = shelf.size_of(lambda: items.list(count=3))
+        size = storage.size_of(lambda: items.list(count=3))
         for cut in range(size):
             lists = items.list_iter(chunksize=3)
             assert next(lists) == [{'n': 0}, {'n': 1}, {'n': 2}]
-            shelf.cuts = [cut]
+            storage.faults = cuts(cut)
             with pytest.raises(StreamInterrupted):
                 next(lists)
             assert list(lists) == [[{'n': 3}, {'n': 4}, {'n': 5}], [{'n': 6}]]
@@ -214,10 +214,10 @@ def test_lists_of_items_go_on_after_an_error() -> None:
 @pytest.mark.parametrize(('family', 'binary'), ENCODINGS)
 def test_a_stream_goes_on_after_the_error_that_ended_it(family: str, binary: bool) -> None:
     records, read = FAMILIES[family]
-    shelf = Shelf(family, records)
-    with shelf.opened(use_msgpack=binary, max_retries=0) as (_, client):
-        size = shelf.size_of(lambda: list(read(client)))
-        shelf.cuts = [size - 1]
+    storage = Storage({family: records})
+    with storage.opened(use_msgpack=binary, max_retries=0) as (_, client):
+        size = storage.size_of(lambda: list(read(client)))
+        storage.faults = cuts(size - 1)
         stream = iter(read(client))
         got: list[Any] = []
         # A list keeps what came before the error.

@@ -31,8 +31,7 @@ from scrapinghub.exceptions import (
 from scrapinghub.sandbox import Sandbox
 from scrapinghub.transport.http.connections import Prepared
 from scrapinghub.transport.http.network_errors import describe, hint_for
-from support.scripted_server import Reply, Server, reply
-from support.wire import KEY, Wire, json_reply
+from support.scripted_server import KEY, Reply, Server, Wire, json_reply, reply
 
 Ask = Callable[[ScrapinghubClient], object]
 

@@ -14,8 +14,7 @@ from scrapinghub.client.frontiers import Frontier, Frontiers, FrontierSlot, Fron
 from scrapinghub.client.projects import Project
 from scrapinghub.exceptions import DecodeError, Forbidden, StreamInterrupted, UploadError
 from support.clocks import ManualClock
-from support.scripted_server import Reply, Request, lines_of, reply
-from support.wire import Wire, json_reply, lines_reply
+from support.scripted_server import Reply, Request, Wire, json_reply, lines_of, lines_reply, reply
 
 PATH = '/hcf/1/test/s/example.com'
 STRANGE_NAMES = ['site', 'site#1', 'a/b', 'a?b', '50%', '%23', ' ', 'ä', '日本', 'list', '...', 'a b', '\u2028', 's']

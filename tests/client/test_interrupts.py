@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scrapinghub import ScrapinghubClient
-from support.wire import Wire, json_reply, lines_reply
+from support.scripted_server import Wire, json_reply, lines_reply
 from transport.streams.test_interrupts import Interrupter, consume
 
 # An interruption inside a destructor is reported by the interpreter and goes no further.

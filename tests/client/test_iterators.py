@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scrapinghub import ScrapinghubClient
-from support.wire import Wire, json_reply, lines_reply
+from support.scripted_server import Wire, json_reply, lines_reply
 
 NUMBERS = [f'{number:02}' for number in range(5)]
 ROWS = lines_reply(*({'_key': f'1/1/1/{number}', 'key': f'1/{number}/1', 'id': number} for number in NUMBERS))

@@ -17,8 +17,7 @@ from scrapinghub.client.jobs import Job, Jobs
 from scrapinghub.client.projects import Project
 from scrapinghub.sandbox import Sandbox
 from support.clocks import ManualClock
-from support.scripted_server import Reply, reply
-from support.wire import Wire, json_reply, lines_reply
+from support.scripted_server import Reply, Wire, json_reply, lines_reply, reply
 
 OK = json_reply('{"status": "ok", "count": 2, "jobid": "1/2/3"}')
 NOTHING = reply(b'', content_type='application/x-jsonlines')

@@ -12,8 +12,7 @@ import pytest
 from scrapinghub import NotFound, ScrapinghubClient
 from scrapinghub.client.jobs import JobMeta
 from scrapinghub.client.projects import Project, Settings
-from support.scripted_server import reply
-from support.wire import Wire, json_reply, lines_reply
+from support.scripted_server import Wire, json_reply, lines_reply, reply
 
 FIELDS = {'state': 'running', 'tags': ['a'], 'nothing': None, 'auth': 'x', '_key': '1/2/3'}
 PATH = '/jobs/1/2/3'

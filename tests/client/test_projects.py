@@ -15,8 +15,7 @@ from scrapinghub.client.projects import Project, Projects
 from scrapinghub.client.spiders import Spider, Spiders
 from scrapinghub.sandbox import Sandbox
 from support.clocks import ManualClock
-from support.scripted_server import Reply, reply
-from support.wire import Wire, json_reply, lines_reply
+from support.scripted_server import Reply, Wire, json_reply, lines_reply, reply
 
 SPIDER: dict[str, Any] = {'version': None, 'tags': [], 'id': 's', 'type': 'manual'}
 ANSWERS = {

@@ -19,9 +19,8 @@ from scrapinghub.client.samples import Samples
 from scrapinghub.exceptions import BadRequest, DecodeError, NotFound, StreamInterrupted, ValueTooLarge
 from scrapinghub.sandbox import Sandbox
 from support.clocks import ManualClock
-from support.scripted_server import MSGPACK, Request, reply
-from support.shelves import JOB, Shelf
-from support.wire import Wire, json_reply, lines_reply
+from support.scripted_server import MSGPACK, Request, Wire, json_reply, lines_reply, reply
+from support.storage import JOB, Storage, cuts
 
 FAMILIES = ['items', 'logs', 'requests', 'samples']
 PATH = f'/items/{JOB}'
@@ -202,18 +201,18 @@ def test_a_single_record_is_read_once_over_a_cut() -> None:
 
 
 def test_records_answered_in_another_format_keep_no_key() -> None:
-    shelf = Shelf('logs', {f'{JOB}/{n}': {'time': n, 'level': 20, 'message': 'x'} for n in range(3)})
-    with shelf.opened() as (server, client):
+    storage = Storage({'logs': {f'{JOB}/{n}': {'time': n, 'level': 20, 'message': 'x'} for n in range(3)}})
+    with storage.opened() as (server, client):
 
         def in_json(request: Request) -> Any:
             headers = {**request.headers, 'accept': '*/*'}
-            return shelf.respond(Request(request.method, request.target, headers, b'', 0))
+            return storage.respond(Request(request.method, request.target, headers, b'', 0))
 
         server.respond = in_json
         logs = client.get_job(JOB).logs
-        size = shelf.size_of(logs.list)
+        size = storage.size_of(logs.list)
         for cut in range(size):
-            shelf.cuts = [cut]
+            storage.faults = cuts(cut)
             assert logs.list() == [{'time': n, 'level': 20, 'message': 'x'} for n in range(3)]
 
 
@@ -295,8 +294,8 @@ def test_wrong_levels(wire: Wire, arguments: dict[str, Any], error: type[Excepti
 # Lists of items
 
 
-def numbered_items(count: int) -> Shelf:
-    return Shelf('items', {f'{JOB}/{number}': {'n': number} for number in range(count)})
+def numbered_items(count: int) -> Storage:
+    return Storage({'items': {f'{JOB}/{number}': {'n': number} for number in range(count)}})
 
 
 @pytest.mark.parametrize(
@@ -332,8 +331,8 @@ def test_what_lists_of_items_ask() -> None:
 
 
 def test_lists_of_items_go_on_after_the_last_number() -> None:
-    shelf = Shelf('items', {f'{JOB}/{number}': {'n': number} for number in (0, 5, 6, 9)})
-    with shelf.opened() as (server, client):
+    storage = Storage({'items': {f'{JOB}/{number}': {'n': number} for number in (0, 5, 6, 9)}})
+    with storage.opened() as (server, client):
         lists = list(client.get_job(JOB).items.list_iter(chunksize=2, meta=['_key']))
         assert [[item['_key'] for item in items] for items in lists] == [
             [f'{JOB}/0', f'{JOB}/5'],

@@ -17,7 +17,7 @@ from scrapinghub.client.job import Job
 from scrapinghub.client.notebook import Table, card
 from scrapinghub.client.projects import Project
 from scrapinghub.client.spiders import Spider
-from support.wire import KEY, Wire
+from support.scripted_server import KEY, Wire
 
 
 @pytest.fixture

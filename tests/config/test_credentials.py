@@ -11,8 +11,7 @@ import pytest
 
 from scrapinghub import ScrapinghubClient, Unauthorized
 from scrapinghub.client.utils import parse_auth
-from support.scripted_server import Reply, reply
-from support.wire import KEY, Wire, json_reply
+from support.scripted_server import KEY, Reply, Wire, json_reply, reply
 
 JOBAUTH = b'1/2/3:token'.hex()
 REFUSED = reply(b'Unauthorized\n', status=401, content_type=None)

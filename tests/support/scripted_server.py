@@ -17,8 +17,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgpack
 
+from scrapinghub import ScrapinghubClient
+
 JSON_LINES = 'application/x-jsonlines; charset=UTF-8'
 MSGPACK = 'application/x-msgpack; charset=UTF-8'
+JSON = 'application/json'
+KEY = 'c0ffee' * 5 + '42'
 REASONS = {200: 'OK', 302: 'Found', 400: 'Bad Request', 401: 'Unauthorized', 404: 'Not Found'}
 
 
@@ -155,6 +159,16 @@ def records_reply(request: Request, records: Iterable[Any], **options: Any) -> R
     return reply(lines_of(records), **options)
 
 
+def json_reply(text: str, **options: Any) -> Reply:
+    """Return an answer of the queue server or the dash."""
+    return reply(text.encode(), content_type=JSON, **options)
+
+
+def lines_reply(*records: Any) -> Reply:
+    """Return an answer of JSON lines."""
+    return reply(lines_of(records))
+
+
 @dataclass
 class Server:
     """A server on a free port of the loopback interface, to be used in a ``with`` statement.
@@ -281,3 +295,42 @@ def read_request(stream: Any, connection: int) -> Request | None:
         headers[name.lower()] = value.strip()
     body = stream.read(int(headers.get('content-length', 0)))
     return Request(line[0], line[1], headers, body, connection)
+
+
+class Wire(Server):
+    """Answers by path; an unknown path is 404.
+
+    Args:
+        answers: Replies by ``'METHOD /path'``, or by ``'/path'`` for any method.
+    """
+
+    def __init__(self, answers: Mapping[str, Reply]) -> None:
+        super().__init__(self.answer)
+        self.answers = dict(answers)
+
+    def __enter__(self) -> Wire:
+        super().__enter__()
+        return self
+
+    def answer(self, request: Request) -> Reply:
+        """Return the answer to a request."""
+        for name in (f'{request.method} {request.path}', request.path):
+            if name in self.answers:
+                return self.answers[name]
+        return reply(b'Not Found\n', status=404, content_type=None)
+
+    @property
+    def asked(self) -> list[str]:
+        """What was asked so far: method and target of each request."""
+        return [f'{request.method} {request.target}' for request in self.requests]
+
+    @property
+    def bodies(self) -> list[str]:
+        """The bodies of the requests so far."""
+        return [request.body.decode() for request in self.requests]
+
+    def client(self, **options: Any) -> ScrapinghubClient:
+        """Return a client for this service that never repeats a request."""
+        return ScrapinghubClient(
+            options.pop('auth', KEY), f'{self.url}/api/', **{'endpoint': self.url, 'max_retries': 0, **options}
+        )

@@ -14,7 +14,7 @@ import pytest
 
 from scrapinghub.transport.http.transport import Transport
 from support.scripted_server import Server, reply
-from support.storage_model import sample_storage, stream_of
+from support.stream_kinds import sample_storage, stream_of
 from support.transports import make_transport
 
 pytestmark = [

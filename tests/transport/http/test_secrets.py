@@ -20,7 +20,8 @@ from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.retries import RetrySettings
 from scrapinghub.transport.http.transport import Transport
 from support.scripted_server import Reply, Request, Server, reply
-from support.storage_model import cut_part, instead, sample_storage, stream_of
+from support.storage import cut_part, instead
+from support.stream_kinds import sample_storage, stream_of
 from support.transports import KEY, make_transport
 
 PACKAGE = str(Path(scrapinghub.__file__).parent)

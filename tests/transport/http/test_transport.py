@@ -43,7 +43,7 @@ from scrapinghub.transport.http.retries import RetrySettings
 from scrapinghub.transport.http.transport import Transport
 from support.clocks import ManualClock, TickingClock
 from support.scripted_server import JSON_LINES, MSGPACK, Reply, Request, Server, chunked, reply
-from support.storage_model import exact, sample_storage, stream_of
+from support.stream_kinds import exact, sample_storage, stream_of
 from support.transports import KEY, make_transport
 
 # What is sent

@@ -17,7 +17,8 @@ import scrapinghub
 from scrapinghub.transport import codec
 from scrapinghub.transport.http import connections
 from support.scripted_server import Server
-from support.storage_model import KINDS, cut_part, exact, sample_storage, stream_of
+from support.storage import cut_part
+from support.stream_kinds import KINDS, exact, sample_storage, stream_of
 from support.transports import make_transport
 
 # An interruption inside a destructor is reported by the interpreter and goes no further.

@@ -12,7 +12,8 @@ import requests
 
 from scrapinghub.transport.streams.stream import RecordStream
 from support.scripted_server import Reply, Request, Server, chunked, reply
-from support.storage_model import JOB, KIND_AND_ACCEPT, KINDS, exact, sample_storage, stream_of
+from support.storage import JOB
+from support.stream_kinds import KIND_AND_ACCEPT, KINDS, exact, sample_storage, stream_of
 from support.transports import make_transport
 
 LINES = [b'{"_key": "1/2/3/%d"}\n' % number for number in range(4)]

@@ -39,24 +39,10 @@ from support.scripted_server import (
     chunked,
     lines_of,
     payload_size,
-    records_reply,
     reply,
 )
-from support.storage_model import (
-    COLLECTION_KEYS,
-    JOB,
-    KEYED,
-    KIND_AND_ACCEPT,
-    KINDS,
-    Storage,
-    cut,
-    cut_part,
-    exact,
-    instead,
-    sample_storage,
-    silence,
-    stream_of,
-)
+from support.storage import JOB, Storage, cut, cut_part, instead, silence
+from support.stream_kinds import COLLECTION_KEYS, KEYED, KIND_AND_ACCEPT, KINDS, exact, sample_storage, stream_of
 from support.transports import make_transport
 
 FRAMES: list[dict[str, Any]] = [
@@ -89,7 +75,7 @@ def test_every_record_comes_once_wherever_the_answer_is_cut(name: str, accept: s
 def test_cut_at_every_byte(name: str, accept: str) -> None:
     storage = sample_storage()
     storage.items = storage.items[:3]
-    storage.collection = dict.fromkeys(COLLECTION_KEYS[-3:], 1)
+    storage.records['collections'] = {key: {'value': 1} for key in COLLECTION_KEYS[-3:]}
     truth = exact(KINDS[name].truth(storage))
     with Server(storage.respond) as server:
         transport = make_transport(server)
@@ -204,7 +190,7 @@ def test_names_that_were_all_delivered_are_not_asked_for_again() -> None:
 
 def test_very_many_names_are_asked_for_in_groups() -> None:
     names = [f'key {number:04}' * 3 for number in range(700)]
-    storage = Storage(collection=dict.fromkeys(names, 1))
+    storage = Storage({'collections': {name: {'value': 1} for name in names}})
     storage.faults = [None, cut_part(0.5), None, cut_part(0.01)]
     with Server(storage.respond) as server:
         transport = make_transport(server)
@@ -343,15 +329,15 @@ def test_batches_that_were_deleted_meanwhile() -> None:
 
 def test_records_that_come_and_go_in_a_collection() -> None:
     storage = sample_storage()
-    truth = set(storage.collection)
+    truth = set(storage.records['collections'])
 
     def change(answer: Reply) -> Reply:
-        storage.collection = {'a': 1, **storage.collection, 'zz': 1}
-        del storage.collection['b']
+        records = storage.records['collections'] | {'a': {}, 'zz': {}}
+        storage.records['collections'] = {key: record for key, record in records.items() if key != 'b'}
         return cut_part(0.5)(answer)
 
     for name in ('collection', 'collection by order'):
-        storage.collection = sample_storage().collection
+        storage.records = sample_storage().records
         storage.faults = [change]
         with Server(storage.respond) as server:
             keys = [record['_key'] for record in stream_of(make_transport(server), name)]
@@ -760,7 +746,7 @@ def test_the_type_of_the_answer_decides() -> None:
     storage = sample_storage()
 
     def respond(request: Request) -> Reply:
-        return records_reply(Request('GET', request.target, {}, b'', 0), storage._items(request))
+        return storage.respond(Request('GET', request.target, {}, b'', 0))
 
     with Server(respond) as server:
         assert exact(list(stream_of(make_transport(server), 'items', codec.MSGPACK))) == exact(storage.items)
