@@ -9,7 +9,7 @@ import shlex
 import signal
 import sqlite3
 import sys
-import threading
+import time
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PROGRAM = 'python -m scrapinghub.sandbox'
 DEMO_PROJECT = 123456
 USAGE_ERROR = 2
+SCHEDULE_SECONDS = 1.0
 
 
 class Parser(argparse.ArgumentParser):
@@ -129,7 +130,10 @@ def serve(options: argparse.Namespace) -> None:
             print(f'export {name}={shlex.quote(value)}')
         sys.stdout.flush()
         print_status(f'A local Scrapy Cloud runs at {cloud.url} (open it in a browser to look inside). Ctrl-C ends it.')
-        threading.Event().wait()
+        while True:
+            # Without requests, periodic jobs start at their minute too.
+            time.sleep(SCHEDULE_SECONDS)
+            cloud.scheduler.catch_up()
 
 
 def main(arguments: list[str] | None = None) -> int:

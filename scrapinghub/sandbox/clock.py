@@ -13,8 +13,14 @@ LAST = 253_402_300_799_999
 class Clock:
     """The service's time. Follows another clock until it is moved or stopped; safe to share between threads.
 
+    Moving it forward runs every due minute of periodic jobs in between, once.
+
     Args:
         source: Returns the time in milliseconds since the epoch.
+
+    Attributes:
+        on_move: Called after the time was advanced or set.
+        on_reset: Called after :meth:`reset`.
 
     Example:
         >>> cloud.clock.advance(days=31)    # records of cached collections have expired
@@ -28,6 +34,8 @@ class Clock:
         self._guard = threading.Lock()
         self._offset = 0
         self._frozen: int | None = None
+        self.on_move: Callable[[], object] = lambda: None
+        self.on_reset: Callable[[], object] = lambda: None
 
     def __call__(self) -> int:
         """Return the time in milliseconds since the epoch."""
@@ -53,6 +61,7 @@ class Clock:
             raise ValueError(f'the new time is out of range: {error}') from error
         with self._guard:
             self._move(self._now() + duration // timedelta(milliseconds=1))
+        self.on_move()
 
     def set(self, now: int) -> None:
         """Set the time, in milliseconds since the epoch; a frozen clock stays frozen.
@@ -62,6 +71,7 @@ class Clock:
         """
         with self._guard:
             self._move(now)
+        self.on_move()
 
     def freeze(self, now: int | None = None) -> None:
         """Stop the clock, at the given or at the present time."""
@@ -69,6 +79,7 @@ class Clock:
             if now is not None:
                 self._move(now)
             self._frozen = self._now()
+        self.on_move()
 
     def thaw(self) -> None:
         """Start the clock again from its present time."""
@@ -78,9 +89,10 @@ class Clock:
                 self._frozen = None
 
     def reset(self) -> None:
-        """Follow the source again."""
+        """Follow the source again. Periodic jobs are not run for the time in between."""
         with self._guard:
             self._offset, self._frozen = 0, None
+        self.on_reset()
 
     def _now(self) -> int:
         return self._source() + self._offset if self._frozen is None else self._frozen

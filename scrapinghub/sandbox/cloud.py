@@ -23,6 +23,7 @@ from scrapinghub.sandbox.server.response import Response
 from scrapinghub.sandbox.server.server import Responder, Server
 from scrapinghub.sandbox.store.database import Store, now_ms
 from scrapinghub.sandbox.store.projects import Projects
+from scrapinghub.sandbox.store.scheduler import Scheduler
 from scrapinghub.sandbox.store.schema import SCHEMAS
 from scrapinghub.sandbox.web.control import Control
 from scrapinghub.sandbox.web.page import Page
@@ -56,6 +57,7 @@ class Sandbox:
         faults: The faults that are applied to requests.
         requests: The latest requests, without credentials.
         app: The Scrapy Cloud API.
+        scheduler: Starts the jobs of periodic jobs.
         server: The HTTP server.
         ignore_filters: The mode of this name, which may be changed at any time.
         shuffle_fields: The mode of this name, which may be changed at any time.
@@ -88,12 +90,14 @@ class Sandbox:
         self.store = Store(db, clock=self.clock, schemas=SCHEMAS)
         try:
             self._projects = Projects(self.store, projects)
-            self.app = Application(self.store, self._projects, self.apikey, self._modes)
+            self.scheduler = Scheduler(self.store)
+            self.app = Application(self.store, self._projects, self.apikey, self._modes, self.scheduler)
             self._site = self._build_site()
             self.server = Server(self._handle, port=port, after_request=self.store.release)
         except BaseException:
             self.store.close()
             raise
+        self.clock.on_move, self.clock.on_reset = self.scheduler.catch_up, self.scheduler.skip
         self.server.interceptor = self._intercept
         self.server.observer = self._record
         self.url = self.app.base_url = f'http://127.0.0.1:{self.server.port}/'
@@ -157,6 +161,8 @@ class Sandbox:
     def close(self) -> None:
         """Stop the server, its connections and threads, and remove temporary data. Can be called twice."""
         self.server.close()
+        if not self.store.closed:
+            self.scheduler.catch_up()
         self.store.close()
 
     def _build_site(self) -> Site:

@@ -15,14 +15,17 @@ from scrapinghub.sandbox.modes import Modes
 from scrapinghub.sandbox.routes import (
     activity,
     collections,
+    comments,
     dash_data,
     dash_jobs,
     dash_projects,
+    dash_spiders,
     directory,
     frontiers,
     job_data,
     job_metadata,
     job_queue,
+    periodic_jobs,
     system,
 )
 from scrapinghub.sandbox.routes._support import auth
@@ -33,6 +36,7 @@ from scrapinghub.sandbox.server.response import Response, ServiceError
 from scrapinghub.sandbox.server.routing import build_map
 from scrapinghub.sandbox.store.database import Store
 from scrapinghub.sandbox.store.projects import Projects
+from scrapinghub.sandbox.store.scheduler import Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +53,9 @@ MODULES: tuple[Any, ...] = (
     dash_jobs,
     dash_data,
     dash_projects,
+    dash_spiders,
+    comments,
+    periodic_jobs,
 )
 
 #: First path segments of the two services behind the storage host; the dash has its own base path.
@@ -67,16 +74,18 @@ class Application:
         projects: Which projects exist.
         apikey: The API key that gives access to everything.
         modes: Optional behaviour.
+        scheduler: Starts the jobs that are due before each request.
 
     Attributes:
         base_url: Root of the sandbox with a final slash, set when the server listens.
     """
 
-    def __init__(self, store: Store, projects: Projects, apikey: str, modes: Modes) -> None:
+    def __init__(self, store: Store, projects: Projects, apikey: str, modes: Modes, scheduler: Scheduler) -> None:
         self.store = store
         self.projects = projects
         self.apikey = apikey
         self.modes = modes
+        self.scheduler = scheduler
         self.base_url = ''
 
     def __call__(self, request: Request) -> Response:
@@ -86,6 +95,7 @@ class Application:
         service = service_of(segments)
         call = Call(request, self.store, self.projects, service, self.modes, self.base_url)
         try:
+            self.scheduler.catch_up()
             return self._dispatch(call, path, segments)
         except ServiceError as error:
             return error.response

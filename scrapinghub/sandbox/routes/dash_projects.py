@@ -1,21 +1,22 @@
-"""Projects, spiders, deployed code and reports on the dash; and its calls that the sandbox does not imitate."""
+"""Users, projects, deployed code and reports on the dash; and its calls that the sandbox does not support."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
-from typing import Any
 
-from scrapinghub.sandbox.routes._support import dash, parameters
+from scrapinghub.sandbox.routes._support import dash
 from scrapinghub.sandbox.routes._support.call import Call
 from scrapinghub.sandbox.server.response import Response
-from scrapinghub.sandbox.store import deployments, jobs, spiders
+from scrapinghub.sandbox.store import deployments, jobs, settings, spiders
 from scrapinghub.sandbox.store.projects import project_ids
-from scrapinghub.sandbox.store.spiders import Spider
 
-INTERNAL_IDS = 1_000_000
-"""What the dash's own ids of spiders begin with, so that they are never taken for the queue's ids."""
 REPORT_TYPES = ('text/plain', 'text/x-rst')
+
+
+def read_user(call: Call) -> Response:
+    """Return the user of the API key."""
+    user = call.identity.user
+    return dash.compact({'id': 1, 'username': user, 'email': f'{user}@sandbox.example'}, 'GET, HEAD, OPTIONS')
 
 
 def list_projects(call: Call) -> Response:
@@ -23,87 +24,27 @@ def list_projects(call: Call) -> Response:
     return dash.spaced({'projects': project_ids(call.store.read()), 'status': 'ok'})
 
 
-def list_spiders(call: Call) -> Response:
-    """List the spiders of a project."""
+def read_project(call: Call, project: int) -> Response:
+    """Return one project."""
+    version = deployments.version(call.store.read(), project)
+    return dash.compact({'id': project, 'name': dash.project_name(project), 'version': version}, 'GET, HEAD, OPTIONS')
+
+
+def read_settings(call: Call) -> Response:
+    """Return the settings of a project in the form that tools for deployment read."""
     project = dash.project(call)
-    wanted = dash.form(call).getlist('spider')
-    shown = [
-        {'version': spider.version, 'tags': spider.tags, 'id': spider.name, 'type': 'manual'}
-        for spider in spiders.of_project(call.store.read(), project)
-        if not wanted or spider.name in wanted
-    ]
-    return dash.spaced({'spiders': shown, 'status': 'ok'})
-
-
-def read_spider(call: Call, project: int, number: int) -> Response:
-    """Return one spider."""
-    spider = spiders.find(call.store.read(), project, number)
-    if spider is None:
-        return _no_spider('GET, PUT, PATCH, HEAD, OPTIONS')
-    return dash.compact(_shown(spider), 'GET, PUT, PATCH, HEAD, OPTIONS')
-
-
-def tag_spider(call: Call, project: int, number: int) -> Response:
-    """Add and remove tags of one spider."""
-    body = parameters.one_object(call)
-    add, remove = ([] if body.get(name) is None else body[name] for name in ('add', 'remove'))
-    wrong = {
-        name: ['Expected a list of strings.']
-        for name, tags in (('add', add), ('remove', remove))
-        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags)
-    }
-    if not wrong and not add and not remove:
-        wrong = {'non_field_errors': ['At least one of "add" or "remove" arguments must not be empty']}
-    if wrong:
-        return dash.compact(wrong, 'PATCH, OPTIONS', 400)
-    with call.store.write() as connection:
-        spider = spiders.find(connection, project, number)
-        if spider is not None:
-            spider = spiders.retag(connection, spider, add, remove, call.store.now())
-    return _no_spider('PATCH, OPTIONS') if spider is None else dash.compact(_shown(spider), 'PATCH, OPTIONS')
-
-
-def _no_spider(allow: str) -> Response:
-    return dash.compact({'detail': 'Not found.'}, allow, 404)
-
-
-def _shown(spider: Spider) -> dict[str, Any]:
-    return {
-        'default_kumo_units': None,
-        'tags': spider.tags,
-        'settings': {},
-        'id': INTERNAL_IDS + spider.id,
-        'name': spider.name,
-        'jobq_id': spider.id,
-        'stats': {},
-        'type': 'manual',
-        'archived': False,
-        'deleted': False,
-        'version': spider.version,
-        'created_at': _moment(spider.created),
-        'modified_at': _moment(spider.modified),
-        'project': {'id': spider.project, 'name': f'Project {spider.project}'},
-        'avg_item_count': None,
-        'avg_response_count': None,
-        'avg_runtime': None,
-        'fields_count': {},
-        'first_run': None,
-        'last_error_count': None,
-        'last_item_count': None,
-        'last_job_id': None,
-        'last_outcome': None,
-        'last_response_count': None,
-        'last_run': None,
-    }
-
-
-def _moment(milliseconds: int) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=milliseconds)
-    return moment.strftime('%Y-%m-%dT%H:%M:%S.%fZ')
+    return dash.spaced(
+        {
+            'status': 'ok',
+            'project_settings': settings.read_all(call.store.read(), project),
+            'organization_settings': {},
+            'enabled_addons': [],
+        }
+    )
 
 
 def add_egg(call: Call) -> Response:
-    """Store an egg under its name; an earlier version goes."""
+    """Store an egg under its name, in place of an earlier version."""
     project = dash.project(call)
     name, version = dash.text(call, 'name'), dash.text(call, 'version')
     content = dash.uploaded(call, 'egg').read()
@@ -119,7 +60,7 @@ def list_eggs(call: Call) -> Response:
 
 
 def delete_egg(call: Call) -> Response:
-    """Delete an egg; an absent one is fine."""
+    """Delete an egg, if it exists."""
     project, name = dash.project(call), dash.text(call, 'name')
     with call.store.write() as connection:
         deployments.delete_egg(connection, project, name)
@@ -127,7 +68,7 @@ def delete_egg(call: Call) -> Response:
 
 
 def add_version(call: Call) -> Response:
-    """Take deployed code: its version is remembered, the code itself is never run."""
+    """Store the version of deployed code; the code itself is not stored."""
     project, version = dash.project(call), dash.text(call, 'version')
     dash.uploaded(call, 'egg')
     with call.store.write() as connection:
@@ -151,23 +92,21 @@ def add_report(call: Call) -> Response:
     return dash.spaced({'status': 'ok'})
 
 
-def not_imitated(call: Call, path: str = '') -> Response:
-    """Refuse a call of Portia or of comments by its name."""
-    name = call.request.path.removeprefix('/api/')
-    call.fail(501, f'{name} is not part of the sandbox: it imitates neither Portia nor comments')
+def unsupported(call: Call) -> Response:
+    """Refuse a call of Portia."""
+    call.fail(501, f'{call.request.path.removeprefix("/api/")} is not supported: the sandbox does not include Portia')
 
 
 ROUTES: list[tuple[str, tuple[str, ...], Callable[..., Response]]] = [
+    ('/api/v2/users/me', ('GET',), read_user),
+    ('/api/v2/projects/<int:project>', ('GET',), read_project),
     ('/api/scrapyd/listprojects.json', ('GET',), list_projects),
     ('/api/scrapyd/addversion.json', ('POST',), add_version),
-    ('/api/spiders/list.json', ('GET',), list_spiders),
-    ('/api/v2/projects/<int:project>/spiders/<int:number>', ('GET',), read_spider),
-    ('/api/v2/projects/<int:project>/spiders/<int:number>/tags', ('PATCH',), tag_spider),
+    ('/api/settings/get.json', ('GET',), read_settings),
     ('/api/eggs/add.json', ('POST',), add_egg),
     ('/api/eggs/list.json', ('GET',), list_eggs),
     ('/api/eggs/delete.json', ('POST',), delete_egg),
     ('/api/reports/add.json', ('POST',), add_report),
-    ('/api/as/project-slybot.zip', ('GET',), not_imitated),
-    ('/api/as/spider-properties.json', ('GET', 'POST'), not_imitated),
-    ('/api/comments/<path:path>', ('GET', 'POST', 'PUT', 'DELETE'), not_imitated),
+    ('/api/as/project-slybot.zip', ('GET',), unsupported),
+    ('/api/as/spider-properties.json', ('GET', 'POST'), unsupported),
 ]

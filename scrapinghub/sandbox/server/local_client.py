@@ -14,7 +14,7 @@ from scrapinghub.sandbox.server.response import Response
 
 
 class LocalCallError(Exception):
-    """The application returned another status than 200 or 202.
+    """The application returned an error status.
 
     Attributes:
         status: The status.
@@ -52,7 +52,7 @@ class LocalClient:
         target = f'{path}?{urlencode({"apikey": self._apikey, **query}, doseq=True)}'
         response = self._application(build_request(method, target, 'HTTP/1.1', (), body, 0))
         content = response.body if isinstance(response.body, bytes) else b''.join(response.body)
-        if response.status not in (200, 202):
+        if response.status not in (200, 201, 202):
             raise LocalCallError(response.status, content.decode('utf-8', 'replace').strip())
         return content
 

@@ -6,6 +6,7 @@ import contextlib
 import zlib
 from collections.abc import Generator, Iterator, Mapping
 from email.utils import formatdate
+from http import HTTPStatus
 from types import MappingProxyType
 
 from werkzeug.wrappers import Request
@@ -99,7 +100,10 @@ class _ResponseWriter:
         headers = dict(response.headers)
         if is_gzipped(response, self._exchange.request):
             headers['Content-Encoding'] = 'gzip'
-        if length is not None:
+        if response.status == HTTPStatus.NO_CONTENT:
+            # This status has no body, so no length either.
+            pass
+        elif length is not None:
             headers['Content-Length'] = str(length)
         elif self._connection.chunks_allowed:
             headers['Transfer-Encoding'] = 'chunked'

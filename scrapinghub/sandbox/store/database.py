@@ -55,6 +55,11 @@ class Store:
             self.close()
             raise
 
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed
+
     def now(self) -> int:
         """Return the service's time in milliseconds since the epoch."""
         return self._clock()

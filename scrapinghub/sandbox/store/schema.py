@@ -5,16 +5,28 @@ from __future__ import annotations
 from scrapinghub.sandbox.store import (
     activity,
     collections,
+    comments,
     deployments,
     frontiers,
     jobs,
+    periodic_jobs,
     projects,
     records,
     settings,
     spiders,
 )
 
-SCHEMAS = tuple(
-    module.SCHEMA
-    for module in (projects, spiders, settings, jobs, records, activity, collections, frontiers, deployments)
+MODULES = (
+    projects,
+    spiders,
+    settings,
+    jobs,
+    records,
+    activity,
+    collections,
+    frontiers,
+    deployments,
+    comments,
+    periodic_jobs,
 )
+SCHEMAS = tuple(module.SCHEMA for module in MODULES)

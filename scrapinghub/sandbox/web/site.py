@@ -43,7 +43,7 @@ class Site:
     def serves(self, request: Request) -> bool:
         """Return whether a request is for the sandbox itself and not for Scrapy Cloud."""
         path = raw_path(request)
-        return path in ('/', BASE) or path.startswith(f'{BASE}/')
+        return path in ('/', BASE) or path.startswith((f'{BASE}/', '/p/'))
 
     def __call__(self, request: Request) -> Response:
         """Handle a request."""

@@ -1,4 +1,4 @@
-"""The dash: scheduling, bulk calls, spiders, code and reports; as a client sees them."""
+"""Jobs on the dash: scheduling and bulk calls."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ def projects() -> None:
 def run(caller: Caller, status: int = 200, **fields: Any) -> Any:
     form = {'project': 1, 'spider': 'one', **fields}
     return caller.expect('POST', '/api/run.json', status, data=form).json()
-
-
-# Scheduling
 
 
 def test_run_stores_what_it_is_given(caller: Caller, cloud: Sandbox) -> None:
@@ -82,9 +79,6 @@ def test_the_deployed_version_goes_with_a_job(caller: Caller) -> None:
     assert caller.meta('1/1/1')['version'] == '1.2'
     assert 'version' not in caller.meta('2/1/1')
     assert caller.value('/api/spiders/list.json?project=1')['spiders'][0]['version'] == '1.2'
-
-
-# Listing
 
 
 def test_jobs_are_listed_with_their_counters(caller: Caller, clock: Clock) -> None:
@@ -158,9 +152,6 @@ def test_a_json_list_ends_after_100_jobs_and_a_jl_list_does_not(caller: Caller) 
     assert [line['id'] for line in lines[1:]] == [f'1/1/{number}' for number in range(250, 0, -1)]
 
 
-# Changing many
-
-
 def test_tags_are_added_and_removed_in_one_step(caller: Caller, cloud: Sandbox, several: dict[str, str]) -> None:
     form = {'project': 1, 'job': several['pending'], 'add_tag': ['b', 'all', 'b'], 'remove_tag': ['pending', 'never']}
     answer = caller.expect('POST', '/api/jobs/update.json', data=form)
@@ -184,9 +175,6 @@ def test_jobs_are_stopped_and_deleted_by_key(caller: Caller, several: dict[str, 
     assert caller.expect('POST', '/api/jobs/delete.json', data=everything).json() == {'status': 'ok', 'count': 0}
     assert {caller.value(f'/jobs/{key}/state') for key in several.values()} == {'deleted'}
     assert [event.split()[1] for event in caller.events()[4:]] == 2 * ['cancelled'] + 3 * ['deleted']
-
-
-# Spiders and projects
 
 
 @pytest.mark.parametrize('headers', [{'Content-Type': 'application/json'}, {}])
@@ -213,197 +201,3 @@ def test_a_json_body_must_name_jobs(caller: Caller, call: str, body: str) -> Non
     )
     assert answer.json()['status'] == 'error'
     assert caller.meta(key)['state'] == 'pending'
-
-
-def test_spiders_are_listed_by_name(caller: Caller) -> None:
-    for name in 'abc':
-        caller.value(f'/ids/1/spider/{name}?create=1')
-    spider: dict[str, Any] = {'version': None, 'tags': [], 'type': 'manual'}
-    answer = caller.value('/api/spiders/list.json?project=1&spider=c&spider=a&spider=never')
-    assert answer == {'status': 'ok', 'spiders': [{**spider, 'id': 'a'}, {**spider, 'id': 'c'}]}
-    assert len(caller.value('/api/spiders/list.json?project=1')['spiders']) == 3
-    assert caller.value('/api/spiders/list.json?project=2')['spiders'] == []
-
-
-def test_a_spider_goes_by_the_id_of_the_queue(caller: Caller) -> None:
-    caller.push('a')
-    caller.push('b')
-    spider = caller.value('/api/v2/projects/1/spiders/2')
-    assert (spider['name'], spider['jobq_id'], spider['tags'], spider['project']['id']) == ('b', 2, [], 1)
-    assert spider['id'] not in (1, 2)
-    assert spider['created_at'] == '2017-07-14T02:40:00.000000Z'
-    for number in (spider['id'], 3):
-        assert caller.expect('GET', f'/api/v2/projects/1/spiders/{number}', 404).json() == {'detail': 'Not found.'}
-        caller.expect('PATCH', f'/api/v2/projects/1/spiders/{number}/tags', 404, json={'add': ['a']})
-
-
-def test_spider_tags_keep_their_order(caller: Caller, clock: Clock) -> None:
-    caller.push('a')
-
-    def patch(**body: Any) -> Any:
-        return caller.expect('PATCH', '/api/v2/projects/1/spiders/1/tags', json=body).json()['tags']
-
-    assert patch(add=['b', 'a', 'b']) == ['b', 'a']
-    clock.now += 5
-    assert patch(add=['c', 'a'], remove=['b', 'never']) == ['a', 'c']
-    spider = caller.value('/api/v2/projects/1/spiders/1')
-    assert (spider['tags'], spider['modified_at']) == (['a', 'c'], '2017-07-14T02:40:00.005000Z')
-    assert caller.value('/api/spiders/list.json?project=1')['spiders'][0]['tags'] == ['a', 'c']
-
-
-@pytest.mark.parametrize('body', [{}, {'add': []}, {'add': [], 'remove': None}])
-def test_a_tag_change_needs_tags(caller: Caller, body: Any) -> None:
-    caller.push('a')
-    answer = caller.expect('PATCH', '/api/v2/projects/1/spiders/1/tags', 400, json=body)
-    message = 'At least one of \\"add\\" or \\"remove\\" arguments must not be empty'
-    assert answer.text == f'{{"non_field_errors":["{message}"]}}'
-
-
-def test_projects_are_listed(caller: Caller) -> None:
-    assert caller.expect('GET', '/api/scrapyd/listprojects.json').text == '{"projects": [], "status": "ok"}'
-    caller.push(project=7)
-    caller.push(project=3)
-    assert caller.value('/api/scrapyd/listprojects.json') == {'projects': [7, 3], 'status': 'ok'}
-
-
-# Items and log
-
-
-@pytest.fixture
-def stored(caller: Caller, clock: Clock) -> str:
-    """A finished job with 150 items and log lines, after an older one."""
-    caller.push(state='finished')
-    clock.now += 1
-    key = caller.push(state='finished')
-    caller.send(f'/items/{key}', *({'n': number, 'name': 'é'} for number in range(150)))
-    levels = (10, 20, 40)
-    log = ({'time': START + number, 'level': levels[number % 3], 'message': f'm{number}'} for number in range(150))
-    caller.send(f'/logs/{key}', *log)
-    return key
-
-
-@pytest.mark.parametrize(
-    ('query', 'numbers'),
-    [
-        ('', range(100)),
-        ('&offset=120', range(120, 150)),
-        ('&count=3&offset=5', range(5, 8)),
-        ('&count=-3', range(147, 150)),
-        ('&count=500', range(100)),
-        ('&offset=150', range(0)),
-    ],
-)
-def test_items_are_read_as_json(caller: Caller, stored: str, query: str, numbers: range) -> None:
-    items = caller.value(f'/api/items.json?project=1&job={stored}{query}')
-    assert items == [{'n': number, 'name': 'é'} for number in numbers]
-
-
-def test_items_are_read_as_lines_and_as_csv(caller: Caller, stored: str) -> None:
-    lines = caller.lines(f'/api/items.jl?project=1&job={stored}&meta=_key&offset=1')
-    assert len(lines) == 149
-    assert lines[0] == {'n': 1, 'name': 'é', '_key': f'{stored}/1'}
-    answer = caller.expect('GET', f'/api/items.csv?project=1&job={stored}&fields=name,n&count=2&include_headers=1')
-    assert answer.content.decode() == 'name,n\né,0\né,1\n'
-    assert answer.headers['Content-Type'].startswith('text/csv')
-    assert 'fields' in caller.expect('GET', f'/api/items.csv?project=1&job={stored}', 400).json()['message']
-
-
-def test_a_spider_stands_for_its_last_finished_job(caller: Caller, stored: str) -> None:
-    caller.push(state='running')
-    assert caller.value('/api/items.json?project=1&spider=one&count=1') == [{'n': 0, 'name': 'é'}]
-    assert len(caller.lines('/api/log.jl?project=1&spider=one')) == 150
-
-
-def test_the_log_is_read_in_three_forms(caller: Caller, stored: str) -> None:
-    first = {'logLevel': 10, 'message': 'm0', 'time': START}
-    lines = caller.lines(f'/api/log.jl?project=1&job={stored}')
-    assert (len(lines), lines[0]) == (150, first)
-    assert len(caller.value(f'/api/log.json?project=1&job={stored}')) == 100
-    for level in ('ERROR', '40'):
-        errors = caller.value(f'/api/log.json?project=1&job={stored}&level={level}&count=-2')
-        assert [line['message'] for line in errors] == ['m146', 'm149']
-    text = caller.expect('GET', f'/api/log.txt?project=1&job={stored}&count=2').text
-    assert text == '2017-07-14T02:40:00 DEBUG m0\n2017-07-14T02:40:00 INFO m1\n'
-
-
-@pytest.mark.parametrize('call', ['items.json', 'items.jl', 'log.json', 'log.txt'])
-def test_data_of_an_unknown_job_is_not_found(caller: Caller, call: str) -> None:
-    caller.push(project=2)
-    for which in ('job=1/1/1', 'job=2/1/1', 'job=x', 'spider=never'):
-        assert caller.expect('GET', f'/api/{call}?project=1&{which}', 404).json()['status'] == 'error'
-
-
-# Eggs, reports, and what is not imitated
-
-
-def test_eggs_are_kept_by_name(caller: Caller) -> None:
-    for name, version in (('b', '1'), ('a', '1'), ('b', '2')):
-        answer = caller.expect(
-            'POST', '/api/eggs/add.json', data={'project': 1, 'name': name, 'version': version}, files={'egg': b'PK'}
-        )
-        assert answer.json() == {'status': 'ok', 'egg': {'name': name, 'version': version}}
-    eggs = [{'name': 'a', 'version': '1'}, {'name': 'b', 'version': '2'}]
-    assert caller.value('/api/eggs/list.json?project=1') == {'status': 'ok', 'eggs': eggs}
-    for _ in range(2):
-        assert caller.expect('POST', '/api/eggs/delete.json', data={'project': 1, 'name': 'a'}).json() == {
-            'status': 'ok'
-        }
-    assert caller.value('/api/eggs/list.json?project=1')['eggs'] == eggs[1:]
-    assert caller.value('/api/eggs/list.json?project=2')['eggs'] == []
-
-
-def test_a_large_egg_is_kept_whole(caller: Caller, cloud: Sandbox) -> None:
-    content = bytes(range(256)) * 8192
-    caller.expect(
-        'POST', '/api/eggs/add.json', data={'project': 1, 'name': 'a', 'version': '1'}, files={'egg': content}
-    )
-    assert rows(cloud, ['eggs'])['eggs'] == [(1, 'a', '1', content)]
-
-
-def test_a_report_is_kept_with_its_job(caller: Caller, cloud: Sandbox) -> None:
-    key = caller.push()
-    form = {'project': 1, 'job': key, 'key': 'k', 'content_type': 'text/x-rst'}
-    answer = caller.expect('POST', '/api/reports/add.json', data=form, files={'content': ('report', 'Título\n')})
-    assert answer.json() == {'status': 'ok'}
-    assert rows(cloud, ['reports'])['reports'] == [(key, 'k', 'text/x-rst', 'Título\n'.encode())]
-    for change in ({'job': '1/1/99'}, {'job': 'x'}, {'content_type': 'text/html'}, {'key': ''}):
-        caller.expect('POST', '/api/reports/add.json', 400, data={**form, **change}, files={'content': b'x'})
-    caller.expect('POST', '/api/reports/add.json', 400, data=form)
-    assert len(rows(cloud, ['reports'])['reports']) == 1
-
-
-@pytest.mark.parametrize(
-    ('method', 'path'),
-    [
-        ('GET', 'as/project-slybot.zip'),
-        ('GET', 'as/spider-properties.json'),
-        ('POST', 'as/spider-properties.json'),
-        ('GET', 'comments/1/1/1'),
-        ('POST', 'comments/1/1/1/0/field'),
-        ('PUT', 'comments/12'),
-        ('GET', 'never/heard.json'),
-    ],
-)
-def test_what_is_not_imitated_names_itself(caller: Caller, method: str, path: str) -> None:
-    answer = caller.expect(method, f'/api/{path}?project=1', 501).json()
-    assert path in answer['message']
-    assert answer['status'] == 'error'
-
-
-# Credentials
-
-
-def test_the_dash_takes_no_job_token(caller: Caller) -> None:
-    (started,) = caller.send('/jobq/1/push', {'spider': 'one', 'state': 'running'})
-    job = (started['key'], started['auth'])
-    caller.expect('GET', f'/api/items.json?project=1&job={started["key"]}', 403, auth=job)
-    caller.expect('POST', '/api/run.json', 403, auth=job, data={'project': 1, 'spider': 'two'})
-    answer = caller.expect('GET', '/api/jobs/list.json?project=1', 401, auth=None)
-    assert answer.json() == {'status': 'error', 'message': 'Authentication failed'}
-
-
-def test_the_key_may_stand_in_the_query(caller: Caller, cloud: Sandbox) -> None:
-    form = {'project': 1, 'spider': 'one'}
-    answer = caller.expect('POST', f'/api/run.json?apikey={cloud.apikey}', auth=None, data=form)
-    assert answer.json()['status'] == 'ok'
-    assert json.dumps(caller.meta('1/1/1')).find(cloud.apikey) == -1

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from scrapinghub.sandbox.routes._support.call import Call
 from scrapinghub.sandbox.routes._support.services import dash_json
-from scrapinghub.sandbox.server.response import Response
+from scrapinghub.sandbox.server.response import Response, ServiceError
 
 #: Calls whose body may be JSON instead of a form.
 JSON_CALLS = ('/api/jobs/stop.json', '/api/jobs/delete.json')
@@ -93,6 +93,17 @@ def compact(value: Any, allow: str, status: int = 200) -> Response:
     response = dash_json(value, status)
     response.headers.update({'Vary': 'Accept, Cookie', 'Allow': allow})
     return response
+
+
+def not_found(allow: str) -> ServiceError:
+    """Return the error of the newer calls for an object that does not exist."""
+    response = compact({'detail': 'Not found.'}, allow)
+    return ServiceError(404, response.body if isinstance(response.body, bytes) else b'', response.headers)
+
+
+def project_name(project: int) -> str:
+    """Return the name of a project."""
+    return f'Project {project}'
 
 
 def lines(content: Iterable[bytes]) -> Response:
