@@ -318,8 +318,9 @@ def test_a_failure_inside_is_told_in_the_form_of_the_service(
     def fail() -> int:
         raise RuntimeError('a secret')
 
-    monkeypatch.setattr(cloud.store, 'now', fail)
-    answer = caller.call('POST', 'activity/1', lines({'n': 1}))
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.store, 'now', fail)
+        answer = caller.call('POST', 'activity/1', lines({'n': 1}))
     assert (answer.status_code, answer.text) == (500, 'Internal Server Error\n')
     assert 'a secret' in caplog.text
     assert caller.read('activity/1') == []
