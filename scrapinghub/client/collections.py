@@ -14,8 +14,7 @@ from scrapinghub.client.shapes import CollectionInfo
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport.http.call import UNSET
 from scrapinghub.transport.http.retries import Repeat
-from scrapinghub.transport.uploads.lane import MAX_ITEM_BYTES, Callback
-from scrapinghub.transport.uploads.uploader import WriterOptions
+from scrapinghub.transport.uploads.options import MAX_ITEM_BYTES, Callback, WriterOptions
 
 __all__ = ['Collection', 'Collections']
 

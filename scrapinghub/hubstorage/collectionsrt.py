@@ -9,9 +9,9 @@ from typing import Any
 
 import requests
 
+from scrapinghub.hubstorage.batchuploader import Writer
 from scrapinghub.hubstorage.resourcetype import DownloadableResource
 from scrapinghub.hubstorage.utils import urlpathjoin
-from scrapinghub.transport.uploads.uploader import Writer
 
 # What the service reads as MessagePack: a collection, or one of its records.
 _PACKED_PATH = re.compile(r'v?c?s/\w+(/(?!count$).+)?')

@@ -8,9 +8,9 @@ from typing import Any
 
 import requests
 
+from scrapinghub.hubstorage.batchuploader import Writer
 from scrapinghub.hubstorage.resourcetype import ResourceType
 from scrapinghub.hubstorage.utils import urlpathjoin
-from scrapinghub.transport.uploads.uploader import Writer
 
 
 class Frontier(ResourceType):

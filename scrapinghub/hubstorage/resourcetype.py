@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import requests
 
 from scrapinghub.config.credentials import Credentials
+from scrapinghub.hubstorage.batchuploader import Writer
 from scrapinghub.hubstorage.serialization import jlencode
 from scrapinghub.hubstorage.streaming import MAX_RETRIES, RETRY_INTERVAL, ClientSource, as_pairs, cursor_for
 from scrapinghub.hubstorage.utils import urlpathjoin, xauth
@@ -15,7 +16,6 @@ from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.responses import decode
 from scrapinghub.transport.streams.stream import RecordStream
-from scrapinghub.transport.uploads.uploader import Writer
 
 if TYPE_CHECKING:
     from scrapinghub.hubstorage.client import HubstorageClient

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from queue import Empty, Queue
 from typing import Any
 
-from scrapinghub.transport.uploads.writer import sizeof_fmt
+from scrapinghub.transport.uploads.writer import format_size as sizeof_fmt
 
 __all__ = ['apipoll', 'iterqueue', 'millitime', 'sizeof_fmt', 'urlpathjoin', 'xauth']
 

@@ -402,5 +402,5 @@ def test_a_writer_refuses_what_is_no_record(store: Collection) -> None:
         write([{'_key': 'a'}, {'_key': 'b' * 50}])
     with store.create_writer() as writer:
         writer.write([])
-    with pytest.raises(ValueError, match='size should be an integer of at least 1'):
+    with pytest.raises(ValueError, match='size must be an integer of at least 1'):
         store.create_writer(size=0)

@@ -117,7 +117,7 @@ def test_a_batch_is_deleted_after_its_results_are_stored(crawls: Crawls, web: Se
     for rule in results:
         rule.wait_held(30)
         assert len(web.requests) == 1
-        assert [batch['requests'][0][1]['url'] for batch in slot.q.iter()] == [f'{web.url}/page1']
+        assert f'{web.url}/page1' in [batch['requests'][0][1]['url'] for batch in slot.q.iter()]
         rule.release()
     text = crawls.end(crawl)
     assert slot.q.list() == [], text

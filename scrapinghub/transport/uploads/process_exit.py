@@ -1,33 +1,37 @@
-"""What happens to records that are held when a process forks or the interpreter exits."""
+"""What happens to queued records when a process forks, or when the interpreter exits."""
 
 from __future__ import annotations
 
 import atexit
+import codecs
 import os
 import sys
 import threading
 import time
 import weakref
+from contextlib import suppress
+from types import ModuleType
 from typing import Protocol
 
 EXIT_SECONDS = 30.0
+_USED_LATE = ('encodings', 'http', 'requests', 'scrapinghub', 'ssl', 'urllib3')
 
 
-class Held(Protocol):
-    """An engine, as the end of a process sees it."""
+class Pool(Protocol):
+    """A worker pool, as the end of a process sees it."""
 
     lock: threading.RLock
 
-    def expect_exit(self) -> None:
+    def prepare_exit(self) -> None:
         """Start no thread any more, and end those that have nothing to do."""
         ...
 
     def finish(self, seconds: float) -> list[str]:
-        """Send what there is for so many seconds; return a line for each URL whose records were not stored."""
+        """Send what is queued for so many seconds; return a line for each URL whose records were not stored."""
         ...
 
-    def disown(self) -> None:
-        """Start anew in a forked child."""
+    def reset(self) -> None:
+        """Start again in a forked child."""
         ...
 
 
@@ -35,50 +39,59 @@ class _Exit:
     """The exit of the interpreter.
 
     Attributes:
-        until: How long to wait, on a monotonic clock.
+        deadline: When to stop, on a monotonic clock.
+        modules: The modules that send a request.
     """
 
-    until = 0.0
+    def __init__(self) -> None:
+        self.deadline = 0.0
+        self.modules: dict[str, ModuleType] = {}
 
 
 _exit = _Exit()
-engines: weakref.WeakSet[Held] = weakref.WeakSet()
-# Those that hold records, so that they live until these are stored, whatever the program drops.
-holding: set[Held] = set()
+pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+# They live until their records are stored, even if the program drops them.
+pools_with_records: set[Pool] = set()
 _locked_for_fork: list[threading.RLock] = []
 _registered: set[int] = set()
 
 
 def _finish_all() -> None:
-    """Send what is held anywhere before the interpreter exits, and tell what is lost."""
-    _exit.until = time.monotonic() + EXIT_SECONDS
+    """Send what is queued anywhere before the interpreter exits, and report what is lost."""
+    _exit.deadline = time.monotonic() + EXIT_SECONDS
+    # Destructors may run when nothing can be imported any more.
+    codecs.lookup('idna')
+    _exit.modules = {name: sys.modules[name] for name in list(sys.modules) if name.partition('.')[0] in _USED_LATE}
     # Exit functions that were registered earlier run later, and so do destructors: they may write, or close.
-    for engine in list(engines):
-        engine.expect_exit()
-    left = list(holding)
-    for position, engine in enumerate(left):
-        _finish(engine, parts=len(left) - position)
+    for pool in list(pools):
+        pool.prepare_exit()
+    waiting = list(pools_with_records)
+    for position, pool in enumerate(waiting):
+        _finish(pool, parts=len(waiting) - position)
 
 
-def finish_late(engine: Held) -> None:
-    """Send what was written after all that, and tell what is lost."""
-    _finish(engine)
+def finish_late(pool: Pool) -> None:
+    """Send what was written after that, and report what is lost."""
+    # urllib3 imports modules of its own while it sends, and the interpreter removes all modules before destructors run.
+    missing = [name for name in _exit.modules if sys.modules.get(name) is None]
+    sys.modules.update((name, _exit.modules[name]) for name in missing)
+    _finish(pool)
 
 
-def _finish(engine: Held, parts: int = 1) -> None:
-    for line in engine.finish(max(0.0, _exit.until - time.monotonic()) / parts):
-        _say(f'scrapinghub: {line}')
-    holding.discard(engine)
+def _finish(pool: Pool, parts: int = 1) -> None:
+    report(pool.finish(max(0.0, _exit.deadline - time.monotonic()) / parts))
+    pools_with_records.discard(pool)
 
 
-def _say(text: str) -> None:
-    if sys.stderr is not None:
-        sys.stderr.write(text + '\n')
+def report(lines: list[str]) -> None:
+    """Write lines to the standard error output."""
+    if sys.stderr is not None and lines:
+        sys.stderr.write(''.join(f'scrapinghub: {line}\n' for line in lines))
         sys.stderr.flush()
 
 
 def register_in_child() -> None:
-    """Register the exit of a process made by ``multiprocessing``, which ends without the usual exit functions."""
+    """Register the exit of a process created by ``multiprocessing``, which ends without the usual exit functions."""
     process = sys.modules.get('multiprocessing.process')
     if process is None or os.getpid() in _registered or process.parent_process() is None:
         return
@@ -89,22 +102,27 @@ def register_in_child() -> None:
 
 
 def _before_fork() -> None:
-    # No lane is copied in the middle of a change.
-    for engine in list(engines):
-        engine.lock.acquire()
-        _locked_for_fork.append(engine.lock)
+    # No queue is copied in the middle of a change.
+    for pool in list(pools):
+        lock = pool.lock
+        try:
+            lock.acquire()
+        finally:
+            # Also if a signal handler raises: the lock may be held then.
+            _locked_for_fork.append(lock)
 
 
 def _after_fork_in_parent() -> None:
     while _locked_for_fork:
-        _locked_for_fork.pop().release()
+        with suppress(RuntimeError):  # it was not acquired
+            _locked_for_fork.pop().release()
 
 
 def _after_fork_in_child() -> None:
     _locked_for_fork.clear()
-    holding.clear()
-    for engine in list(engines):
-        engine.disown()
+    pools_with_records.clear()
+    for pool in list(pools):
+        pool.reset()
 
 
 atexit.register(_finish_all)

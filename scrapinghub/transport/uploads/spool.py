@@ -13,11 +13,15 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from scrapinghub.transport.http.paths import PORTS
+
+if TYPE_CHECKING:
+    from scrapinghub.transport.uploads.queue import WriteQueue
 
 VERSION = 1
 _SCHEMA = (
@@ -27,20 +31,29 @@ _SCHEMA = (
 # Came later than the others: a file may be without it.
 _OWNER = 'CREATE TABLE IF NOT EXISTS owner (endpoint TEXT NOT NULL)'
 
+Statement = tuple[str, Sequence[Sequence[Any]]]
+
+_INSERT_WRITER = 'INSERT OR REPLACE INTO writer (id, url, options, next) VALUES (?, ?, ?, ?)'
+_SET_NEXT = 'UPDATE writer SET next = ? WHERE id = ?'
+_DELETE_WRITER = 'DELETE FROM writer WHERE id = ?'
+_INSERT = 'INSERT OR REPLACE INTO record VALUES (?, ?, ?)'
+_DELETE = 'DELETE FROM record WHERE writer = ? AND number >= ? AND number < ?'
+_DELETE_ALL = 'DELETE FROM record WHERE writer = ?'
+
 # Connections of the parent process: closing one after a fork would touch files that the parent uses.
 _of_the_parent: list[sqlite3.Connection] = []
 
 
 @dataclass(frozen=True)
-class Journaled:
-    """What the journal knows of one writer of an earlier process.
+class JournaledWriter:
+    """What the journal holds of one writer of an earlier process.
 
     Attributes:
         id: Number of the writer in the journal.
-        url: Where its records go.
-        options: As they were given to :meth:`Spool.add_writer`.
-        start: Number of the first of ``texts``, and of the next record if there are none.
-        texts: JSON texts of the records that were not stored, in order.
+        url: Address of its records.
+        options: Properties of the writer, and whether it is ``shared``.
+        start: Number of the first record, or of the next one if there are none.
+        texts: The records that were not stored, as JSON, in order.
     """
 
     id: int
@@ -48,6 +61,27 @@ class Journaled:
     options: dict[str, Any]
     start: int
     texts: list[str]
+
+
+@dataclass
+class _Marks:
+    """What the journal is known to hold of a queue.
+
+    Attributes:
+        writer: Number of the writer in the journal.
+        options: Properties of the writer, as JSON.
+        registered: Whether the writer is in the journal.
+        generation: ``generation`` of the queue; None if the records of the writer are to be replaced.
+        first: Records before this number are removed, apart from refused ones.
+        last: Records before this number are in the journal.
+    """
+
+    writer: int
+    options: str
+    registered: bool = False
+    generation: int | None = None
+    first: int = 0
+    last: int = 0
 
 
 class Spool:
@@ -69,10 +103,16 @@ class Spool:
         with self._errors():
             self._connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         self._finalizer = weakref.finalize(self, self._connection.close)
+        # Programs may write at the exit, too; the end of the process closes the file.
+        self._finalizer.atexit = False
+        self._marks: dict[WriteQueue, _Marks] = {}
+        self._epoch = 0
         self._forked = False
         try:
             with self._errors():
                 self._prepare(None if endpoint is None else _plain(endpoint))
+                [last] = self._connection.execute('SELECT coalesce(max(id), 0) FROM writer').fetchone()
+                self._numbers = count(last + 1)
         except BaseException:
             self.close()
             raise
@@ -136,98 +176,110 @@ class Spool:
         except sqlite3.DatabaseError as error:
             raise ValueError(f'{self.path} is not a spool, or is damaged: {error}') from error
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._errors():
-            self._connection.execute('BEGIN')
-            try:
-                yield
-            except BaseException:
-                self._connection.execute('ROLLBACK')
-                raise
-            self._connection.execute('COMMIT')
-
     @property
     def usable(self) -> bool:
         """Whether the journal can be written: it is open, and belongs to this process."""
         return self._finalizer.alive and not self._forked
 
-    def journaled(self) -> list[Journaled]:
+    def recover(self) -> list[JournaledWriter]:
         """Return the writers of an earlier process."""
         with self._errors():
             writers = self._connection.execute('SELECT id, url, options, next FROM writer ORDER BY id').fetchall()
             return [self._journaled(*row) for row in writers]
 
-    def _journaled(self, writer: int, url: str, options: str, following: int) -> Journaled:
+    def _journaled(self, writer: int, url: str, options: str, following: int) -> JournaledWriter:
         rows = self._connection.execute(
             'SELECT number, text FROM record WHERE writer = ? ORDER BY number', (writer,)
         ).fetchall()
-        return Journaled(writer, url, json.loads(options), rows[0][0] if rows else following, [row[1] for row in rows])
+        start = rows[0][0] if rows else following
+        return JournaledWriter(writer, url, json.loads(options), start, [row[1] for row in rows])
 
-    def add_writer(self, url: str, options: dict[str, Any], start: int) -> int:
-        """Add a writer.
-
-        Args:
-            url: Where its records go.
-            options: What a later process needs to know to send them; no credentials.
-            start: Number of its first record.
-
-        Returns:
-            Its number in the journal.
-        """
-        with self._errors():
-            added = self._connection.execute(
-                'INSERT INTO writer (url, options, next) VALUES (?, ?, ?)', (url, json.dumps(options), start)
-            ).lastrowid
-        assert added is not None
-        return added
-
-    def renumber(self, writer: int, start: int, texts: Sequence[str]) -> None:
-        """Give the records of a writer numbers that follow one another.
+    def register(self, queue: WriteQueue, *, shared: bool, journaled: JournaledWriter | None = None) -> None:
+        """Keep the records of a queue from now on.
 
         Args:
-            writer: Its number in the journal.
-            start: Number of its first record.
-            texts: The JSON texts of all its records.
+            queue: The queue.
+            shared: Whether there is one writer for the URL.
+            journaled: The writer of an earlier process that the queue continues, or None.
+
+        Raises:
+            OSError: The journal cannot be written.
         """
-        with self._transaction():
-            self._connection.execute('DELETE FROM record WHERE writer = ?', (writer,))
-            self._connection.executemany(
-                'INSERT INTO record VALUES (?, ?, ?)', [(writer, start + n, text) for n, text in enumerate(texts)]
+        options = json.dumps({**queue.options.as_dict(), 'shared': shared})
+        if journaled is None:
+            self._marks[queue] = _Marks(next(self._numbers), options)
+        else:
+            # Its records are written again: refused ones with keys leave gaps between the numbers.
+            self._marks[queue] = _Marks(journaled.id, options, registered=True)
+            self.synchronize(queue)
+
+    def synchronize(self, queue: WriteQueue) -> None:
+        """Bring the journal in line with a queue: when this returns, all its records survive the process.
+
+        May be interrupted anywhere, also by a signal handler that calls it, and then repeated: it compares the queue
+        with what the journal is known to hold.
+
+        Args:
+            queue: The queue.
+
+        Raises:
+            OSError: The journal cannot be written; nothing of it is changed then.
+            RuntimeError: The journal is closed, or belongs to a parent process.
+        """
+        if not self.usable:
+            raise RuntimeError(
+                f'the spool {self.path} belongs to the process that opened it, and only until its client is closed: '
+                'create a client with a spool of its own in each process'
             )
+        marks = self._marks.get(queue)
+        while marks is not None:
+            self._epoch = epoch = self._epoch + 1
+            statements, after = _changes(queue, marks)
+            if not statements:
+                return
+            self._execute(statements, epoch)
+            if self._epoch == epoch:
+                marks.registered, marks.generation, marks.first, marks.last = after
 
-    def add(self, writer: int, number: int, text: str) -> None:
-        """Add a record; when this returns, it survives the process."""
-        with self._errors():
-            self._connection.execute('INSERT INTO record VALUES (?, ?, ?)', (writer, number, text))
+    def remove_if_empty(self, queue: WriteQueue) -> None:
+        """Remove a writer whose records are all stored, and that gets no more."""
+        marks = self._marks.get(queue)
+        if marks is not None and marks.registered and self.usable and not queue.undelivered:
+            self.remove(marks.writer)
+            self._marks.pop(queue, None)
 
-    def stored(self, writer: int, first: int, after: int) -> None:
-        """Drop the records from number ``first`` up to, not including, ``after``: they are stored."""
-        with self._transaction():
-            self._connection.execute(
-                'DELETE FROM record WHERE writer = ? AND number >= ? AND number < ?', (writer, first, after)
-            )
-            self._connection.execute('UPDATE writer SET next = ? WHERE id = ?', (after, writer))
+    def remove(self, writer: int) -> None:
+        """Remove a writer of an earlier process."""
+        self._epoch = epoch = self._epoch + 1
+        self._execute([(_DELETE_ALL, [(writer,)]), (_DELETE_WRITER, [(writer,)])], epoch)
 
-    def taken_back(self, writer: int, following: int) -> None:
-        """Drop all records of a writer; its next one has the number ``following``."""
-        with self._transaction():
-            self._connection.execute('DELETE FROM record WHERE writer = ?', (writer,))
-            self._connection.execute('UPDATE writer SET next = ? WHERE id = ?', (following, writer))
-
-    def remove_writer(self, writer: int) -> None:
-        """Drop a writer and all that it has."""
-        with self._transaction():
-            self._connection.execute('DELETE FROM record WHERE writer = ?', (writer,))
-            self._connection.execute('DELETE FROM writer WHERE id = ?', (writer,))
+    def _execute(self, statements: list[Statement], epoch: int) -> None:
+        """Execute statements in one transaction, unless a signal handler executes others meanwhile."""
+        connection = self._connection
+        try:
+            with self._errors():
+                if connection.in_transaction:
+                    connection.execute('ROLLBACK')
+                several = sum(len(rows) for _, rows in statements) > 1
+                if several and self._epoch == epoch:
+                    connection.execute('BEGIN')
+                for sql, rows in statements:
+                    if self._epoch == epoch:
+                        connection.executemany(sql, rows)
+                if connection.in_transaction and self._epoch == epoch:
+                    connection.execute('COMMIT')
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute('ROLLBACK')
+            raise
 
     def close(self) -> None:
         """Release the file."""
         if not self._forked:
             self._finalizer()
 
-    def disown(self) -> None:
-        """Leave the file to the parent, after a fork: the child neither writes nor closes it."""
+    def leave_to_parent(self) -> None:
+        """Leave the file to the parent process, after a fork: the child neither writes nor closes it."""
         self._finalizer.detach()
         self._forked = True
         _of_the_parent.append(self._connection)
@@ -238,3 +290,27 @@ def _plain(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition('@')[2].lower().removesuffix(f':{PORTS.get(parts.scheme)}')
     return f'{parts.scheme}://{host}{parts.path.rstrip("/")}'
+
+
+def _changes(queue: WriteQueue, marks: _Marks) -> tuple[list[Statement], tuple[bool, int, int, int]]:
+    """Return the statements that bring the journal in line with a queue, and the marks after them."""
+    writer = marks.writer
+    generation, offset, end = queue.generation, queue.offset, queue.next_number
+    first, last = max(marks.first, queue.start), max(marks.last, offset)
+    statements: list[Statement] = []
+    if not marks.registered:
+        statements.append((_INSERT_WRITER, [(writer, queue.url, marks.options, offset)]))
+    elif generation != marks.generation:
+        statements += [(_DELETE_ALL, [(writer,)]), (_SET_NEXT, [(offset, writer)])]
+        statements += [(_INSERT, [(writer, number, text) for number, text in list(queue.refused.items())])]
+        last = offset
+    elif first < offset:
+        statements.append((_SET_NEXT, [(offset, writer)]))
+        for number in sorted([*queue.refused, offset]):
+            if first < number:
+                statements.append((_DELETE, [(writer, first, number)]))
+            first = max(first, number + 1)
+    if last < end:
+        records = queue.records
+        statements.append((_INSERT, [(writer, number, records[number]) for number in range(last, end)]))
+    return statements, (True, generation, offset, max(last, end))

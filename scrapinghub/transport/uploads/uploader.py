@@ -1,4 +1,4 @@
-"""Batch writers of a client: one for each URL, or one of its own for who asks for that."""
+"""The batch writers of a client: one for each URL, or a separate one where the caller asks for it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from scrapinghub.exceptions import UploadError
 from scrapinghub.transport.http.call import UNSET, Unset
 from scrapinghub.transport.http.paths import Path
 from scrapinghub.transport.http.transport import Transport
-from scrapinghub.transport.uploads.lane import Callback, WriterOptions
-from scrapinghub.transport.uploads.workers import Engine
+from scrapinghub.transport.uploads.failures import not_stored, upload_error
+from scrapinghub.transport.uploads.options import Callback, WriterOptions
+from scrapinghub.transport.uploads.pool import WorkerPool
+from scrapinghub.transport.uploads.queue import WriteQueue
 from scrapinghub.transport.uploads.writer import Writer
 
 if TYPE_CHECKING:
@@ -27,15 +29,15 @@ logger = logging.getLogger(__name__)
 
 
 class Uploader:
-    """The writers of one client.
+    """The batch writers of one client.
 
     Args:
-        transport: The way to the wire.
-        spool: File that keeps records which are not stored, so that they survive ``kill -9``; None for none.
-        max_outage: Seconds that an outage may last before its records are given up; None for 30 hours.
+        transport: Sends requests.
+        spool: File in which records survive the end of the process until they are stored; None for none.
+        max_outage: Seconds for which a batch is sent again after failures; None for 30 hours.
 
     Attributes:
-        closed: Whether no more writers can be made.
+        closed: Whether no more writers can be created.
     """
 
     def __init__(
@@ -46,50 +48,47 @@ class Uploader:
         max_outage: float | None = None,
     ) -> None:
         if max_outage is not None and (isinstance(max_outage, bool) or max_outage < 0):
-            raise ValueError(f'max_outage should be a number of seconds of at least 0, got {max_outage!r}')
+            raise ValueError(f'max_outage must be a number of seconds of at least 0, got {max_outage!r}')
         self.closed = False
         self._transport = transport
-        self._told = False
+        self._failure_raised = False
         opened = None if spool is None else _open_spool(spool, transport)
-        self._engine = Engine(transport, spool=opened, max_outage=max_outage)
-        self._shared: dict[str, Writer] = {}
-        # What each URL was asked to begin at, for writers that follow a closed one.
+        self._pool = WorkerPool(transport, spool=opened, max_outage=max_outage)
+        self._shared: dict[str, Writer | None] = {}
+        # The number at which the program asked each URL to begin, for writers that follow a closed one.
         self._starts: dict[str, int] = {}
-        self._own: weakref.WeakSet[Writer] = weakref.WeakSet()
-        # Writers that an earlier process left, and nobody has asked for yet.
+        self._separate: weakref.WeakSet[Writer] = weakref.WeakSet()
+        # URLs of writers of an earlier process that the program has not asked for yet.
         self._recovered: set[str] = set()
-        with self._engine.lock:
-            self._recover()
-        self._finalizer = weakref.finalize(self, self._engine.abandon)
+        if opened is not None:
+            self._recover(opened)
+        self._finalizer = weakref.finalize(self, self._pool.abandon)
         self._finalizer.atexit = False
 
     def __repr__(self) -> str:
         return f'<Uploader with {len(self.writers)} open writers>'
 
-    def _recover(self) -> None:
-        spool = self._engine.spool
-        for journaled in spool.journaled() if spool is not None else ():
+    def _recover(self, spool: Spool) -> None:
+        for journaled in spool.recover():
             options = dict(journaled.options)
             shared = options.pop('shared')
-            assert spool is not None
             if not journaled.texts and not shared:
-                spool.remove_writer(journaled.id)
+                spool.remove(journaled.id)
                 continue
-            lane = self._engine.make_lane(
-                journaled.url,
-                WriterOptions(**options),
-                start=journaled.start,
-                shared=shared,
-                journaled=journaled,
-            )
+            queue = WriteQueue(journaled.url, WriterOptions(**options), start=journaled.start)
+            queue.extend(journaled.texts)
+            queue.flush_to = queue.next_number
+            queue.recovered = True
+            self._pool.register(queue, shared=shared, journaled=journaled)
             if shared:
-                self._shared[journaled.url] = Writer(self._engine, lane, self)
+                self._shared[journaled.url] = Writer(self._pool, queue)
                 self._recovered.add(journaled.url)
 
     @property
     def writers(self) -> list[Writer]:
         """The open writers."""
-        return [writer for writer in (*self._shared.values(), *self._own) if not writer.closed]
+        writers = [*self._shared.values(), *self._separate]
+        return [writer for writer in writers if writer is not None and not writer.closed]
 
     def writer(
         self,
@@ -107,16 +106,16 @@ class Uploader:
         Args:
             path: Path on the storage server, or a full URL.
             options: Limits and kind of the writer.
-            start: Number of the first record; a function is called only if a writer is made. A shared writer that
-                follows a closed one with the same ``start`` goes on with its numbers.
-            auth: Credentials instead of the client's own.
-            callback: Called with the answer to each batch, and with None for one that is given up.
-            shared: Whether there is one open writer for the URL, which is returned again and again.
+            start: Number of the first record; a function is called only if a writer is created. A shared writer that
+                follows a closed one with the same ``start`` continues its numbers.
+            auth: Credentials instead of the client's.
+            callback: Called with the response to each batch, and with None for a batch that is not sent again.
+            shared: Whether all callers get the same open writer of the URL.
             kind: Class of a new writer.
 
         Returns:
             The writer. A closed one whose records were refused remains the writer of its URL until they are taken back:
-            another one would write over the gap.
+            another one would leave a gap.
 
         Raises:
             AssertionError: The uploader is closed.
@@ -125,63 +124,52 @@ class Uploader:
         """
         url, in_url = split_credentials(self._full_url(path))
         own_auth = in_url if isinstance(auth, Unset) or auth is None else auth
+        if isinstance(own_auth, (tuple, list)) and not isinstance(own_auth, Credentials):
+            # A plain pair would be readable in a traceback that shows local variables.
+            own_auth = Credentials(*own_auth)
         while True:
-            self._check_open()
-            if shared:
-                with self._engine.lock:
-                    found = self._open_writer(url, start, own_auth, callback)
-                if found is not None:
-                    return found
-                self._wait_for_closed_writer(url)
-            # Outside of the lock: it may ask the server.
+            if self.closed:
+                raise AssertionError('Can not create new writers when closed')
+            if not shared:
+                first = start if isinstance(start, int) else start()
+                queue = WriteQueue(url, options, start=first, auth=own_auth, callback=callback)
+                self._pool.register(queue, shared=False)
+                separate = kind(self._pool, queue)
+                self._separate.add(separate)
+                return separate
+            before = self._shared.setdefault(url, None)
+            if before is not None:
+                if not before.closed or before.queue.failed:
+                    return self._reuse(before, start, own_auth, callback)
+                # What it still sends may be refused; then nothing is sent after the gap.
+                before.flush()
+            # May send a request.
             first = start if isinstance(start, int) else start()
-            with self._engine.lock:
-                self._check_open()
-                if shared and self._has_open_writer(url):
-                    continue
-                before = self._shared.get(url) if shared else None
-                if before is not None and isinstance(start, int) and self._starts.get(url) == start:
-                    first = before.next_number
-                lane = self._engine.make_lane(
-                    url, options, start=first, auth=own_auth, callback=callback, shared=shared
-                )
-                made = kind(self._engine, lane, self)
-                if shared:
-                    self._shared[url] = made
-                    self._starts[url] = start if isinstance(start, int) else first
-                else:
-                    self._own.add(made)
-                return made
+            if before is not None and isinstance(start, int) and self._starts.get(url) == start:
+                first = before.next_number
+            queue = WriteQueue(url, options, start=first, auth=own_auth, callback=callback)
+            writer = kind(self._pool, queue)
+            asked = start if isinstance(start, int) else first
+            self._pool.register(queue, shared=True)
+            if self._shared[url] is before:  # otherwise another thread or a signal handler created one meanwhile
+                self._starts[url] = asked
+                self._shared[url] = writer
+                return writer
 
     def _full_url(self, path: Path) -> str:
         return path if isinstance(path, str) and '://' in path else self._transport.url(path)
 
-    def _check_open(self) -> None:
-        if self.closed:
-            raise AssertionError('Can not create new writers when closed')
-
-    def _has_open_writer(self, url: str) -> bool:
-        return url in self._shared and (not self._shared[url].closed or self._shared[url].failed)
-
-    def _wait_for_closed_writer(self, url: str) -> None:
-        before = self._shared.get(url)
-        if before is not None and not before.itemsq.empty():
-            # What it still sends may be refused, and then nothing goes over the gap.
-            before.flush()
-
-    def _open_writer(self, url: str, start: int | Callable[[], int], auth: Any, callback: Any) -> Writer | None:
-        if not self._has_open_writer(url):
-            return None
-        writer = self._shared[url]
+    def _reuse(self, writer: Writer, start: int | Callable[[], int], auth: Any, callback: Callback | None) -> Writer:
         if writer.closed:
             return writer
+        url = writer.url
         if url in self._recovered:
-            self._recovered.remove(url)
+            self._recovered.discard(url)
             self._starts[url] = start if isinstance(start, int) else writer.next_number
             writer.adopt(auth, callback)
         elif isinstance(start, int) and start not in (0, self._starts[url], writer.next_number):
             raise ValueError(
-                f'the open writer for {writer} began at {self._starts[url]} and has come to {writer.next_number}: '
+                f'the open writer for {writer} began at {self._starts[url]} and is at {writer.next_number}: '
                 f'close it before starting at {start}'
             )
         return writer
@@ -190,66 +178,62 @@ class Uploader:
         """Wait until everything written so far, by all writers, is stored.
 
         Args:
-            timeout: Seconds to wait; None to wait as long as an outage may last.
+            timeout: Maximum time to wait, in seconds. By default as long as writers send records again after failures.
 
         Raises:
-            UploadError: Records were refused, or the time is over; the error holds those of the first such writer, and
-                ``others`` has the errors of the rest.
+            UploadError: Records were refused, or the time is up; the error holds those of the first such writer, and
+                ``others`` has the errors of the others.
         """
-        settled = self._settle(timeout)
-        self._raise_failures(None if settled else f'not stored within {timeout} seconds')
+        flushed = self._flush(timeout)
+        self._raise_failures(None if flushed else not_stored(timeout))
 
-    def _settle(self, timeout: float | None) -> bool:
-        engine = self._engine
-        with engine.lock:
-            lanes = list(engine.lanes)
-            for lane in lanes:
-                lane.flush_to = lane.buffer.next_number
-                if lane.sendable:
-                    engine.notice(lane)
-        return engine.wait_until_settled(lanes, timeout)
+    def _flush(self, timeout: float | None) -> bool:
+        pool = self._pool
+        with pool.lock:
+            queues = list(pool.queues)
+            for queue in queues:
+                pool.flush(queue)
+        return pool.wait_until_flushed(queues, timeout)
 
-    def _raise_failures(self, why: str | None) -> None:
-        with self._engine.lock:
-            failed = [lane for lane in self._engine.lanes if lane.failed or (why and lane.unflushed)]
-            errors: list[UploadError] = []
-            for lane in failed:
-                error = lane.error(None if lane.failed else why)
-                error.__cause__ = lane.cause
-                errors.append(error)
+    def _raise_failures(self, reason: str | None) -> None:
+        errors: list[UploadError] = []
+        with self._pool.lock:
+            for queue in list(self._pool.queues):
+                if queue.failed or (reason and queue.flush_to > queue.offset):
+                    error = upload_error(queue, None if queue.failed else reason)
+                    error.__cause__ = queue.error
+                    errors.append(error)
         if errors:
             first = errors[0]
             first.others = tuple(errors[1:])
             if first.others:
-                first.hint = f'{first.hint}\nThere are {len(first.others)} more such writers, see `others`.'
+                first.hint = f'{first.hint}\n{len(first.others)} more writers failed, see `others`.'
             raise first
 
     def close(self, timeout: float | None = None) -> bool:
-        """Take no more records, send what there is, and end the threads.
+        """Take no more records, send those that are queued, and end the threads.
 
         Args:
-            timeout: Seconds to wait; None to wait as long as an outage may last.
+            timeout: Maximum time to wait, in seconds. By default as long as writers send records again after failures.
 
         Returns:
-            Whether everything is stored. What is not can be taken back from its writer, or stays in the spool.
+            Whether everything is stored. Other records can be taken back from their writers, or stay in the spool.
 
         Raises:
             UploadError: Records were refused; raised once, a second call returns False.
         """
-        engine = self._engine
-        deadline = None if timeout is None else self._transport.clock.monotonic() + timeout
+        pool, clock = self._pool, self._transport.clock
+        deadline = None if timeout is None else clock.monotonic() + timeout
         self.closed = True
-        with engine.lock:
-            for writer in self.writers:
-                writer.close(block=False)
-            engine.hurry()
-        settled = self._settle(timeout)
-        engine.stop(None if deadline is None else max(0.0, deadline - self._transport.clock.monotonic()))
-        with engine.lock:
-            undelivered = {lane.shown_url: lane.undelivered for lane in engine.lanes if lane.undelivered}
-        if undelivered and not self._told:
-            self._told = True
-            if settled:
+        for writer in self.writers:
+            writer.close(block=False)
+        flushed = self._flush(timeout)
+        pool.stop(None if deadline is None else max(0.0, deadline - clock.monotonic()))
+        with pool.lock:
+            undelivered = {queue.shown_url: queue.undelivered for queue in pool.queues if queue.undelivered}
+        if undelivered and not self._failure_raised:
+            self._failure_raised = True
+            if flushed:
                 self._raise_failures(None)
             for url, count in undelivered.items():
                 logger.error('%d records for %s were not stored within %s seconds', count, url, timeout)
@@ -264,7 +248,7 @@ def _open_spool(path: str | os.PathLike[str], transport: Transport) -> Spool:
 
 
 def split_credentials(url: str) -> tuple[str, Credentials | None]:
-    """Take user and password out of a URL, so that it can be shown, logged and written down.
+    """Split user and password from a URL, so that it can be shown, logged and stored.
 
     Args:
         url: A full URL.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -10,11 +11,16 @@ import sys
 import threading
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scrapinghub.exceptions import Unauthorized
+from scrapinghub.transport.uploads.batch import Batch, Taken
+from scrapinghub.transport.uploads.queue import WriteQueue
 from scrapinghub.transport.uploads.spool import Spool
 from scrapinghub.transport.uploads.uploader import Uploader, WriterOptions
 from support.scripted_server import Server, reply
@@ -37,26 +43,80 @@ def path(tmp_path: Path) -> Path:
 # The journal alone
 
 
-def test_it_gives_back_what_it_was_given(path: Path) -> None:
+def make_queue(url: str = 'http://x/1', start: int = 0, **options: Any) -> WriteQueue:
+    return WriteQueue(url, WriterOptions(**options), start=start)
+
+
+def journal(spool: Spool, queue: WriteQueue, texts: list[str]) -> None:
+    spool.register(queue, shared=True)
+    queue.extend(texts)
+    spool.synchronize(queue)
+
+
+def test_it_returns_what_is_not_stored(path: Path) -> None:
     spool = Spool(path)
-    one = spool.add_writer('http://x/1', {'size': 5}, 7)
-    two = spool.add_writer('http://x/2', {}, 0)
-    spool.renumber(two, 0, ['"a"', '"b"'])
-    for number in range(7, 12):
-        spool.add(one, number, str(number))
-    spool.stored(one, 7, 10)
-    spool.stored(two, 0, 2)
+    one, two = make_queue(start=7, size=3), make_queue('http://x/2')
+    journal(spool, one, ['7', '8', '9', '10', '11'])
+    journal(spool, two, ['"a"', '"b"'])
+    for queue in (one, two):
+        queue.store(begin(queue), None, 0)
+        spool.synchronize(queue)
     spool.close()
     again = Spool(path)
-    first, second = again.journaled()
-    assert (first.url, first.options, first.start, first.texts) == ('http://x/1', {'size': 5}, 10, ['10', '11'])
+    first, second = again.recover()
+    assert (first.url, first.options['size'], first.start, first.texts) == ('http://x/1', 3, 10, ['10', '11'])
     assert (second.start, second.texts) == (2, [])
-    again.taken_back(first.id, 10)
-    again.remove_writer(second.id)
-    [first] = again.journaled()
+    again.remove(second.id)
+    queue = make_queue(start=10)
+    queue.extend(first.texts)
+    again.register(queue, shared=True, journaled=first)
+    queue.take(Taken())
+    again.synchronize(queue)
+    [first] = again.recover()
     assert (first.start, first.texts) == (10, [])
     again.close()
     assert not again.usable
+
+
+def begin(queue: WriteQueue) -> Batch:
+    attempts: Any = object()
+    return queue.begin(object(), lambda: attempts)
+
+
+STEPS = ['append', 'extend', 'store', 'refuse', 'take', 'interrupted take', 'synchronize']
+
+
+@given(st.lists(st.tuples(st.sampled_from(STEPS), st.booleans()), max_size=30))
+def test_it_holds_what_the_queue_holds_after_any_steps(steps: list[tuple[str, bool]]) -> None:
+    with TemporaryDirectory() as folder, contextlib.closing(Spool(Path(folder, 'spool'))) as spool:
+        queue = make_queue(start=5, size=2, keyed=True)
+        spool.register(queue, shared=False)
+        made = 0
+        for step, synchronized in steps:
+            if step in ('append', 'extend'):
+                queue.extend([str(made + n) for n in range(1 if step == 'append' else 3)])
+                made += 3
+            elif step == 'take':
+                queue.take(Taken())
+            elif step == 'interrupted take':
+                taken = Taken()
+                queue.take(taken)
+                queue.returned = (taken,)
+                queue.restore()
+            elif step in ('store', 'refuse') and queue.sendable:
+                batch = begin(queue)
+                if step == 'store':
+                    queue.store(batch, None, 0)
+                elif len(batch.texts) > 1:
+                    queue.divide(batch, 0)
+                else:
+                    queue.reject(batch, ValueError(), alone=True, now=0)
+            if synchronized:
+                spool.synchronize(queue)
+        spool.synchronize(queue)
+        [journaled] = spool.recover()
+        assert journaled.texts == [text for _, text in sorted(queue.refused.items())] + queue.texts()
+        assert journaled.start == min([*queue.refused, queue.offset])
 
 
 def test_one_at_a_time_holds_it(path: Path) -> None:
@@ -90,7 +150,7 @@ def test_other_files_are_left_alone(path: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != 'posix', reason='rights are those of POSIX')
 def test_nobody_else_may_read_it(path: Path) -> None:
     spool = Spool(path)
-    spool.add_writer('http://x', {}, 0)
+    journal(spool, make_queue('http://x'), [])
     assert {file.stat().st_mode & 0o77 for file in path.parent.iterdir()} == {0}
     spool.close()
 
@@ -98,7 +158,7 @@ def test_nobody_else_may_read_it(path: Path) -> None:
 def test_it_is_for_one_endpoint(path: Path) -> None:
     Spool(path, endpoint='https://User:secret@Storage.example:443/').close()
     spool = Spool(path, endpoint='https://storage.example')
-    spool.add_writer('https://storage.example/items/1/2/3', {}, 0)
+    journal(spool, make_queue('https://storage.example/items/1/2/3'), [])
     spool.close()
     for other in ('https://other.example', 'http://storage.example', 'https://storage.example/v2'):
         with pytest.raises(ValueError, match=f'made for https://storage.example, .* writes to {other}: ') as caught:
@@ -108,18 +168,18 @@ def test_it_is_for_one_endpoint(path: Path) -> None:
     assert b'secret' not in path.read_bytes()
     # Refused is not held.
     spool = Spool(path, endpoint='https://storage.example')
-    assert len(spool.journaled()) == 1
+    assert len(spool.recover()) == 1
     spool.close()
 
 
 def test_a_file_that_does_not_say_whose_it_is_belongs_to_who_wrote_it(path: Path) -> None:
     spool = Spool(path)
-    writer = spool.add_writer('http://storage.example/items/1/2/3', {}, 0)
+    journal(spool, make_queue('http://storage.example/items/1/2/3'), [])
     spool.close()
     # Neither of them is known to be wrong: that is decided by what is in the file.
     for endpoint in ('http://other.example', 'http://storage.example'):
         spool = Spool(path, endpoint=endpoint)
-        assert [journaled.id for journaled in spool.journaled()] == [writer]
+        assert len(spool.recover()) == 1
         spool.close()
     with pytest.raises(ValueError, match=r'was made for http://storage\.example'):
         Spool(path, endpoint='http://other.example')
@@ -151,7 +211,7 @@ def test_a_clean_end_leaves_nothing(server: Server, storage: Storage, path: Path
         assert uploader.close()
     assert storage.stored(PATH) == list(range(5))
     spool = Spool(path)
-    assert spool.journaled() == []
+    assert spool.recover() == []
     spool.close()
 
 
