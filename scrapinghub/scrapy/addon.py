@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from scrapy.exceptions import NotConfigured
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
+
+# Those next to the downloader and to the engine see the requests as they are made.
+_COMPONENTS = (
+    ('EXTENSIONS', 'scrapinghub.scrapy.extension.JobExtension', 500),
+    ('DOWNLOADER_MIDDLEWARES', 'scrapinghub.scrapy.middlewares.RequestRecorder', 1000),
+    ('SPIDER_MIDDLEWARES', 'scrapinghub.scrapy.middlewares.RequestParents', 0),
+)
 
 
 class Addon:
@@ -53,8 +61,10 @@ class Addon:
         Raises:
             NotConfigured: There is nothing to store, or no project is given.
         """
-        # The shell keeps its engine alive without a crawl.
-        if not settings.getbool('SCRAPINGHUB_ENABLED', True) or settings.getbool('KEEP_ALIVE'):
+        # `scrapy shell` keeps its engine alive without a crawl, and `scrapy check` tests callbacks.
+        if settings.getbool('KEEP_ALIVE') or os.environ.get('SCRAPY_CHECK'):
+            raise NotConfigured
+        if not settings.getbool('SCRAPINGHUB_ENABLED', True):
             raise NotConfigured
         if is_stored_by_platform():
             logger.info(
@@ -62,6 +72,6 @@ class Addon:
             )
             return
         Session.of(self._crawler).log.install()
-        settings['EXTENSIONS']['scrapinghub.scrapy.extension.JobExtension'] = 500
-        settings['DOWNLOADER_MIDDLEWARES']['scrapinghub.scrapy.middlewares.RequestRecorder'] = 1000
-        settings['SPIDER_MIDDLEWARES']['scrapinghub.scrapy.middlewares.RequestParents'] = 0
+        for setting, component, order in _COMPONENTS:
+            if component not in settings[setting]:
+                settings[setting][component] = order

@@ -69,7 +69,7 @@ class JobExtension:
         loop = self._session.loop
         try:
             self._storage = self._session.storage = await loop.in_thread(self._open_storage, spider.name)
-        except ScrapinghubAPIError as error:
+        except Exception as error:  # noqa: BLE001 - Scrapy would log any error, and crawl without storing
             logger.error('The crawl is not stored and is stopped, because it has no job: %s', error)
             self._stop_at_start('job_not_created')
             return
@@ -115,7 +115,7 @@ class JobExtension:
             return None
         try:
             storage.put('items', item_record(item))
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             logger.error('An item is not stored: %s', error)
             self._crawler.stats.inc_value('scrapinghub/items_not_stored')
             return None
@@ -153,7 +153,7 @@ class JobExtension:
             logger.info('Job %s was cancelled', job.key)
             close_spider(self._crawler, 'cancelled')
 
-    def _records_refused(self, error: UploadError) -> None:
+    def _records_refused(self, error: Exception) -> None:
         if not self._ended:
             logger.error('The crawl is stopped, because its records cannot be stored: %s', error)
             close_spider(self._crawler, NOT_STORED)
@@ -180,7 +180,7 @@ class JobExtension:
     def _store_rest(self, storage: JobStorage, stats: dict[str, Any]) -> bool:
         job, created = storage.job, self._given is None
         fields = {'close_reason': self._session.reason, 'scrapystats': stats}
-        error: ScrapinghubAPIError | None = storage.error
+        error: Exception | None = storage.error
         try:
             job.close_writers()
             self._client.uploader.flush()

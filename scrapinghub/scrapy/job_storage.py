@@ -10,7 +10,6 @@ from scrapy.utils.defer import maybe_deferred_to_future
 from twisted.internet.defer import Deferred
 
 from scrapinghub.client.jobs import Job
-from scrapinghub.exceptions import UploadError
 from scrapinghub.scrapy.event_loop import EventLoop
 from scrapinghub.scrapy.record_queue import RecordQueue
 
@@ -27,11 +26,11 @@ class JobStorage:
         folder: Folder for the files of the queues.
         loop: The event loop of the crawl.
         append: Whether the job may have records already.
-        on_error: Called once, when records are refused.
+        on_error: Called once, when a record could not be taken.
     """
 
     def __init__(
-        self, job: Job, folder: Path, loop: EventLoop, *, append: bool, on_error: Callable[[UploadError], object]
+        self, job: Job, folder: Path, loop: EventLoop, *, append: bool, on_error: Callable[[Exception], object]
     ) -> None:
         self.job = job
         self._loop = loop
@@ -45,15 +44,15 @@ class JobStorage:
         self._reported = False
 
     @property
-    def error(self) -> UploadError | None:
-        """Why records are refused; None if they are not."""
+    def error(self) -> Exception | None:
+        """Why a record could not be taken; None if all were."""
         return next((queue.error for queue in self._queues.values() if queue.error is not None), None)
 
     def put(self, family: str, record: Any) -> int:
         """Take a record; the arguments, return value and errors of :meth:`RecordQueue.put`."""
         queue = self._queues[family]
         number = queue.put(record)
-        if queue.waiting:
+        if queue.waiting or queue.error is not None:
             self._move_later()
         return number
 

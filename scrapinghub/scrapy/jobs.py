@@ -63,7 +63,7 @@ def spider_arguments(command_line: Sequence[str] | None = None) -> dict[str, str
 def is_cancelled(job: Job) -> bool:
     """Return whether the job was cancelled, or finished or deleted by something else."""
     fields = dict(job.metadata.iter())
-    return bool(fields.get('cancelled_by')) or fields.get('state') != 'running'
+    return bool(fields.get('cancelled_by')) or fields.get('state') in ('finished', 'deleted')
 
 
 class JobFile:

@@ -74,8 +74,11 @@ class LogHandler(logging.Handler):
             return
         try:
             self._pending.append(log_record(record))
-        except Exception:  # noqa: BLE001 - the arguments of a line are the program's
+            self._pass_on_soon()
+        except Exception:  # noqa: BLE001 - a line that cannot be stored does not stop the program
             self.handleError(record)
+
+    def _pass_on_soon(self) -> None:
         if self._loop is None:
             if len(self._pending) > _MAX_PENDING:
                 self._pending.popleft()

@@ -46,12 +46,12 @@ class RecordQueue:
 
     Attributes:
         waiting: Number of records in the file that the writer has not taken.
-        error: The error with which the writer refused a record; it takes no more after that.
+        error: Why a record could not be taken; the writer is given no further one after that.
     """
 
     def __init__(self, writer: RecordWriter, path: Path) -> None:
         self.waiting = 0
-        self.error: UploadError | None = None
+        self.error: UploadError | OSError | None = None
         self._writer = writer
         self._path = path
         self._next = writer.next_number
@@ -69,8 +69,7 @@ class RecordQueue:
 
         Raises:
             ValueTooLarge: The JSON text is larger than 1 MiB.
-            ValueError: The record cannot be encoded as JSON.
-            OSError: The file cannot be written.
+            TypeError, ValueError: The record cannot be encoded as JSON.
         """
         number = self._next
         if self.waiting or self.error is not None or self._writer.full or not self._write(record):
@@ -101,7 +100,7 @@ class RecordQueue:
     def _write(self, record: Any) -> bool:
         try:
             self._writer.write(record)
-        except UploadError as error:
+        except (UploadError, OSError) as error:
             self.error = error
             return False
         return True
@@ -110,12 +109,16 @@ class RecordQueue:
         text = encode_json(record).encode()
         if len(text) > MAX_BYTES:
             raise ValueTooLarge(f'a record of {len(text)} bytes is larger than {MAX_BYTES}')
-        if self._appended is None:
-            # Not buffered: what was written survives the end of the process.
-            self._appended = self._path.open('ab', buffering=0)
-            self._read = self._path.open('rb')
-        self._appended.write(b'[%d,%b]\n' % (number, text))
-        self.waiting += 1
+        try:
+            if self._appended is None:
+                # Not buffered: what was written survives the end of the process.
+                self._appended = self._path.open('ab', buffering=0)
+                self._read = self._path.open('rb')
+            self._appended.write(b'[%d,%b]\n' % (number, text))
+        except OSError as error:
+            self.error = error
+        else:
+            self.waiting += 1
 
 
 def read_records(path: Path, start: int) -> Iterator[Any]:

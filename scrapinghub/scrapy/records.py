@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from itemadapter import ItemAdapter, is_item
 
-from scrapinghub.transport.codec import jsondefault
+from scrapinghub.transport.codec import encode_json
 
 if TYPE_CHECKING:
     from scrapy import Request
     from scrapy.http import Response
 
-#: Longest log message, in characters, so that its JSON text is smaller than 1 MiB.
-MAX_MESSAGE = 160_000
+# Largest JSON text of a log message, and the number of characters whose JSON text is smaller, whatever they are.
+_MAX_TEXT = 1_000_000
+MAX_MESSAGE = 80_000
 
-_PLAIN = frozenset((str, int, float, bool, type(None)))
+_PLAIN = frozenset((float, bool, type(None)))
 _formatter = logging.Formatter('[%(name)s] %(message)s')
 
 
@@ -31,7 +32,11 @@ def now() -> int:
 def exported(item: Any) -> dict[Any, Any]:
     """Return the fields of an item as Scrapy's ``PythonItemExporter`` does, in a fraction of its time.
 
-    Serializers of fields are applied, nested items become dictionaries, other iterables lists, and bytes text.
+    Serializers of fields are applied, nested items become dictionaries, other iterables lists, and bytes text. Halves
+    of characters, which no encoding has, are replaced.
+
+    Raises:
+        ValueError: A number is larger than the service accepts, or bytes are not UTF-8.
     """
     if type(item) is dict:
         return {name: _value(value) for name, value in item.items()}
@@ -45,7 +50,13 @@ def exported(item: Any) -> dict[Any, Any]:
 
 def _value(value: Any) -> Any:
     kind = type(value)
+    if kind is str:
+        return value if value.isascii() else clean(value)
     if kind in _PLAIN:
+        return value
+    if kind is int:
+        if not -(2**63) <= value < 2**64:
+            raise ValueError(f'an integer should be between -2**63 and 2**64 - 1, got {value}')
         return value
     if kind is list or kind is tuple:
         return [_value(each) for each in value]
@@ -56,6 +67,15 @@ def _value(value: Any) -> Any:
     if hasattr(value, '__iter__') and not isinstance(value, str):
         return [_value(each) for each in value]
     return value
+
+
+def clean(text: str) -> str:
+    """Return a text in which the replacement character stands for each half of a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')
+    return text
 
 
 def item_record(item: Any) -> dict[Any, Any]:
@@ -98,16 +118,19 @@ def request_record(request: Request, response: Response, parent: int | None, fin
 
 def log_record(record: logging.LogRecord) -> dict[str, Any]:
     """Return the record of a log line, with its traceback."""
-    message = _formatter.format(record)
-    if len(message) > MAX_MESSAGE:
+    message = clean(_formatter.format(record))
+    if len(message) > MAX_MESSAGE and len(encode_json(message)) > _MAX_TEXT:
         message = f'{message[:MAX_MESSAGE]}... ({len(message)} characters)'
     return {'message': message, 'level': record.levelno, 'time': int(record.created * 1000)}
 
 
 def stats_record(stats: Mapping[str, Any]) -> dict[str, Any]:
     """Return Scrapy's stats as JSON values: datetimes become milliseconds since the epoch."""
-    return {name: value if _is_plain(value) else jsondefault(value) for name, value in stats.items()}
+    return {name: _stat(value) for name, value in stats.items()}
 
 
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, (str, int, float, bool, type(None))) and not isinstance(value, datetime)
+def _stat(value: Any) -> Any:
+    try:
+        return json.loads(encode_json(value))
+    except (TypeError, ValueError):
+        return str(value)

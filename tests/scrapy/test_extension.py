@@ -108,24 +108,24 @@ def test_a_crawl_is_stored_as_a_job(crawls: Crawls, web: Server, reactor: str) -
 
 def test_a_second_crawl_with_the_same_arguments_is_another_job(crawls: Crawls, web: Server) -> None:
     first = crawls.start(PAGES, '-a', f'url={web.url}')
-    assert web.wait_until(lambda: len(web.requests) > 3, 30)
+    assert web.wait_until(lambda: len(web.requests) > 3, 60)
     crawls.run(PAGES, '-a', f'url={web.url}', '-s', 'CLOSESPIDER_ITEMCOUNT=3')
     first.send_signal(signal.SIGINT)
     text = crawls.end(first)
     assert [job.metadata['close_reason'] for job in crawls.jobs()] == ['shutdown', 'closespider_itemcount'], text
 
 
-@pytest.mark.parametrize('reactor', REACTORS)
-def test_downloads_continue_while_the_storage_is_slow(
-    crawls: Crawls, web: Server, cloud: Sandbox, reactor: str
+@pytest.mark.parametrize(('reactor', 'fault'), zip(REACTORS, ({'hold': True}, {'status': 503}), strict=True))
+def test_downloads_continue_while_the_storage_is_slow_or_away(
+    crawls: Crawls, web: Server, cloud: Sandbox, reactor: str, fault: dict[str, Any]
 ) -> None:
-    slow = cloud.faults.add(method='POST', path='/items/*', times=None, hold=True)
+    rule = cloud.faults.add(method='POST', path='/*s/*', times=None, **fault)
     crawl = crawls.start(
         PAGES, '-a', f'url={web.url}', '-a', 'items=100', '-a', 'last=30', settings={'TWISTED_REACTOR': reactor}
     )
     # The writer of the items has room for 2000.
-    assert web.wait_until(lambda: len(web.requests) > 25, 30)
-    slow.release()
+    assert web.wait_until(lambda: len(web.requests) > 25, 60)
+    cloud.faults.remove(rule)
     text = crawls.end(crawl)
     [job] = crawls.jobs()
     assert job.metadata['close_reason'] == 'finished', text
@@ -135,7 +135,7 @@ def test_downloads_continue_while_the_storage_is_slow(
 def test_a_killed_crawl_is_stored_by_the_next_one(crawls: Crawls, web: Server, cloud: Sandbox) -> None:
     away = cloud.faults.add(method='POST', path='/*s/*', times=None, status=503)
     crawl = crawls.start(PAGES, '-a', f'url={web.url}', '-a', 'items=100')
-    assert web.wait_until(lambda: len(web.requests) > 25, 30)
+    assert web.wait_until(lambda: len(web.requests) > 25, 60)
     crawls.kill(crawl)
     [killed] = crawls.jobs()
     assert killed.metadata['state'] == 'running'
@@ -169,7 +169,7 @@ def test_refused_records_stop_the_crawl_and_the_next_one_stores_them(
 
 def test_a_cancelled_job_stops_its_crawl(crawls: Crawls, web: Server) -> None:
     crawl = crawls.start(PAGES, '-a', f'url={web.url}', settings={'SCRAPINGHUB_SAMPLE_INTERVAL': 0.2})
-    assert web.wait_until(lambda: len(web.requests) > 3, 30)
+    assert web.wait_until(lambda: len(web.requests) > 3, 60)
     [job] = crawls.jobs()
     job.cancel()
     text = crawls.end(crawl)
@@ -181,7 +181,7 @@ def test_a_second_ctrl_c_ends_the_process_while_the_storage_is_away(
 ) -> None:
     cloud.faults.add(method='POST', path='/*s/*', times=None, status=503)
     crawl = crawls.start(PAGES, '-a', f'url={web.url}')
-    assert web.wait_until(lambda: len(web.requests) > 3, 30)
+    assert web.wait_until(lambda: len(web.requests) > 3, 60)
     crawl.send_signal(signal.SIGINT)
     assert crawl.stderr is not None
     while 'Spider closed (shutdown)' not in (line := crawl.stderr.readline()):

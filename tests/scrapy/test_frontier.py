@@ -94,7 +94,7 @@ def test_a_killed_crawl_loses_no_request(crawls: Crawls, web: Server) -> None:
     settings = {**SETTINGS, 'CONCURRENT_REQUESTS': 2, 'DOWNLOAD_DELAY': 0.01}
     for stop in (5, 50, 90):
         crawl = crawls.start(TREE, '-a', f'url={web.url}', settings=settings)
-        assert web.wait_until(lambda stop=stop: len(web.requests) >= stop, 30)  # type: ignore[misc]
+        assert web.wait_until(lambda stop=stop: len(web.requests) >= stop, 60)  # type: ignore[misc]
         crawls.kill(crawl)
     text = crawls.run(TREE, '-a', f'url={web.url}', settings={**SETTINGS, 'CLOSESPIDER_TIMEOUT': 50})
     assert crawls.jobs()[-1].metadata['close_reason'] == 'finished', text
@@ -115,7 +115,7 @@ def test_a_batch_is_deleted_after_its_results_are_stored(crawls: Crawls, web: Se
     crawl = crawls.start(TREE, '-a', f'url={web.url}', '-a', 'pages=4', settings=settings)
     slot = crawls.project.frontiers.get('shop').get('0')
     for rule in results:
-        rule.wait_held(30)
+        rule.wait_held(60)
         assert len(web.requests) == 1
         assert f'{web.url}/page1' in [batch['requests'][0][1]['url'] for batch in slot.q.iter()]
         rule.release()

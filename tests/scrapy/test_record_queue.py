@@ -123,3 +123,10 @@ def test_a_record_that_cannot_be_stored_takes_no_number(path: Path) -> None:
         queue.put(float('nan'))
     assert queue.put('good') == 0
     queue.close()
+
+
+def test_a_full_disk_is_reported_and_does_not_raise(path: Path) -> None:
+    queue = RecordQueue(Writer(), path / 'in a folder that does not exist')
+    assert [queue.put('a'), queue.put('b')] == [0, 1]
+    assert isinstance(queue.error, OSError)
+    assert queue.waiting == 0

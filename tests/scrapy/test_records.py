@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scrapy.exporters import PythonItemExporter
 
-from scrapinghub.scrapy.records import MAX_MESSAGE, exported, item_record, log_record, request_record, stats_record
+from scrapinghub.scrapy.records import exported, item_record, log_record, request_record, stats_record
 
 
 @dataclass
@@ -35,10 +36,18 @@ class Book(scrapy.Item):
         ({'shop': Shop('Books'), 'tags': {'a'}}, {'shop': {'name': 'Books'}, 'tags': ['a'], '_type': 'dict'}),
         ({'title': b'Caf\xc3\xa9'}, {'title': 'Café', '_type': 'dict'}),
         ({'_type': 'mine'}, {'_type': 'mine'}),
+        ({'title': 'half \ud83d'}, {'title': 'half \ufffd', '_type': 'dict'}),
+        ({'title': 'whole \ud83d\ude00'}, {'title': 'whole \U0001f600', '_type': 'dict'}),
     ],
 )
 def test_an_item_is_exported_as_scrapy_exports_it(item: Any, record: dict[str, Any]) -> None:
     assert item_record(item) == record
+
+
+@pytest.mark.parametrize('value', [2**64, -(2**63) - 1, b'\xff'])
+def test_a_value_that_the_service_refuses_is_refused_before(value: Any) -> None:
+    with pytest.raises(ValueError, match=r'2\*\*64|utf-8'):
+        item_record({'pages': [value]})
 
 
 def test_a_request_record_has_the_fields_of_the_platform() -> None:
@@ -72,20 +81,27 @@ def test_a_log_line_has_its_traceback() -> None:
     assert message.endswith('ValueError: broken')
 
 
-def test_a_log_line_is_cut_where_the_service_would_refuse_it() -> None:
-    message = log_record(line('é' * 2_000_000))['message']
-    assert message.startswith('[books] éé')
-    assert MAX_MESSAGE < len(message) < MAX_MESSAGE + 100
+@pytest.mark.parametrize('letter', ['a', 'é', '\U0001f600', '\0'])
+def test_a_log_line_is_cut_where_the_service_would_refuse_it(letter: str) -> None:
+    message = log_record(line(letter * 1_100_000))['message']
+    assert message.startswith(f'[books] {letter * 100}')
+    assert message.endswith('(1100008 characters)')
+    assert len(json.dumps(message)) < 2**20
+    shorter = letter * 70_000
+    assert log_record(line(shorter))['message'] == f'[books] {shorter}'
 
 
 def test_stats_are_json_values() -> None:
-    stats = {'start_time': datetime(2016, 10, 18, 1, 2, 3, 456000), 'count': 3, 'rate': None, 'reason': 'finished'}
-    assert stats_record(stats) == {**stats, 'start_time': 1476752523456.0}
+    stats = {'start_time': datetime(2016, 10, 18, 1, 2, 3, 456000), 'count': 3, 'rate': None, 'pages': [1]}
+    unlike = {'ratio': float('nan'), 'pairs': {(1, 2): 3}}
+    assert stats_record({**stats, **unlike}) == {
+        **stats, 'start_time': 1476752523456.0, 'ratio': 'nan', 'pairs': '{(1, 2): 3}',
+    }  # fmt: skip
 
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates(),
+        st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.dates(),
         lambda values: (
             st.lists(values)
             | st.dictionaries(st.text(), values)
