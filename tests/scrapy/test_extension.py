@@ -115,7 +115,7 @@ def test_a_second_crawl_with_the_same_arguments_is_another_job(crawls: Crawls, w
     assert [job.metadata['close_reason'] for job in crawls.jobs()] == ['shutdown', 'closespider_itemcount'], text
 
 
-@pytest.mark.parametrize(('reactor', 'fault'), zip(REACTORS, ({'hold': True}, {'status': 503}), strict=True))
+@pytest.mark.parametrize(('reactor', 'fault'), [*zip(REACTORS, ({'hold': True}, {'status': 503}), strict=True)])
 def test_downloads_continue_while_the_storage_is_slow_or_away(
     crawls: Crawls, web: Server, cloud: Sandbox, reactor: str, fault: dict[str, Any]
 ) -> None:
