@@ -8,5 +8,6 @@ Needs the extra ``scrapy``. One setting enables the add-on::
 from scrapinghub.scrapy.addon import Addon
 from scrapinghub.scrapy.frontier import FrontierMiddleware
 from scrapinghub.scrapy.pipelines import CollectionPipeline
+from scrapinghub.scrapy.session import get_project
 
-__all__ = ['Addon', 'CollectionPipeline', 'FrontierMiddleware']
+__all__ = ['Addon', 'CollectionPipeline', 'FrontierMiddleware', 'get_project']

@@ -82,7 +82,7 @@ class Batches:
         self._works[number].items += 1
 
     def item_ended(self, number: int | None) -> None:
-        """Say that an item has left the pipelines, whatever became of it."""
+        """Say that an item has left the pipelines, stored or not."""
         work = self.get(number)
         if work is not None and number is not None:
             work.items -= 1

@@ -50,7 +50,7 @@ class EventLoop:
         await maybe_deferred_to_future(deferred)
 
     async def in_thread(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a function that may block in a thread of its own, and wait for its result.
+        """Call a function that may block in a new thread, and wait for its result.
 
         The thread ends with the process: Scrapy can be stopped while the function waits for the network. The pools of
         Twisted and asyncio would delay the exit until it returns.

@@ -164,7 +164,7 @@ class JobExtension:
         self._ended = True
 
     async def _finish(self) -> bool:
-        """Store what is left, and finish the job; called after the last log line of the crawl."""
+        """Store the rest, and finish the job; called after the last log line of the crawl."""
         self._ended = True
         storage = self._storage
         if storage is None:

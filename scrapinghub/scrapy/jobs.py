@@ -160,4 +160,4 @@ def _recover_job(
         client.close(timeout=0)
         return
     shutil.rmtree(folder)
-    logger.info('Stored what was left of job %s by an earlier crawl', key)
+    logger.info('Stored the rest of job %s, which an earlier crawl left', key)

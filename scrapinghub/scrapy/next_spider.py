@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: What the setting may give beside the name of the spider: arguments of ``jobs.run``.
+#: Keys of the setting, in addition to the name of the spider: arguments of ``jobs.run``.
 OPTIONS = ('add_tag', 'environment', 'job_args', 'job_settings', 'priority', 'units')
 
 

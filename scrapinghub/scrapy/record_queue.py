@@ -111,7 +111,7 @@ class RecordQueue:
             raise ValueTooLarge(f'a record of {len(text)} bytes is larger than {MAX_BYTES}')
         try:
             if self._appended is None:
-                # Not buffered: what was written survives the end of the process.
+                # Not buffered: the records in the file survive the end of the process.
                 self._appended = self._path.open('ab', buffering=0)
                 self._read = self._path.open('rb')
             self._appended.write(b'[%d,%b]\n' % (number, text))

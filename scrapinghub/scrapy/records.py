@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scrapy import Request
     from scrapy.http import Response
 
-# Largest JSON text of a log message, and the number of characters whose JSON text is smaller, whatever they are.
+# Largest JSON text of a log message, and the number of any characters whose JSON text is smaller.
 _MAX_TEXT = 1_000_000
 MAX_MESSAGE = 80_000
 
@@ -70,7 +70,7 @@ def _value(value: Any) -> Any:
 
 
 def clean(text: str) -> str:
-    """Return a text in which the replacement character stands for each half of a character."""
+    """Return a text with each half of a character replaced by the replacement character."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -164,6 +164,31 @@ class Session:
             await self.close()
 
 
+def get_project(crawler: Crawler) -> Project:
+    """Return the project of a crawl, for spiders and components that read or write other data.
+
+    Its methods wait for the network: in a callback, call them in a thread.
+
+    Args:
+        crawler: The crawler.
+
+    Returns:
+        The project ``SCRAPINGHUB_PROJECT``. Its client has the credentials of the crawl, and is closed after it.
+
+    Raises:
+        NotConfigured: No project is given.
+        RuntimeError: There are no credentials in the environment.
+
+    Example:
+        In a spider::
+
+            async def parse(self, response):
+                books = get_project(self.crawler).collections.get_store('books')
+                known = await maybe_deferred_to_future(deferToThread(books.list))
+    """
+    return Session.of(crawler).project
+
+
 def close_spider(crawler: Crawler, reason: str) -> None:
     """Close the spider of a crawl gracefully.
 

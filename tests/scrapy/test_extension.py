@@ -13,6 +13,9 @@ from scrapinghub.sandbox import Sandbox
 from support.crawls import PROJECT, REACTORS, Crawls
 from support.scripted_server import Server
 
+# Each crawl is a process that imports Scrapy.
+pytestmark = pytest.mark.timeout(300)
+
 BOOKS = """
     from dataclasses import dataclass
 

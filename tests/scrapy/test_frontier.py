@@ -10,6 +10,9 @@ from scrapinghub.sandbox import Sandbox
 from support.crawls import REACTORS, Crawls
 from support.scripted_server import Server
 
+# Each crawl is a process that imports Scrapy.
+pytestmark = pytest.mark.timeout(300)
+
 SETTINGS: dict[str, Any] = {
     'SPIDER_MIDDLEWARES': {'scrapinghub.scrapy.FrontierMiddleware': 100},
     'SCRAPINGHUB_FRONTIER': 'shop',

@@ -8,6 +8,9 @@ from scrapy.settings import Settings
 from scrapinghub.scrapy.next_spider import NextSpider
 from support.crawls import Crawls
 
+# Each crawl is a process that imports Scrapy.
+pytestmark = pytest.mark.timeout(300)
+
 BOOKS = """
     class Books(scrapy.Spider):
         name = 'books'

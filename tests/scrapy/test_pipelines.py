@@ -12,6 +12,9 @@ from scrapinghub.sandbox import Sandbox
 from scrapinghub.scrapy import CollectionPipeline
 from support.crawls import Crawls
 
+# Each crawl is a process that imports Scrapy.
+pytestmark = pytest.mark.timeout(300)
+
 BOOK = f'{__name__}.Book'
 
 

@@ -26,7 +26,7 @@ ASYNCIO = 'twisted.internet.asyncioreactor.AsyncioSelectorReactor'
 REACTORS = (ASYNCIO, '')
 # The settings of a developer's shell must not reach the crawl.
 HIDDEN = ('SHUB_', 'SCRAPY_', 'SCRAPINGHUB_')
-TIMEOUT = 60
+TIMEOUT = 120
 
 
 def page(request: Request) -> Reply:
