@@ -185,7 +185,7 @@ class Connection(threading.Thread):
         query = parse_qs(parts.query)
         family, *rest = parts.path.strip('/').split('/')
         packed = 'msgpack' in headers.get('accept', '') and family in ('items', 'collections')
-        compressed = 'encoding' in query
+        compressed = 'encoding' in query or 'x-compress' in headers
         # A listing of jobs is sent in pages, whatever the count.
         start = int(query.get('start', ['0'])[0]) if family == 'jobq' else None
         body = self.prepared.body(parts.path, packed=packed, compressed=compressed, start=start)

@@ -13,8 +13,8 @@ from scrapinghub.client import exceptions as exceptions
 from scrapinghub.client._support.html import render_card
 from scrapinghub.client.jobs import Job
 from scrapinghub.client.projects import Project, Projects
+from scrapinghub.client.utils import AnyJobKey, parse_job_key, parse_project_id
 from scrapinghub.client.utils import parse_auth as parse_auth
-from scrapinghub.client.utils import parse_job_key, parse_project_id
 from scrapinghub.config.credentials import Found, Hidden, find_credentials, user_level
 from scrapinghub.config.endpoints import find_endpoints
 from scrapinghub.exceptions import strip_credentials
@@ -182,11 +182,11 @@ class ScrapinghubClient:
         """
         return Project(self, parse_project_id(project_id))
 
-    def get_job(self, job_key: str | tuple[int | str, int | str, int | str]) -> Job:
+    def get_job(self, job_key: AnyJobKey) -> Job:
         """Return a job, without a request.
 
         Args:
-            job_key: ``project/spider/job``, or the three as a tuple.
+            job_key: ``project/spider/job``, the three as a tuple, or the URL of the job in the web interface.
 
         Returns:
             The job, whether it exists or not.

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import encode_pairs, merge_parameters
+from scrapinghub.client._support.parameters import RECORD_PARAMETERS, encode_pairs, merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import explain_filters, explain_lost_response, read_stream
-from scrapinghub.client._support.validation import encode_filters, parse_number
+from scrapinghub.client._support.validation import parse_number
 from scrapinghub.client.shapes import ActivityEvent
 from scrapinghub.client.utils import parse_job_key, parse_project_id
 from scrapinghub.config.validation import Expected
@@ -51,7 +51,7 @@ class Activity(Resource):
 
         Args:
             count: Maximum number of events.
-            filter: Only matching events: a condition ``('event', '=', ['job:started'])``, or a list of them.
+            filter: Only matching events: a condition ``('event', '=', 'job:started')``, or a list of them.
             meta: Further fields of the service to return: ``'_ts'``, the time of the event in milliseconds since the
                 epoch.
             **params: Further parameters of the service.
@@ -60,22 +60,20 @@ class Activity(Resource):
             An event: a dict, usually with ``event``, ``job`` and ``user``.
 
         Raises:
-            ValueError: ``filter`` is not a condition.
-            TypeError: A keyword looks misspelt.
+            ValueError: ``filter`` is malformed.
             StreamInterrupted: The connection broke and could not be resumed.
 
         Example:
             >>> [event['job'] for event in project.activity.iter(count=2, meta='_ts')]
             ['123/1/3', '123/1/3']
         """
-        filters = encode_filters(filter)
-        pairs = encode_pairs(merge_parameters({'filter': filters, 'meta': meta}, params))
+        values = merge_parameters({'filter': filter, 'meta': meta}, params, RECORD_PARAMETERS)
         return read_stream(
             self._client.transport,
             ('activity', self.key),
-            NewestFirstCursor(pairs, parse_number('count', count)),
+            NewestFirstCursor(encode_pairs(values), parse_number('count', count)),
             codec.ANY,
-            explain=explain_filters(filters),
+            explain=explain_filters(values.get('filter', ())),
         )
 
     list = listed(iter)

@@ -9,6 +9,7 @@ from typing import Any
 from scrapinghub.client._support.collection_reader import CollectionReader, Keys, parse_keys
 from scrapinghub.client._support.lists import ValueIterator, listed
 from scrapinghub.client._support.resource import Client, Resource
+from scrapinghub.client._support.validation import parse_name
 from scrapinghub.client.collectionwriter import CollectionWriter, with_text_key
 from scrapinghub.client.shapes import CollectionInfo
 from scrapinghub.config.validation import Expected
@@ -184,7 +185,7 @@ class Collection(CollectionReader):
     """
 
     def __init__(self, client: Client, collections: Collections, type_: str, name: str) -> None:
-        name = str(name)
+        name = parse_name('collection name', name)
         if not _NAME.fullmatch(name):
             raise ValueError(f'Invalid collection name {name!r}, only alphanumeric characters')
         super().__init__(client, collections.key, type_, name)
@@ -220,7 +221,7 @@ class Collection(CollectionReader):
         """Delete records. Keys that do not exist are ignored.
 
         Args:
-            keys: A key, or an iterable of keys.
+            keys: A key, or an iterable of keys. An empty one deletes nothing, without a request.
 
         Raises:
             ValueError: A key is not a string.
@@ -228,8 +229,9 @@ class Collection(CollectionReader):
         Example:
             >>> foo_store.delete(['first', 'second'])
         """
-        path = (*self._path, 'deleted')
-        self._client.transport.post(path, lines=parse_keys(keys), repeat=Repeat.ALWAYS)
+        texts = parse_keys(keys)
+        if texts:
+            self._client.transport.post((*self._path, 'deleted'), lines=texts, repeat=Repeat.ALWAYS)
 
     def truncate(self) -> None:
         """Delete the collection with all its records.

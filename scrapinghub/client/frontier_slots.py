@@ -12,12 +12,15 @@ from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import encode_pairs, merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import read_stream
-from scrapinghub.client._support.validation import expect_field, parse_number
+from scrapinghub.client._support.validation import expect_field, parse_name, parse_number
 from scrapinghub.client.shapes import FrontierBatch, FrontierRequest
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.retries import Repeat
 from scrapinghub.transport.streams.cursors import DedupeCursor, SortedCursor
+
+# What the service knows at the queue and at the fingerprints.
+_PARAMETERS = frozenset({'count', 'start', 'startafter'})
 
 
 class NestedResource(Resource):
@@ -82,7 +85,7 @@ class FrontierSlot(NestedResource):
     __module__ = 'scrapinghub.client.frontiers'
 
     def __init__(self, client: Client, frontier: Frontier, slot: str) -> None:
-        slot = six.ensure_text(slot)
+        slot = parse_name('slot name', slot)
         super().__init__(client, (*frontier.address, slot))
         self.client = client
         client.transport.url(_slot_path(self.address))
@@ -193,7 +196,7 @@ class FrontierSlotFingerprints(NestedResource):
             >>> list(slot.fingerprints.iter())
             ['/']
         """
-        pairs = encode_pairs(merge_parameters({'start': start}, params))
+        pairs = encode_pairs(merge_parameters({'start': start}, params, _PARAMETERS))
         cursor = SortedCursor(pairs, parse_number('count', count), field='fp')
         operation = f'GET {"/".join(self._path)}'
 
@@ -274,7 +277,7 @@ class FrontierSlotQueue(NestedResource):
         """
         enough = parse_number('mincount', mincount)
         cursor = DedupeCursor(
-            encode_pairs(merge_parameters({'mincount': enough}, params)),
+            encode_pairs(merge_parameters({'mincount': enough}, params, _PARAMETERS)),
             parse_number('count', count),
             field='id',
             weight=_count_requests,
@@ -288,7 +291,7 @@ class FrontierSlotQueue(NestedResource):
         """Delete batches. Ids that do not exist are ignored.
 
         Args:
-            ids: One id of a batch, or several.
+            ids: One id of a batch, or several. An empty list deletes nothing, without a request.
 
         Raises:
             TypeError: An id is not a string.
@@ -298,7 +301,8 @@ class FrontierSlotQueue(NestedResource):
         """
         values = [ids] if isinstance(ids, (str, bytes)) else ids
         texts = [six.ensure_text(value) for value in values]
-        self._client.transport.post((*self._path, 'deleted'), lines=texts, repeat=Repeat.ALWAYS)
+        if texts:
+            self._client.transport.post((*self._path, 'deleted'), lines=texts, repeat=Repeat.ALWAYS)
 
 
 def _slot_path(address: tuple[str, ...]) -> tuple[str, ...]:

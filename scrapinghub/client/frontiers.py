@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import six
-
 from scrapinghub.client._support.frontier_writers import FrontierWriters
 from scrapinghub.client._support.lists import ValueIterator, listed
 from scrapinghub.client._support.resource import Client, Resource
-from scrapinghub.client._support.validation import expect
+from scrapinghub.client._support.validation import expect, parse_name
 from scrapinghub.client.frontier_slots import (
     FrontierSlot,
     FrontierSlotFingerprints,
@@ -130,7 +128,7 @@ class Frontier(NestedResource):
     """
 
     def __init__(self, client: Client, frontiers: Frontiers, name: str) -> None:
-        name = six.ensure_text(name)
+        name = parse_name('frontier name', name)
         super().__init__(client, (frontiers.key, name))
         self.writers = frontiers.writers
         self._path = ('hcf', *self.address, 'list')

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from scrapinghub.client._support.families import Family, parse_record_number
-from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters
+from scrapinghub.client._support.parameters import Time, encode_pairs
 from scrapinghub.client._support.records import Filters, KeyedRecords, Names, RelativePath, RequestsParams
 from scrapinghub.client._support.validation import parse_number, parse_path
 from scrapinghub.exceptions import DecodeError
@@ -87,7 +87,7 @@ class Items(KeyedRecords[Item]):
             if params.get(name) is not None:
                 raise TypeError(f'list_iter does not take {name!r}: use start')
         named = {'filter': filter, 'meta': meta, 'startts': startts, 'endts': endts, 'nodata': nodata}
-        values = self._parse(merge_parameters(named, params))
+        values = self._parse(named, params)
         segments = parse_path(_path)
         meta_names = values.pop('meta', [])
         strip = '_key' not in meta_names

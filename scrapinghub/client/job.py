@@ -15,7 +15,7 @@ from scrapinghub.client.items import Items
 from scrapinghub.client.logs import Logs
 from scrapinghub.client.requests import Requests
 from scrapinghub.client.samples import Samples
-from scrapinghub.client.utils import get_tags_for_update, parse_job_key
+from scrapinghub.client.utils import AnyJobKey, get_tags_for_update, parse_job_key
 from scrapinghub.exceptions import NotFound
 from scrapinghub.transport.http.retries import Repeat
 
@@ -86,7 +86,7 @@ class Job(Resource):
 
     Args:
         client: The client.
-        job_key: ``project/spider/job``, or the three as a tuple.
+        job_key: ``project/spider/job``, the three as a tuple, or the URL of the job in the web interface.
 
     Attributes:
         key: The key, as text.
@@ -105,7 +105,7 @@ class Job(Resource):
 
     __module__ = 'scrapinghub.client.jobs'
 
-    def __init__(self, client: Client, job_key: str | tuple[int | str, int | str, int | str]) -> None:
+    def __init__(self, client: Client, job_key: AnyJobKey) -> None:
         parts = parse_job_key(job_key)
         super().__init__(client, str(parts))
         self.project_id = parts.project_id

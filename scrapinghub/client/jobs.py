@@ -14,7 +14,7 @@ from scrapinghub.client._support.spider_ids import find_spider_id
 from scrapinghub.client._support.validation import expect, expect_field, parse_number
 from scrapinghub.client.job import Job, JobMeta
 from scrapinghub.client.shapes import CancelResult, JobSummary, StateSummary
-from scrapinghub.client.utils import get_tags_for_update, parse_job_key
+from scrapinghub.client.utils import AnyJobKey, get_tags_for_update, parse_job_key
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call
@@ -47,11 +47,11 @@ class Jobs(JobListing):
         ['123/1/3', '123/1/2', '123/1/1']
     """
 
-    def get(self, job_key: str | tuple[int | str, int | str, int | str]) -> Job:
+    def get(self, job_key: AnyJobKey) -> Job:
         """Return one of these jobs, without a request.
 
         Args:
-            job_key: ``project/spider/job``, or the three as a tuple.
+            job_key: ``project/spider/job``, the three as a tuple, or the URL of the job in the web interface.
 
         Returns:
             The job, whether it exists or not.
@@ -156,7 +156,7 @@ class Jobs(JobListing):
         """
         if keys and count:
             raise ValueError("keys and count can't be defined simultaneously")
-        if not keys and not count:
+        if not keys and (keys is not None or not count):
             raise ValueError('keys or count should be defined')
         path = ('jobq', self.project_id, 'cancel')
         transport = self._client.transport
@@ -230,7 +230,8 @@ class Jobs(JobListing):
             state: Only jobs in this state, or these; finished jobs by default.
             has_tag: Only jobs with this tag, or with any of these.
             lacks_tag: Only jobs without this tag, or without all of these.
-            startts: Only jobs that entered their state at or after this time, in milliseconds since the epoch.
+            startts: Only jobs that entered their state at or after this time: milliseconds since the epoch, a
+                ``datetime`` with a time zone, or a ``timedelta`` (that long ago).
             endts: Only jobs that entered their state before this time.
             **params: Further parameters of the service.
 
@@ -281,7 +282,7 @@ class Jobs(JobListing):
             3
         """
         named = {'count': parse_number('count', count), 'start': parse_number('start', start), 'meta': meta}
-        pairs = encode_pairs(merge_parameters(named, params, SUMMARY_ALIASES))
+        pairs = encode_pairs(merge_parameters(named, params, aliases=SUMMARY_ALIASES))
         path = ('jobq', *self._spider_path(spider), 'summary', *(() if state is None else (state,)))
         values = self._client.transport.get(path, pairs).values
         if state is None:
@@ -317,12 +318,13 @@ class Jobs(JobListing):
             >>> [job['spider'] for job in project.jobs.iter_last()]
             ['spider1']
         """
-        pairs = encode_pairs(merge_parameters({'start': start, 'start_after': start_after}, params))
-        limit = parse_number('count', count)
+        named = {'start': start, 'start_after': start_after, 'count': count, 'spider': None}
+        values = merge_parameters(named, params)
+        limit = parse_number('count', values.pop('count', None))
 
         transport = self._client.transport
         call = Call('GET', transport.url(('spiders', *self._spider_path(spider), 'lastjobsummary')))
-        cursor = DedupeCursor(pairs, limit, field='key', identity=_spider_key)
+        cursor = DedupeCursor(encode_pairs(values), limit, field='key', identity=_spider_key)
         stream: RecordStream[JobSummary] = RecordStream(Source(transport, call), cursor)
         stream.start()
         return stream

@@ -7,16 +7,13 @@ from typing import Any
 
 from scrapinghub.client._support.families import Family
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import Time
+from scrapinghub.client._support.parameters import RECORD_PARAMETERS, Time
 from scrapinghub.client._support.records import Filters, Names, Records, RelativePath, RequestsParams
+from scrapinghub.client._support.validation import encode_filters, parse_level, parse_time
 from scrapinghub.client.shapes import LogRecord
 from scrapinghub.client.utils import LogLevel
-from scrapinghub.config.validation import Expected
-from scrapinghub.transport.codec import encode_json
 
 __all__ = ['Logs']
-
-_LEVELS = f'The levels are {", ".join(LogLevel.__members__)}, or their numbers.'
 
 
 class Logs(Records[LogRecord]):
@@ -41,7 +38,7 @@ class Logs(Records[LogRecord]):
         ['Spider opened']
     """
 
-    _family = Family('logs', has_offset=True, has_msgpack_keys=False)
+    _family = Family('logs', has_offset=True, has_msgpack_keys=False, parameters=RECORD_PARAMETERS | {'index', 'level'})
 
     def iter(
         self,
@@ -49,7 +46,7 @@ class Logs(Records[LogRecord]):
         count: int | None = None,
         requests_params: RequestsParams = None,
         *,
-        level: str | None = None,
+        level: str | int | None = None,
         start: int | str | None = None,
         startafter: str | None = None,
         offset: int | None = None,
@@ -70,17 +67,17 @@ class Logs(Records[LogRecord]):
             count: Maximum number of entries.
             requests_params: Options of ``requests`` for this call: ``timeout`` (seconds), ``headers``, ``proxies`` and
                 the like.
-            level: Only entries of this level and above: ``'DEBUG'``, ``'INFO'``, ``'WARNING'``, ``'ERROR'``,
-                ``'CRITICAL'`` or ``'SILENT'``.
+            level: Only entries of this level and above: a number, or ``'DEBUG'``, ``'INFO'``, ``'WARNING'``,
+                ``'ERROR'``, ``'CRITICAL'`` or ``'SILENT'``.
             start: Number or key of the first entry.
             startafter: Key of the entry before the first one.
             offset: Number of entries to skip.
             index: Numbers of the entries to return.
-            filter: Only matching entries: a condition ``(field, operator, [argument, …])``, or a list of them; with
-                ``level`` a list.
+            filter: Only matching entries: a condition ``(field, operator, argument)``, or a list of them.
             meta: Further fields of the service to return: ``_key``, ``_ts``.
-            startts: Only entries stored at or after this time, in milliseconds since the epoch.
-            endts: Only entries stored before this time, in milliseconds since the epoch.
+            startts: Only entries stored at or after this time: milliseconds since the epoch, a ``datetime`` with a
+                time zone, or a ``timedelta`` (that long ago).
+            endts: Only entries stored before this time.
             nodata: Return only the fields named by ``meta``.
             **params: Further parameters of the service.
 
@@ -112,13 +109,13 @@ class Logs(Records[LogRecord]):
 
     list = listed(iter)
 
-    def log(self, message: str, level: int | str = LogLevel.INFO, ts: int | None = None, **other: Any) -> None:
+    def log(self, message: str, level: int | str = LogLevel.INFO, ts: Time = None, **other: Any) -> None:
         """Queue a log entry for storing. It is sent within 15 seconds, or by :meth:`flush`.
 
         Args:
             message: The message.
             level: A level of :mod:`logging`: its number or its name.
-            ts: Time of the entry, in milliseconds since the epoch; now by default.
+            ts: Time of the entry: milliseconds since the epoch or a datetime; now by default.
             **other: Further fields of the entry. ``appendmode=True`` in the first call of this object begins after
                 the stored entries, instead of overwriting them.
 
@@ -132,8 +129,8 @@ class Logs(Records[LogRecord]):
         """
         if self._writer is None and other.get('appendmode') and self._find_writer() is None:
             self._append()
-        now = ts or int(self._client.transport.clock.time() * 1000)
-        entry: Any = {'message': message, 'level': _parse_level(level), 'time': now, **other}
+        now = parse_time('ts', ts) if ts else int(self._client.transport.clock.time() * 1000)
+        entry: Any = {'message': message, 'level': parse_level(level), 'time': now, **other}
         self.write(entry)
 
     def debug(self, message: str, **other: Any) -> None:
@@ -209,23 +206,6 @@ class Logs(Records[LogRecord]):
         return self._count_stored() if self._appending else 0
 
 
-def _add_level(conditions: Filters, level: str | None) -> Filters:
+def _add_level(filters: Filters, level: str | int | None) -> Filters:
     """Add the filter of a level."""
-    if level is None:
-        return conditions
-    if not isinstance(level, str):
-        raise TypeError(f"level should be a name such as 'INFO', got {level!r}")
-    if level not in LogLevel.__members__:
-        raise ValueError(f'Unknown log level: {level}') from Expected(_LEVELS)
-    if conditions is not None and not isinstance(conditions, list):
-        raise TypeError(f'filter should be a list when level is given, got {conditions!r}')
-    return [*(conditions or []), encode_json(['level', '>=', [int(LogLevel[level])]])]
-
-
-def _parse_level(level: int | str) -> int:
-    if isinstance(level, str) and level in LogLevel.__members__:
-        return int(LogLevel[level])
-    try:
-        return int(level)
-    except (TypeError, ValueError):
-        raise ValueError(f'Unknown log level: {level}') from Expected(_LEVELS)
+    return filters if level is None else [*encode_filters(filters), ('level', '>=', parse_level(level))]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import six
 
 from scrapinghub.client._support.families import Family
 from scrapinghub.client._support.records import KeyedRecords
+from scrapinghub.client._support.validation import parse_time
 from scrapinghub.client.shapes import RequestRecord
 
 __all__ = ['Requests']
@@ -44,7 +46,7 @@ class Requests(KeyedRecords[RequestRecord]):
         method: str,
         rs: int,
         duration: int,
-        ts: int,
+        ts: int | float | datetime,
         parent: int | None = None,
         fp: str | bytes | None = None,
     ) -> int:
@@ -56,7 +58,7 @@ class Requests(KeyedRecords[RequestRecord]):
             method: HTTP method.
             rs: Size of the response, in bytes.
             duration: Duration of the request, in milliseconds.
-            ts: Time of the request, in milliseconds since the epoch.
+            ts: Time of the request: milliseconds since the epoch, or a datetime.
             parent: Number of the request whose response led to this one.
             fp: Fingerprint of the request.
 
@@ -81,7 +83,7 @@ class Requests(KeyedRecords[RequestRecord]):
                 'rs': _parse_integer('rs', rs),
                 'duration': _parse_integer('duration', duration),
                 'parent': parent,
-                'time': _parse_integer('ts', ts),
+                'time': parse_time('ts', ts),
                 'fp': six.ensure_text(fp) if isinstance(fp, bytes) else fp,
             }
         )

@@ -63,8 +63,9 @@ class Samples(Records[Sample]):
             startafter: Key of the sample before the first one.
             filter: Passed on to the service.
             meta: Passed on to the service.
-            startts: Only samples stored at or after this time, in milliseconds since the epoch.
-            endts: Only samples stored before this time, in milliseconds since the epoch.
+            startts: Only samples stored at or after this time: milliseconds since the epoch, a ``datetime`` with a
+                time zone, or a ``timedelta`` (that long ago).
+            endts: Only samples stored before this time.
             **params: Further parameters of the service.
 
         Yields:

@@ -10,7 +10,7 @@ from scrapinghub.client._support.lists import ValueIterator, listed
 from scrapinghub.client._support.parameters import merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.spider_ids import find_spider_id
-from scrapinghub.client._support.validation import expect_field
+from scrapinghub.client._support.validation import expect_field, parse_name
 from scrapinghub.client.jobs import Jobs
 from scrapinghub.client.shapes import SpiderInfo
 from scrapinghub.client.utils import get_tags_for_update, parse_project_id
@@ -55,7 +55,9 @@ class Spiders(Resource):
             >>> project.spiders.get('spider1').name
             'spider1'
         """
-        values = merge_parameters({'create': create}, params)
+        spider = parse_name('spider name', spider)
+        # The service documents the text of a Python boolean.
+        values = merge_parameters({'create': str(create) if create else None}, params)
         spider_id = find_spider_id(self._client.transport, self.project_id, spider, values)
         return Spider(self._client, self.project_id, spider_id, spider)
 

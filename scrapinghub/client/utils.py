@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import MutableMapping
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import six
 
@@ -22,6 +23,10 @@ __all__ = [
     'parse_project_id',
     'update_kwargs',
 ]
+
+
+# A page of a job in the web interface, or below it.
+_JOB_URL = re.compile(r'https?://[^/?#]+/p/(\d+/\d+/\d+)(?![^/?#])')
 
 
 class LogLevel(IntEnum):
@@ -53,7 +58,7 @@ class JobKey(NamedTuple):
     job_id: str
 
     def __str__(self) -> str:
-        return '/'.join(self)
+        return '/'.join(map(str, self))
 
 
 def parse_auth(
@@ -104,17 +109,28 @@ def parse_project_id(project_id: int | str) -> str:
     """
     if project_id is None:
         raise TypeError('Project id should be convertible to integer, got None')
-    text = _whole_number(project_id)
+    text = _parse_integer(project_id)
     if text is None:
         raise ValueError('Project id should be convertible to integer') from Expected(f'got {project_id!r}')
     return text
 
 
-def parse_job_key(job_key: str | bytes | tuple[int | str, int | str, int | str]) -> JobKey:
+class HasKey(Protocol):
+    """Something with the key of a job, such as a :class:`~scrapinghub.client.jobs.Job`."""
+
+    @property
+    def key(self) -> str:
+        """The key."""
+
+
+AnyJobKey = str | bytes | tuple[int | str, int | str, int | str] | HasKey
+
+
+def parse_job_key(job_key: AnyJobKey) -> JobKey:
     """Return the parts of a job key.
 
     Args:
-        job_key: ``project/spider/job``, or a tuple of the three parts.
+        job_key: A string ``project/spider/job``, a tuple of the three, a job, or the URL of a job in the web interface.
 
     Returns:
         The parts as text.
@@ -125,32 +141,44 @@ def parse_job_key(job_key: str | bytes | tuple[int | str, int | str, int | str])
     Example:
         >>> parse_job_key('123/1/2').spider_id
         '1'
+        >>> parse_job_key('https://app.zyte.com/p/123/1/2/items').job_id
+        '2'
     """
-    if isinstance(job_key, bytes):
-        job_key = six.ensure_text(job_key)
-    if isinstance(job_key, str):
-        parts: tuple[Any, ...] = tuple(job_key.split('/'))
-    elif isinstance(job_key, tuple):
-        parts = job_key
+    found = find_job_key(job_key)
+    if isinstance(found, bytes):
+        found = six.ensure_text(found)
+    if isinstance(found, str):
+        parts: tuple[Any, ...] = tuple(found.split('/'))
+    elif isinstance(found, tuple):
+        parts = found
     else:
         raise ValueError(f'Job key should be a string or a tuple, got {type(job_key)}: {job_key!r}')
     if len(parts) != 3:
         raise ValueError(f'Job key should consist of project_id/spider_id/job_id, got {job_key!r}')
-    texts = [text for part in parts if isinstance(part, (str, bytes, int)) and (text := _whole_number(part))]
+    texts = [text for part in parts if isinstance(part, (str, bytes, int)) and (text := _parse_integer(part))]
     if len(texts) != 3:
         raise ValueError(f'Job key parts should be integers, got {job_key!r}')
     return JobKey(*texts)
 
 
-def _whole_number(value: Any) -> str | None:
-    """Return the text of a whole number as the service writes it; None for any other value."""
+def find_job_key(value: Any) -> Any:
+    """Return the key of a job, or in the URL of a job; any other value unchanged."""
+    if isinstance(value, str):
+        match = _JOB_URL.match(value.strip())
+        return match[1] if match else value
+    key = getattr(value, 'key', None)
+    return key if isinstance(key, str) else value
+
+
+def _parse_integer(value: Any) -> str | None:
+    """Return the text of an integer as the service writes it; None if the value is not an integer."""
     if isinstance(value, bytes):
         value = six.ensure_text(value, errors='replace')
     try:
         number = int(value)
     except (ValueError, OverflowError):
         return None
-    if number < 0 or isinstance(value, bool) or (isinstance(value, float) and value != number):
+    if isinstance(value, bool) or (isinstance(value, float) and value != number):
         return None
     return str(number)
 

@@ -9,16 +9,18 @@ from typing import Any
 import six
 
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters
+from scrapinghub.client._support.parameters import RECORD_PARAMETERS, Time, encode_pairs, merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import Explain, explain_errors, explain_filters, read_stream
-from scrapinghub.client._support.validation import encode_filters, expect_field, parse_names, parse_number
+from scrapinghub.client._support.validation import expect_field, parse_number
 from scrapinghub.exceptions import DecodeError, NotFound, ScrapinghubAPIError
 from scrapinghub.transport import codec
 from scrapinghub.transport.streams.prefixes import scan_cursor
 
 Record = dict[str, Any]
 Keys = str | bytes | Iterable[str | bytes]
+
+_PARAMETERS = RECORD_PARAMETERS | {'key', 'prefix', 'prefixcount'}
 
 # Any other key, in a path, would reach a different resource.
 _PLAIN_KEY = re.compile(r'(?!(?:count|\.|\.\.)\Z)[A-Za-z0-9_.~-]+')
@@ -64,7 +66,7 @@ class CollectionReader(Resource):
         if not text:
             raise ValueError('key cannot be empty')
         path: tuple[str, ...] = self._path
-        pairs = encode_pairs(merge_parameters({}, params))
+        pairs = encode_pairs(merge_parameters({}, params, _PARAMETERS))
         if _PLAIN_KEY.fullmatch(text):
             path = (*path, text)
         else:
@@ -131,9 +133,7 @@ class CollectionReader(Resource):
             'startafter': startafter,
             'filter': filter,
         }
-        values = self._parse(merge_parameters(named, params))
-        if values.get('key') == []:
-            return 0
+        values = self._parse(named, params)
         path = (*self._path, 'count')
         operation = f'GET {"/".join(path)}'
         total = 0
@@ -172,17 +172,18 @@ class CollectionReader(Resource):
         Records are streamed: each one is returned as soon as it arrives, and memory does not grow with the collection.
 
         Args:
-            key: Only the record with this key, or those with these keys. An empty list returns no records.
+            key: Only the record with this key, or those with these keys. An empty list means all records.
             prefix: Only records whose keys begin with this, or with one of these.
             prefixcount: Maximum number of records for each prefix.
-            startts: Only records stored at or after this time, in milliseconds since the epoch.
-            endts: Only records stored before this time, in milliseconds since the epoch.
+            startts: Only records stored at or after this time: milliseconds since the epoch, a ``datetime`` with a
+                time zone, or a ``timedelta`` (that long ago).
+            endts: Only records stored before this time.
             requests_params: Options of ``requests`` for this call: ``timeout`` (seconds), ``headers``, ``proxies`` and
                 the like.
             count: Maximum number of records.
             start: First key.
             startafter: Key before the first one.
-            filter: Only matching records: a condition ``(field, operator, [argument, …])``, or a list of them.
+            filter: Only matching records: a condition ``(field, operator, argument)``, or a list of them.
             meta: Further fields of the service to return: ``_ts``.
             nodata: Return only the key, and the fields named by ``meta``.
             **params: Further parameters of the service.
@@ -213,8 +214,8 @@ class CollectionReader(Resource):
             'meta': meta,
             'nodata': nodata,
         }
-        values = self._parse(merge_parameters(named, params))
-        meta_names = parse_names(values.get('meta'))
+        values = self._parse(named, params)
+        meta_names = values.get('meta', [])
         values['meta'] = meta_names if '_key' in meta_names else [*meta_names, '_key']
         keys = values.pop('key', None)
         return read_stream(
@@ -229,11 +230,12 @@ class CollectionReader(Resource):
     list = listed(iter)
 
     @staticmethod
-    def _parse(values: dict[str, Any]) -> dict[str, Any]:
-        if 'filter' in values:
-            values['filter'] = encode_filters(values['filter'])
+    def _parse(named: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+        values = merge_parameters(named, params, _PARAMETERS)
         if 'key' in values:
             values['key'] = parse_keys(values['key'])
+            if not values['key']:
+                del values['key']
         return values
 
     def _explain_read(self, values: Mapping[str, Any]) -> Explain:

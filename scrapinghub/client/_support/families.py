@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scrapinghub.client._support.parameters import Pairs, encode_pairs
+from scrapinghub.client._support.parameters import RECORD_PARAMETERS, Pairs, encode_pairs
 from scrapinghub.transport import codec
 from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor
 from scrapinghub.transport.streams.cursors import PendingKeysCursor, SkipCursor
@@ -25,6 +25,7 @@ class Family:
         has_msgpack: Whether the service offers MessagePack.
         has_keys: Whether records carry ``_key`` if it is requested.
         has_msgpack_keys: Whether they carry it in MessagePack, too.
+        parameters: Parameters of a read that the service knows.
         has_offset: Whether ``offset`` becomes the key of the first record; otherwise it is passed on.
         has_stats: Whether the service keeps statistics.
         upload: Options of the batch writer.
@@ -34,6 +35,7 @@ class Family:
     has_msgpack: bool = True
     has_keys: bool = True
     has_msgpack_keys: bool = True
+    parameters: frozenset[str] = RECORD_PARAMETERS | {'index'}
     has_offset: bool = False
     has_stats: bool = True
     upload: WriterOptions = field(default_factory=WriterOptions)
@@ -71,7 +73,7 @@ def choose_cursor(
     if depth == 1:
         # A single record comes without its key, even if it is requested.
         return SkipCursor(encode_pairs(values), count, strip='_key' if strip else None)
-    if accept == codec.MSGPACK and not family.has_msgpack_keys and values.get('index') != []:
+    if accept == codec.MSGPACK and not family.has_msgpack_keys:
         return SkipCursor(encode_pairs(values), count, seek=_seek(job_key, values), strip='_key')
     if 'index' in values:
         index = values.pop('index')

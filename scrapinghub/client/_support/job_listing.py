@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol, overload
+from typing import Any, NoReturn, Protocol, overload
 
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.validation import parse_number
 from scrapinghub.client.shapes import JobSummary
-from scrapinghub.client.utils import parse_project_id
+from scrapinghub.client.utils import find_job_key, parse_project_id
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.streams.job_pages import JobPages
 from scrapinghub.transport.streams.responses import Source
@@ -130,7 +130,8 @@ class JobListing(Resource):
                 finished jobs by default.
             has_tag: Only jobs with this tag, or with any of these.
             lacks_tag: Only jobs without this tag, or without all of these.
-            startts: Only jobs that entered their state at or after this time, in milliseconds since the epoch.
+            startts: Only jobs that entered their state at or after this time: milliseconds since the epoch, a
+                ``datetime`` with a time zone, or a ``timedelta`` (that long ago).
             endts: Only jobs that entered their state before this time.
             meta: Fields of the metadata to return instead of the usual ones; also spelt ``jobmeta``.
             key: Only the job with this key, or those with these keys.
@@ -141,7 +142,7 @@ class JobListing(Resource):
             A summary of a job. ``client.get_job(summary['key'])`` returns the job itself.
 
         Raises:
-            TypeError: A keyword looks misspelt, or is given in two spellings.
+            TypeError: A parameter is given in two spellings.
             StreamInterrupted: The connection broke and could not be resumed.
 
         Example:
@@ -149,9 +150,11 @@ class JobListing(Resource):
             ['finished', 'finished']
         """
         named = self._filters(spider, state, has_tag, lacks_tag, startts, endts, meta)
-        named.update(key=key, stop=stop)
-        values = merge_parameters(named, params, SUMMARY_ALIASES)
-        return self._open(values, parse_number('count', count), parse_number('start', start))
+        named.update(key=_parse_keys(key), stop=_parse_keys(stop), count=count, start=start)
+        values = merge_parameters(named, params, aliases=SUMMARY_ALIASES)
+        return self._open(
+            values, parse_number('count', values.pop('count', None)), parse_number('start', values.pop('start', None))
+        )
 
     list = listed(iter)
 
@@ -165,7 +168,9 @@ class JobListing(Resource):
         startts: Time = None,
         endts: Time = None,
         meta: None = None,
-        **params: Any,
+        *,
+        key: OneOrMore = None,
+        **params: NoReturn,
     ) -> Iterator[JobSummary]: ...
 
     @overload
@@ -179,7 +184,8 @@ class JobListing(Resource):
         endts: Time = None,
         *,
         meta: str | Iterable[str],
-        **params: Any,
+        key: OneOrMore = None,
+        **params: NoReturn,
     ) -> Iterator[dict[str, Any]]: ...
 
     @overload
@@ -192,7 +198,9 @@ class JobListing(Resource):
         startts: Time,
         endts: Time,
         meta: str | Iterable[str],
-        **params: Any,
+        *,
+        key: OneOrMore = None,
+        **params: NoReturn,
     ) -> Iterator[dict[str, Any]]: ...
 
     def iter_all(
@@ -204,7 +212,9 @@ class JobListing(Resource):
         startts: Time = None,
         endts: Time = None,
         meta: OneOrMore = None,
-        **params: Any,
+        *,
+        key: OneOrMore = None,
+        **params: NoReturn,
     ) -> Iterator[Any]:
         """Iterate over summaries of all jobs, however many there are.
 
@@ -219,13 +229,16 @@ class JobListing(Resource):
             startts: Only jobs that entered their state at or after this time.
             endts: Only jobs that entered their state before this time.
             meta: Fields of the metadata to return.
-            **params: Further parameters of the service.
+            key: Only the job with this key, or those with these keys.
+            **params: Not accepted.
 
         Yields:
             A summary of a job.
 
         Raises:
-            TypeError: A keyword looks misspelt, or is given in two spellings.
+            TypeError: A parameter is unknown.
+            ValueError: ``key``, ``state``, ``has_tag`` or ``lacks_tag`` is empty, or a time is ambiguous: without a
+                time zone, or in seconds.
             StreamInterrupted: The connection broke and could not be resumed.
 
         Example:
@@ -233,7 +246,8 @@ class JobListing(Resource):
             4
         """
         named = self._filters(spider, state, has_tag, lacks_tag, startts, endts, meta)
-        return self._open(merge_parameters(named, params, SUMMARY_ALIASES), None, None, everything=True)
+        values = merge_parameters({**named, 'key': _parse_keys(key)}, params, aliases=SUMMARY_ALIASES, strict=True)
+        return self._open(values, None, None, everything=True)
 
     def _filters(
         self,
@@ -262,3 +276,10 @@ class JobListing(Resource):
         call = Call('GET', transport.url(('jobq', self.project_id, 'list')))
         cursor = JobPages(encode_pairs(values), count, start=start, everything=everything)
         return RecordStream(Source(transport, call), cursor)
+
+
+def _parse_keys(keys: Any) -> Any:
+    """Replace jobs and URLs of jobs by their keys; other values are passed on."""
+    if isinstance(keys, (str, bytes)) or not isinstance(keys, Iterable):
+        return find_job_key(keys)
+    return [find_job_key(key) for key in keys]

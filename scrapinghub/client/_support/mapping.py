@@ -71,9 +71,8 @@ class StoredFields(Resource, Mapping[str, Any]):
         """
         if not isinstance(values, Mapping):
             raise TypeError('values should be a dict') from Expected(f'got {values!r}')
-        fields = self._read_for_update()
-        fields.update((_decode_name(name), value) for name, value in values.items())
-        self._write(fields)
+        changes = {_decode_name(name): value for name, value in values.items()}
+        self._write({**self._read_for_update(), **changes})
 
     def delete(self, key: str) -> None:
         """Delete a field. A field that does not exist is ignored.
@@ -171,5 +170,7 @@ class StoredFields(Resource, Mapping[str, Any]):
         self._client.transport.post(self._path, value=fields, repeat=Repeat.ALWAYS)
 
 
-def _decode_name(name: str | bytes) -> str:
+def _decode_name(name: Any) -> Any:
+    if name is None:
+        raise TypeError('the name of a field should be a string, got None')
     return six.ensure_text(name) if isinstance(name, bytes) else name

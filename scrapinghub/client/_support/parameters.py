@@ -1,20 +1,22 @@
-"""Query parameters: merge the spellings of a parameter, and encode its value."""
+"""Query parameters: merge the spellings of a parameter, check its value, and encode it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
 import six
 
+from scrapinghub.client._support.spelling import suggest_parameter, warn_user
+from scrapinghub.client._support.validation import check_format, encode_filters, parse_names, parse_time
 from scrapinghub.transport.codec import encode_json
 
 Pairs = list[tuple[str, Any]]
 
-# Milliseconds since the epoch, or a datetime; one without a time zone is read as UTC.
-Time = int | datetime | None
+# Milliseconds since the epoch, a datetime with a time zone, or the time that has passed since.
+Time = int | float | datetime | timedelta | None
 
 # Python spellings of names that the service writes as one word.
 ALIASES: Mapping[str, str] = {
@@ -29,39 +31,50 @@ ALIASES: Mapping[str, str] = {
     'start_ts': 'startts',
 }
 
-# Every query parameter that the service documents.
-KNOWN = frozenset(
-    (  # noqa: SIM905 - one name a line would hide the table
-        'botgroup count create endts escape fields filter format has_tag include_headers index jobmeta key lacks_tag '
-        'lineend meta mincount nodata offset pcount prefix prefixcount quote saveas sep spider start startafter '
-        'startts state stop'
-    ).split()
+# What the service knows at the endpoints that return records.
+RECORD_PARAMETERS = frozenset(
+    [
+        *('count', 'start', 'startafter', 'startts', 'endts', 'offset', 'filter', 'meta', 'nodata'),
+        *('format', 'fields', 'include_headers', 'sep', 'quote', 'escape', 'lineend', 'saveas'),
+    ]
 )
+
+# Parameters that select what is returned: in a new method, an empty one is an error instead of "no filter".
+_SELECTIONS = ('key', 'has_tag', 'lacks_tag', 'state')
 
 
 def merge_parameters(
-    named: Mapping[str, Any], extra: Mapping[str, Any], aliases: Mapping[str, str] | None = None
+    named: Mapping[str, Any],
+    extra: Mapping[str, Any],
+    known: Collection[str] = (),
+    *,
+    aliases: Mapping[str, str] | None = None,
+    strict: bool = False,
 ) -> dict[str, Any]:
     """Merge the named arguments of a call with its further keywords, under the names that the service uses.
 
     Args:
         named: The arguments that the method names in its signature.
         extra: Its ``**params``.
+        known: Further parameters that the service knows at this endpoint.
         aliases: Spellings of this method only, such as ``meta`` for ``jobmeta``.
+        strict: Raise for unknown parameters and empty selections. Methods that exist since release 2 pass unknown
+            parameters on, with a warning.
 
     Returns:
-        Values by the service's name of the parameter, without those that are None.
+        Checked values by the service's name of the parameter, without those that are None.
 
     Raises:
-        TypeError: A parameter is given in two spellings, or a keyword looks misspelt.
+        TypeError: A parameter is given in two spellings; or, with ``strict``, it is unknown.
+        ValueError: A value is malformed.
 
     Example:
-        >>> merge_parameters({'count': 5, 'state': None}, {'start_after': 'a'})
+        >>> merge_parameters({'count': 5, 'state': None}, {'start_after': 'a'}, {'startafter'})
         {'count': 5, 'startafter': 'a'}
     """
-    table = {**ALIASES, **(aliases or {})}
-    for name in extra:
-        _refuse_misspelt(name, named, table)
+    table = {**ALIASES, **aliases} if aliases else ALIASES
+    if extra:
+        _check_names(extra, {*(table.get(name, name) for name in named), *known}, table, strict=strict)
     merged: dict[str, Any] = {}
     spelling: dict[str, str] = {}
     for name, value in chain(named.items(), extra.items()):
@@ -74,15 +87,51 @@ def merge_parameters(
             )
         merged[service_name] = value
         spelling[service_name] = name
+    for name in _PARSERS.keys() & merged.keys():
+        merged[name] = _PARSERS[name](spelling[name], merged[name], strict)
+    if strict:
+        _refuse_empty(merged, spelling)
     return merged
+
+
+def _check_names(extra: Mapping[str, Any], accepted: set[str], table: Mapping[str, str], *, strict: bool) -> None:
+    for name, value in extra.items():
+        if table.get(name, name) in accepted or (value is None and not strict):
+            continue
+        meant = suggest_parameter(name, accepted)
+        message = f'unknown parameter {name!r}' + (f', did you mean {meant!r}?' if meant else '.')
+        if strict:
+            raise TypeError(message)
+        warn_user(f'{message} The service ignores parameters that it does not know.')
+
+
+def _refuse_empty(merged: dict[str, Any], spelling: Mapping[str, str]) -> None:
+    for name in _SELECTIONS:
+        if name not in merged:
+            continue
+        value = merged[name]
+        if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+            value = merged[name] = [element for element in value if element is not None]
+        if value in ([], '', b''):
+            raise ValueError(f'{spelling[name]} should not be empty: pass None for no filter')
+
+
+_PARSERS: Mapping[str, Callable[[str, Any, bool], Any]] = {
+    'startts': lambda name, value, strict: parse_time(name, value, strict=strict),
+    'endts': lambda name, value, strict: parse_time(name, value, strict=strict),
+    'filter': lambda name, value, strict: encode_filters(value),
+    'format': lambda name, value, strict: check_format(value),
+    'meta': lambda name, value, strict: parse_names(value),
+    'jobmeta': lambda name, value, strict: parse_names(value),
+}
 
 
 def encode_pairs(values: Mapping[str, Any]) -> Pairs:
     """Encode parameters as pairs of a query.
 
     Args:
-        values: Values by name. Iterables are repeated, None and False are left out, mappings become JSON text,
-            datetimes become milliseconds since the epoch, True becomes 1.
+        values: Values by name. Iterables are repeated, None and False are left out, mappings become JSON text, True
+            becomes 1.
 
     Returns:
         Pairs of name and value.
@@ -96,18 +145,17 @@ def encode_pairs(values: Mapping[str, Any]) -> Pairs:
         is_list = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
         for element in value if is_list else (value,):
             if element is not None and element is not False:
-                pairs.append((name, element if type(element) in (str, int) else _encode_value(element)))
+                pairs.append((name, element if type(element) in (str, int) else _encode_value(name, element)))
     return pairs
 
 
-def _encode_value(value: Any) -> Any:
+def _encode_value(name: str, value: Any) -> Any:
     if isinstance(value, bytes):
         return six.ensure_text(value)
     if isinstance(value, bool):
         return int(value)
-    if isinstance(value, datetime):
-        aware = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
-        return round(aware.timestamp() * 1000)
+    if isinstance(value, (datetime, timedelta)):
+        return parse_time(name, value)
     if isinstance(value, Mapping):
         return encode_json(value)
     return value
@@ -127,33 +175,3 @@ def encode_form_value(value: Any) -> Any:
     if isinstance(value, Iterable):
         return [encode_form_value(element) for element in value if element is not None]
     return str(value)
-
-
-def _refuse_misspelt(name: str, named: Iterable[str], aliases: Mapping[str, str]) -> None:
-    known = {*KNOWN, *named, *aliases}
-    if name in known:
-        return
-    similar = sorted(candidate for candidate in known if len(candidate) > 2 and within_one_edit(name, candidate))
-    if similar:
-        raise TypeError(f'unknown keyword {name!r}: did you mean {" or ".join(map(repr, similar))}?')
-
-
-def within_one_edit(one: str, other: str) -> bool:
-    """Return whether two words differ by at most one letter: added, left out, replaced, or swapped with the next one.
-
-    Example:
-        >>> within_one_edit('cuont', 'count')
-        True
-    """
-    if len(one) > len(other):
-        one, other = other, one
-    if len(other) - len(one) > 1:
-        return False
-    differences = (mine != yours for mine, yours in zip(one, other, strict=False))
-    index = next((index for index, different in enumerate(differences) if different), len(one))
-    if len(one) < len(other):
-        return one[index:] == other[index + 1 :]
-    if one[index + 1 :] == other[index + 1 :]:
-        return True
-    swapped = one[index + 1 : index + 2] + one[index : index + 1]
-    return swapped == other[index : index + 2] and one[index + 2 :] == other[index + 2 :]

@@ -10,7 +10,7 @@ from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import explain_filters, read_stream
-from scrapinghub.client._support.validation import encode_filters, expect, parse_names, parse_number, parse_path
+from scrapinghub.client._support.validation import expect, parse_name, parse_number, parse_path
 from scrapinghub.client.shapes import Stats
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
@@ -66,8 +66,8 @@ class Records(Resource, Generic[R]):
             >>> job.items.get(1)
             {'name': 'second'}
         """
-        values = self._parse(merge_parameters({'meta': meta}, params))
-        number = str(key).removeprefix(f'{self.key}/')
+        number = parse_name('key', key).removeprefix(f'{self.key}/')
+        values = self._parse({'meta': meta}, params)
         transport = self._client.transport
         accept = self._family.accept(transport.use_msgpack, values)
         record: R | None = transport.get((*self._path, number), encode_pairs(values), accept=accept).value
@@ -108,7 +108,7 @@ class Records(Resource, Generic[R]):
         named: Mapping[str, Any],
         params: Mapping[str, Any],
     ) -> RecordStream[R]:
-        values = self._parse(merge_parameters(named, params))
+        values = self._parse(named, params)
         segments = parse_path(path)
         limit = parse_number('count', count)
         accept = self._family.accept(self._client.transport.use_msgpack, values)
@@ -132,18 +132,17 @@ class Records(Resource, Generic[R]):
             explain=explain_filters(values['filter']) if 'filter' in values else None,
         )
 
-    def _parse(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Check the values of a read, and bring them into the form of the service."""
-        if 'filter' in values:
-            values['filter'] = encode_filters(values['filter'])
-        if 'meta' in values:
-            values['meta'] = parse_names(values['meta'])
+    def _parse(self, named: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a read in the form of the service."""
+        values = merge_parameters(named, params, self._family.parameters)
         if isinstance(values.get('start'), int):
             values['start'] = self._key_of(parse_number('start', values['start']))
         if 'index' in values:
             index = values['index']
             is_list = isinstance(index, Iterable) and not isinstance(index, str)
             values['index'] = [parse_number('index', number) for number in (index if is_list else [index])]
+            if not values['index']:
+                del values['index']
         if self._family.has_offset and 'offset' in values:
             self._replace_offset(values)
         return values
@@ -320,10 +319,11 @@ class KeyedRecords(Records[R]):
             startafter: Key of the record before the first one.
             offset: Number of records to skip.
             index: Numbers of the records to return.
-            filter: Only matching records: a condition ``(field, operator, [argument, …])``, or a list of them.
+            filter: Only matching records: a condition ``(field, operator, argument)``, or a list of them.
             meta: Further fields of the service to return: ``_key``, ``_ts``.
-            startts: Only records stored at or after this time, in milliseconds since the epoch.
-            endts: Only records stored before this time, in milliseconds since the epoch.
+            startts: Only records stored at or after this time: milliseconds since the epoch, a ``datetime`` with a
+                time zone, or a ``timedelta`` (that long ago).
+            endts: Only records stored before this time.
             nodata: Return only the fields named by ``meta``.
             **params: Further parameters of the service.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.parameters import encode_form_value
+from scrapinghub.client._support.spelling import RUN_GUESSES, warn_user
 from scrapinghub.client._support.streams import explain_lost_response
 from scrapinghub.client._support.validation import expect_field
 from scrapinghub.client.utils import update_kwargs
@@ -35,6 +36,9 @@ def build_run_form(
     """
     form: dict[str, Any] = {}
     update_kwargs(form, project=project_id, spider=spider, **options)
+    for name in params.keys() & RUN_GUESSES.keys():
+        if params[name] is not None:
+            warn_user(f'{name!r} becomes an argument of the spider: did you mean {RUN_GUESSES[name]!r}?')
     for name, value in {**(job_args or {}), **params}.items():
         if value is None:
             continue

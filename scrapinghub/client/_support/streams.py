@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from scrapinghub.client._support.validation import FILTER_SYNTAX
 from scrapinghub.config.credentials import Credentials
 from scrapinghub.exceptions import BadRequest, ScrapinghubAPIError
 from scrapinghub.transport.http.call import Call, checked_options
@@ -18,6 +17,11 @@ from scrapinghub.transport.streams.responses import Source
 from scrapinghub.transport.streams.stream import RecordStream
 
 Explain = Callable[[ScrapinghubAPIError], 'str | None']
+
+FILTER_SYNTAX = (
+    'A filter is (field, operator, argument). Several filters in a list must all match. Operators are =, !=, >, >=, <, '
+    '<=, contains, icontains, haselement and hasnotelement.'
+)
 
 # Options of a request that a caller may set for one call, by their names in requests.
 _CALL_FIELDS = ('auth', 'headers', 'timeout')

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import operator
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
 import six
 
+from scrapinghub.client._support.spelling import warn_user
+from scrapinghub.client.utils import LogLevel
 from scrapinghub.config.validation import Expected
 from scrapinghub.exceptions import DecodeError
 from scrapinghub.transport.codec import encode_json
 
-_BAD_FILTER = 'Filter condition must be string, tuple or list'
-
 T = TypeVar('T')
 
-FILTER_SYNTAX = (
-    'A filter is ["field", "operator", [argument, …]]: a tuple, a list, or the same as JSON text. Several filters in a '
-    'list must all match. Operators are =, !=, >, >=, <, <=, contains, icontains, haselement and hasnotelement.'
-)
+# Before 1973: such a number of milliseconds is more likely one of seconds.
+_MIN_MILLISECONDS = 10**11
+
+_LEVELS = {**LogLevel.__members__, 'WARN': LogLevel.WARNING, 'FATAL': LogLevel.CRITICAL}
+
+_RECORD_FORMATS = ('json', 'jl', 'jsonlines', 'msgpack')
 
 
 # Arguments
@@ -88,42 +92,161 @@ def parse_path(path: str | bytes | int | Sequence[Any] | None) -> tuple[str, ...
     raise TypeError(f'a path below the key should be a number, a string or a tuple of them, got {path!r}')
 
 
+def parse_name(kind: str, value: Any) -> str:
+    """Return the name of a resource as text.
+
+    Args:
+        kind: Kind of the resource, for the error.
+        value: The name: a string or bytes. Other values are converted to a string, as in earlier releases.
+
+    Raises:
+        TypeError: The name is None.
+    """
+    if value is None:
+        raise TypeError(f'{kind} should be a string, got None')
+    return six.ensure_text(value) if isinstance(value, bytes) else str(value)
+
+
+def parse_time(name: str, value: Any, *, strict: bool = False) -> int:
+    """Return a time in milliseconds since the epoch.
+
+    Args:
+        name: Name of the argument, for errors and warnings.
+        value: Milliseconds, a datetime, or a timedelta, which means that long ago.
+        strict: Raise for a datetime without a time zone, and for numbers that look like seconds.
+
+    Raises:
+        ValueError: The value is of another type, or ambiguous and ``strict`` is set.
+
+    Example:
+        >>> parse_time('startts', datetime(2024, 5, 6, tzinfo=timezone.utc))
+        1714953600000
+    """
+    if isinstance(value, timedelta):
+        return round((time.time() - value.total_seconds()) * 1000)
+    if isinstance(value, datetime):
+        return round(_with_zone(name, value, strict).timestamp() * 1000)
+    number = _parse_milliseconds(value)
+    if number is None:
+        raise ValueError(
+            f'{name} should be milliseconds since the epoch, a datetime with a time zone, or a timedelta (that long '
+            f'ago), got {value!r}'
+        )
+    if strict and number < _MIN_MILLISECONDS:
+        raise ValueError(f'{name} should be milliseconds since the epoch, got {value!r}: is this seconds?')
+    return number
+
+
+def _with_zone(name: str, value: datetime, strict: bool) -> datetime:
+    if value.tzinfo is not None:
+        return value
+    if strict:
+        raise ValueError(
+            f'{name} should have a time zone, got {value!r}: use value.astimezone() for local time, or '
+            'value.replace(tzinfo=timezone.utc)'
+        )
+    warn_user(f'{name} has no time zone and is read as UTC: use value.astimezone() for local time.')
+    return value.replace(tzinfo=timezone.utc)
+
+
+def _parse_milliseconds(value: Any) -> int | None:
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    if isinstance(value, (bool, str, bytes)):
+        return None
+    try:
+        return round(float(value)) if not isinstance(value, int) else value
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def parse_level(level: Any) -> int:
+    """Return the number of a log level.
+
+    Args:
+        level: A name in any case, or a number.
+
+    Raises:
+        ValueError: The level is unknown.
+
+    Example:
+        >>> parse_level('info')
+        20
+    """
+    if isinstance(level, str):
+        name = level.strip().upper()
+        if name in _LEVELS:
+            return int(_LEVELS[name])
+    if not isinstance(level, bool):
+        try:
+            return int(level)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    names = ', '.join(LogLevel.__members__)
+    raise ValueError(f'Unknown log level: {level}. Accepted are {names}, or a number.')
+
+
+def check_format(value: Any) -> Any:
+    """Return the format of a response.
+
+    Raises:
+        ValueError: The format is not one of records.
+    """
+    if value in _RECORD_FORMATS:
+        return value
+    raise ValueError(
+        f'format={value!r} cannot be iterated over, because it returns text instead of records: use '
+        'download(path), which writes files in several formats'
+    )
+
+
 def encode_filters(value: Any) -> list[str]:
     """Return the ``filter`` parameters of a read as JSON texts.
 
     Args:
-        value: None, one condition as JSON text or as a tuple ``(field, operator, [argument, …])``, or a list of
-            conditions, each of them a string, a tuple or a list.
+        value: None, one condition, or an iterable of conditions. A condition is ``(field, operator, argument)``, with
+            one argument or a list of them, as a tuple, a list or JSON text.
 
     Returns:
         One text for each condition.
 
     Raises:
-        ValueError: A condition is of another type.
+        ValueError: A condition is malformed.
 
     Example:
-        >>> encode_filters([('size', '>', [3])])
+        >>> encode_filters(('size', '>', 3))
         ['["size", ">", [3]]']
     """
     if value is None:
         return []
-    if isinstance(value, (str, bytes)) or (isinstance(value, tuple) and _is_condition(value)):
+    if isinstance(value, (str, bytes)) or _is_condition(value):
         value = [value]
     if not isinstance(value, Iterable) or isinstance(value, Mapping):
-        raise ValueError(_BAD_FILTER) from Expected(f'got {value!r}')
+        raise _bad_filter(value)
     return [_encode_condition(condition) for condition in value]
 
 
-def _is_condition(value: tuple[Any, ...]) -> bool:
-    return len(value) == 3 and isinstance(value[0], str) and isinstance(value[2], (list, tuple))
+def _is_condition(value: Any) -> bool:
+    # A list of three conditions as JSON text has three strings, too.
+    if not isinstance(value, (tuple, list)) or len(value) != 3 or not isinstance(value[0], str):
+        return False
+    return isinstance(value[1], str) and not value[1].lstrip().startswith('[')
 
 
 def _encode_condition(condition: Any) -> str:
     if isinstance(condition, (str, bytes)):
         return six.ensure_text(condition)
-    if isinstance(condition, (list, tuple)):
-        return encode_json(list(condition))
-    raise ValueError(_BAD_FILTER) from Expected(f'got {condition!r}')
+    if not _is_condition(condition):
+        raise _bad_filter(condition)
+    name, operation, argument = condition
+    is_list = isinstance(argument, Iterable) and not isinstance(argument, (str, bytes, Mapping))
+    return encode_json([name, operation, [*argument] if is_list else [argument]])
+
+
+def _bad_filter(value: Any) -> ValueError:
+    error = ValueError('Filter condition must be string, tuple or list')
+    error.__cause__ = Expected(f"such as ('price', '>', 20), got {value!r}")
+    return error
 
 
 # Responses
