@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from scrapinghub import __version__
 from scrapinghub.client import exceptions as exceptions
+from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.html import render_card
+from scrapinghub.client._support.validation import expect
+from scrapinghub.client.activity import AccountActivity
 from scrapinghub.client.jobs import Job
 from scrapinghub.client.projects import Project, Projects
 from scrapinghub.client.utils import AnyJobKey, parse_job_key, parse_project_id
@@ -163,6 +166,27 @@ class ScrapinghubClient:
         """The projects that the credentials have access to."""
         # Not cached: a reference cycle would keep the client alive, so that dropping it would not flush its writers.
         return Projects(self)
+
+    @property
+    def activity(self) -> AccountActivity:
+        """The events of several projects together."""
+        return AccountActivity(self)
+
+    def whoami(self) -> dict[str, Any]:
+        """Return the user of the API key. This is a cheap way to check the key.
+
+        Returns:
+            The object of the service, unchanged.
+
+        Raises:
+            Unauthorized: The API key is wrong.
+
+        Example:
+            >>> client.whoami()['username']  # doctest: +SKIP
+            'sandbox'
+        """
+        path = ('v2', 'users', 'me')
+        return expect(Dash(self.transport).get_v2(path), dict, f'GET {"/".join(path)}')
 
     def get_project(self, project_id: int | str) -> Project:
         """Return a project, without a request.

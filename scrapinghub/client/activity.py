@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import RECORD_PARAMETERS, encode_pairs, merge_parameters
@@ -11,11 +11,13 @@ from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import explain_filters, explain_lost_response, read_stream
 from scrapinghub.client._support.validation import parse_number
 from scrapinghub.client.shapes import ActivityEvent
-from scrapinghub.client.utils import parse_job_key, parse_project_id
+from scrapinghub.client.utils import HasKey, parse_job_key, parse_project_id
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.retries import Repeat
 from scrapinghub.transport.streams.cursors import NewestFirstCursor
+
+AnyProject = int | str | HasKey
 
 
 class Activity(Resource):
@@ -68,13 +70,7 @@ class Activity(Resource):
             ['123/1/3', '123/1/3']
         """
         values = merge_parameters({'filter': filter, 'meta': meta}, params, RECORD_PARAMETERS)
-        return read_stream(
-            self._client.transport,
-            ('activity', self.key),
-            NewestFirstCursor(encode_pairs(values), parse_number('count', count)),
-            codec.ANY,
-            explain=explain_filters(values.get('filter', ())),
-        )
+        return _read_events(self._client, self.key, values, count)
 
     list = listed(iter)
 
@@ -112,3 +108,79 @@ class Activity(Resource):
                 message = f'The job {job!r} of an event does not belong to project {self.key}.'
                 raise ValueError('Please use same project id') from Expected(message)
         return events
+
+
+class AccountActivity:
+    """The events of several projects together: ``client.activity``. Safe to share between threads.
+
+    Args:
+        client: The client.
+
+    Example:
+        >>> [event['event'] for event in client.activity.iter(projects=[123], count=1)]
+        ['job:completed']
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __repr__(self) -> str:
+        return f'<{type(self).__module__}.{type(self).__qualname__}>'
+
+    def iter(
+        self,
+        projects: AnyProject | Iterable[AnyProject],
+        *,
+        per_project: int | None = None,
+        count: int | None = None,
+        filter: Any = None,
+        meta: str | Iterable[str] | None = None,
+        **params: NoReturn,
+    ) -> Iterator[ActivityEvent]:
+        """Iterate over the events of several projects, newest first.
+
+        Args:
+            projects: The projects, or their ids.
+            per_project: Maximum number of events of each project.
+            count: Maximum number of events.
+            filter: Only matching events: a condition ``('event', '=', 'job:started')``, or a list of them.
+            meta: Further fields of the service to return: ``'_project'`` and ``'_ts'``.
+            **params: Not accepted.
+
+        Yields:
+            An event: a dict, usually with ``event``, ``job`` and ``user``.
+
+        Raises:
+            ValueError: There are no projects, an id is malformed, or ``filter`` is.
+            TypeError: A parameter is unknown.
+            StreamInterrupted: The connection broke and could not be resumed.
+
+        Example:
+            >>> [event['job'] for event in client.activity.iter(projects=[123], per_project=1)]
+            ['123/1/3']
+        """
+        limit = parse_number('per_project', per_project)
+        named = {'p': _parse_projects(projects), 'pcount': limit, 'filter': filter, 'meta': meta}
+        values = merge_parameters(named, params, strict=True)
+        return _read_events(self._client, 'projects', values, count)
+
+    list = listed(iter)
+
+
+def _parse_projects(projects: Any) -> list[str]:
+    """Return the ids of one or several projects."""
+    is_one = isinstance(projects, (int, str)) or not isinstance(projects, Iterable)
+    ids = [parse_project_id(getattr(project, 'key', project)) for project in ([projects] if is_one else projects)]
+    if not ids:
+        raise ValueError('projects should not be empty')
+    return ids
+
+
+def _read_events(client: Client, name: str, values: dict[str, Any], count: int | None) -> Iterator[ActivityEvent]:
+    return read_stream(
+        client.transport,
+        ('activity', name),
+        NewestFirstCursor(encode_pairs(values), parse_number('count', count)),
+        codec.ANY,
+        explain=explain_filters(values.get('filter', ())),
+    )

@@ -6,13 +6,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from scrapinghub.client._support.collection_bulk import copy_records, match_record
 from scrapinghub.client._support.collection_reader import CollectionReader, Keys, parse_keys
 from scrapinghub.client._support.lists import ValueIterator, listed
+from scrapinghub.client._support.parameters import Time, merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
+from scrapinghub.client._support.streams import explain_lost_response
 from scrapinghub.client._support.validation import parse_name
+from scrapinghub.client.bulk import BulkResult, apply_in_chunks
 from scrapinghub.client.collectionwriter import CollectionWriter, with_text_key
 from scrapinghub.client.shapes import CollectionInfo
 from scrapinghub.config.validation import Expected
+from scrapinghub.exceptions import NotFound
 from scrapinghub.transport.http.call import UNSET
 from scrapinghub.transport.http.retries import Repeat
 from scrapinghub.transport.uploads.options import MAX_ITEM_BYTES, Callback, WriterOptions
@@ -27,6 +32,8 @@ _TYPE_NAMES: Mapping[str, str] = {
     VERSIONED_STORE: 'versioned store',
     VERSIONED_CACHED_STORE: 'versioned cached store',
 }
+
+_DELETED_AT_ONCE = 1000
 
 _NAME = re.compile(r'\w+', re.ASCII)
 
@@ -244,6 +251,126 @@ class Collection(CollectionReader):
         _, project, _, name = self._path
         path = ('collections', project, 'delete')
         self._client.transport.post(path, params={'name': name}, repeat=Repeat.ALWAYS)
+
+    def rename(self, name: str) -> Collection:
+        """Rename the collection.
+
+        The service renames collections of all types with the same name, so the request is refused if there are several.
+        It is also refused if a collection with the new name exists. These checks are not atomic: another program can
+        create a collection between the check and the request. A request whose response is lost is not repeated.
+
+        Args:
+            name: The new name: letters, digits and underscores.
+
+        Returns:
+            The renamed collection. This object keeps the old name.
+
+        Raises:
+            ValueError: The new name is malformed or in use, or the old name has collections of several types.
+            NotFound: The collection does not exist.
+
+        Example:
+            >>> foo_store.rename('bar_store').key
+            '123/s/bar_store'
+        """
+        _, project, type_, old_name = self._path
+        collections = Collections(None, self._client, project)
+        renamed = collections.get(type_, name)
+        *_, new_name = renamed.key.split('/')
+        existing = collections.list()
+        types = [each['type'] for each in existing if each['name'] == old_name]
+        if type_ not in types:
+            raise NotFound(f'There is no collection {self.key}.')
+        if len(types) > 1:
+            raise ValueError(f'the service would rename all collections named {old_name!r}: types {", ".join(types)}')
+        if any(each['name'] == new_name for each in existing):
+            raise ValueError(f'a collection named {new_name!r} exists already')
+        advice = (
+            'The service may have renamed the collection although its response was lost, so the request was not '
+            'repeated. Look at project.collections.list().'
+        )
+        params = {'name': old_name, 'new_name': new_name}
+        with explain_lost_response(advice):
+            self._client.transport.post(('collections', project, 'rename'), params=params, repeat=Repeat.UNRECEIVED)
+        return renamed
+
+    def delete_where(
+        self,
+        prefix: Keys | None = None,
+        startts: Time = None,
+        endts: Time = None,
+        dry_run: bool = False,
+    ) -> BulkResult:
+        """Delete the records that match all of the given filters.
+
+        The records are listed first, and each one is checked by the client, because the service may ignore a filter.
+        A record that is written in the meantime may be deleted, too.
+
+        Args:
+            prefix: Only records whose keys begin with this, or with one of these.
+            startts: Only records stored at or after this time: milliseconds since the epoch, a ``datetime`` with a
+                time zone, or a ``timedelta`` (that long ago).
+            endts: Only records stored before this time.
+            dry_run: Return the keys of the matching records, and delete nothing.
+
+        Returns:
+            The keys of the records, by outcome. ``skipped`` are records without a time although one is needed.
+
+        Raises:
+            ValueError: There is no filter, a prefix is empty, or a time is ambiguous.
+            NotFound: The collection does not exist.
+            StreamInterrupted: The records could not be listed; nothing was deleted.
+
+        Example:
+            >>> foo_store.delete_where(prefix='fi', dry_run=True).planned
+            ['first']
+        """
+        filters = merge_parameters({'prefix': prefix, 'startts': startts, 'endts': endts}, {}, strict=True)
+        if not filters:
+            raise ValueError('delete_where needs a filter: to delete all records, use truncate()')
+        if 'prefix' in filters:
+            filters['prefix'] = parse_keys(filters['prefix'])
+            if not filters['prefix'] or not all(filters['prefix']):
+                raise ValueError('prefix should not be empty: to delete all records, use truncate()')
+        result = BulkResult()
+        for record in self.iter(**filters, meta='_ts', nodata=True):
+            matches = match_record(record, **filters)
+            if matches is None:
+                result.skipped.append(record['_key'])
+            elif matches:
+                result.planned.append(record['_key'])
+        if dry_run:
+            return result
+        return apply_in_chunks(result, self.delete, _DELETED_AT_ONCE)
+
+    def copy_to(self, other: Collection, startafter: str | None = None) -> int:
+        """Copy all records to another collection, which may belong to another project or client.
+
+        Records of the other collection with the same keys are replaced. To continue after an error, pass its
+        ``last_key`` as ``startafter``.
+
+        Args:
+            other: The collection to write to.
+            startafter: Copy only records after this key.
+
+        Returns:
+            The number of copied records.
+
+        Raises:
+            ValueError: ``other`` is this collection.
+            StreamInterrupted: Reading or writing failed. ``last_key`` is the key of the last record that is stored in
+                the other collection, ``delivered`` the number of records copied. Also an instance of the class of its
+                cause, such as ``Forbidden``.
+
+        Example:
+            >>> foo_store.copy_to(project.collections.get_cached_store('copy'))
+            2
+        """
+        if not isinstance(other, Collection):
+            raise TypeError(f'other should be a collection, got {other!r}')
+        if other == self:
+            raise ValueError(f'{self.key} cannot be copied to itself')
+        return copy_records(self.iter(startafter=startafter), other.set, startafter)
 
     def create_writer(
         self,

@@ -11,7 +11,7 @@ from scrapinghub.client._support.frontier_writers import FrontierWriters, SlotWr
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import encode_pairs, merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
-from scrapinghub.client._support.streams import read_stream
+from scrapinghub.client._support.streams import count_records, read_stream
 from scrapinghub.client._support.validation import expect_field, parse_name, parse_number
 from scrapinghub.client.shapes import FrontierBatch, FrontierRequest
 from scrapinghub.config.validation import Expected
@@ -286,6 +286,17 @@ class FrontierSlotQueue(NestedResource):
         return read_stream(self._client.transport, self._path, cursor, codec.ANY)
 
     list = listed(iter)
+
+    def count(self) -> int:
+        """Return the number of pending requests. Requests that are still queued in this client are not counted.
+
+        A large queue is counted in several requests.
+
+        Example:
+            >>> slot.queue.count()
+            1
+        """
+        return count_records(self._client.transport, (*self._path, 'count'), {})
 
     def delete(self, ids: str | bytes | Iterable[str | bytes]) -> None:
         """Delete batches. Ids that do not exist are ignored.

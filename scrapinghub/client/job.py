@@ -8,7 +8,7 @@ from typing import Any
 
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.mapping import Fields, StoredFields
-from scrapinghub.client._support.resource import Client, Resource
+from scrapinghub.client._support.resource import Client, Resource, build_page_url
 from scrapinghub.client._support.streams import explain_lost_response
 from scrapinghub.client._support.validation import expect_field
 from scrapinghub.client.items import Items
@@ -91,6 +91,7 @@ class Job(Resource):
     Attributes:
         key: The key, as text.
         project_id: Id of the project, as text.
+        url: URL of the page of the job in the web interface.
         items: The items: :class:`~scrapinghub.client.items.Items`.
         logs: The log: :class:`~scrapinghub.client.logs.Logs`.
         requests: The requests: :class:`~scrapinghub.client.requests.Requests`.
@@ -134,6 +135,11 @@ class Job(Resource):
     def metadata(self) -> JobMeta:
         """The metadata of the job."""
         return JobMeta(None, self._client, self.key)
+
+    @property
+    def url(self) -> str:
+        """URL of the page of the job in the web interface."""
+        return build_page_url(self._client, self.key)
 
     def _card(self) -> list[tuple[str, str]]:
         project, spider, number = self.key.split('/')

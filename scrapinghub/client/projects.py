@@ -10,7 +10,7 @@ from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.lists import ValueIterator, listed
 from scrapinghub.client._support.mapping import StoredFields
 from scrapinghub.client._support.parameters import encode_pairs, merge_parameters
-from scrapinghub.client._support.resource import Client, Resource
+from scrapinghub.client._support.resource import Client, Resource, build_page_url
 from scrapinghub.client._support.validation import expect, expect_field
 from scrapinghub.client.activity import Activity
 from scrapinghub.client.collections import Collections
@@ -116,6 +116,7 @@ class Project(Resource):
 
     Attributes:
         key: Id of the project, as text.
+        url: URL of the page of the project in the web interface.
 
     Example:
         >>> project = client.get_project(123)
@@ -157,6 +158,28 @@ class Project(Resource):
     def settings(self) -> Settings:
         """The settings of the project."""
         return Settings(None, self._client, self.key)
+
+    @property
+    def url(self) -> str:
+        """URL of the page of the project in the web interface."""
+        return build_page_url(self._client, self.key)
+
+    def info(self) -> dict[str, Any]:
+        """Return the description of the project.
+
+        Returns:
+            The object of the service, unchanged.
+
+        Raises:
+            NotFound: The project does not exist.
+            Forbidden: The API key has no access to the project.
+
+        Example:
+            >>> project.info()['id']  # doctest: +SKIP
+            123
+        """
+        path = ('v2', 'projects', self.key)
+        return expect(Dash(self._client.transport).get_v2(path), dict, f'GET {"/".join(path)}')
 
 
 class Settings(StoredFields):

@@ -8,7 +8,7 @@ from typing import Any
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.lists import ValueIterator, listed
 from scrapinghub.client._support.parameters import merge_parameters
-from scrapinghub.client._support.resource import Client, Resource
+from scrapinghub.client._support.resource import Client, Resource, build_page_url
 from scrapinghub.client._support.spider_ids import find_spider_id
 from scrapinghub.client._support.validation import expect_field, parse_name
 from scrapinghub.client.jobs import Jobs
@@ -111,6 +111,11 @@ class Spider(Resource):
         """The jobs of the spider."""
         # Not cached: a reference cycle would keep the client alive, so that dropping it would not flush its writers.
         return Jobs(self._client, self.project_id, self)
+
+    @property
+    def url(self) -> str:
+        """URL of the page of the spider in the web interface."""
+        return build_page_url(self._client, self.key)
 
     def _card(self) -> list[tuple[str, str]]:
         return [('key', self.key), ('name', self.name), ('project', self.project_id)]

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from scrapinghub import BadRequest, NotFound, ScrapinghubAPIError, ScrapinghubClient, ServerError
+from scrapinghub import (
+    BadRequest,
+    NotFound,
+    ScrapinghubAPIError,
+    ScrapinghubClient,
+    ServerError,
+    Unauthorized,
+)
 from scrapinghub.client.activity import Activity
 from scrapinghub.client.exceptions import DecodeError
 from scrapinghub.client.projects import Project, Projects
@@ -222,3 +229,50 @@ def test_a_listing_of_events_that_grows_while_it_breaks_off(project: Project, cl
     events = client.get_project(1).activity.list()
     assert len(rule.met) == 1
     assert [event.get('n', event['event']) for event in events] == list(range(199, -1, -1))
+
+
+# The whole account
+
+
+def test_events_of_several_projects(client: ScrapinghubClient) -> None:
+    for number in (1, 2, 1):
+        client.get_project(number).activity.add({'event': 'a', 'n': number})
+    projects: list[Any] = [client.get_project(1), '2']
+    events: list[Any] = client.activity.list(projects=projects, meta='_project')
+    assert [event['n'] for event in events] == [1, 2, 1]
+    assert {int(event['_project']) for event in events} == {1, 2}
+    assert client.activity.list(projects, per_project=1) == [{'event': 'a', 'n': 1}, {'event': 'a', 'n': 2}]
+    assert client.activity.list(2) == [{'event': 'a', 'n': 2}]
+    assert [*client.activity.iter(projects, count=1)] == [{'event': 'a', 'n': 1}]
+
+
+def test_what_is_asked_of_several_projects(wire: Wire) -> None:
+    wire.answers['/activity/projects'] = lines_reply()
+    activity: Any = wire.client().activity
+    activity.list([1, 2], per_project=3, count=5, filter=('event', '=', 'a'))
+    condition = '%5B%22event%22%2C+%22%3D%22%2C+%5B%22a%22%5D%5D'
+    assert wire.asked == [f'GET /activity/projects?p=1&p=2&pcount=3&filter={condition}&count=5']
+    for projects in ([], ['x'], None):
+        with pytest.raises((ValueError, TypeError)):
+            activity.iter(projects)
+    with pytest.raises(TypeError, match="unknown parameter 'limit'"):
+        activity.iter(1, limit=5)
+    assert len(wire.requests) == 1
+
+
+def test_the_user_and_the_description_of_a_project(wire: Wire) -> None:
+    wire.answers['/api/v2/users/me'] = json_reply('{"username": "ann"}')
+    wire.answers['/api/v2/projects/1'] = json_reply('{"id": 1, "name": "books"}')
+    client = wire.client()
+    assert client.whoami() == {'username': 'ann'}
+    assert client.get_project(1).info() == {'id': 1, 'name': 'books'}
+    assert wire.asked == ['GET /api/v2/users/me', 'GET /api/v2/projects/1']
+    wire.answers['/api/v2/users/me'] = json_reply('[]')
+    with pytest.raises(DecodeError, match='v2/users/me'):
+        client.whoami()
+    wire.answers['/api/v2/users/me'] = json_reply('{"detail": "Invalid token."}', status=401)
+    with pytest.raises(Unauthorized, match='an API key, given by the argument auth'):
+        client.whoami()
+    wire.answers['/api/v2/projects/1'] = json_reply('{"detail": "Not found."}', status=404)
+    with pytest.raises(NotFound):
+        client.get_project(1).info()

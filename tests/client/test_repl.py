@@ -102,12 +102,12 @@ def test_equal_are_two_objects_of_one_kind_and_key(silent: ScrapinghubClient) ->
 @pytest.mark.parametrize(
     ('shown', 'expected'),
     [
-        ('projects.Project 1', 'activity collections frontiers jobs key settings spiders'),
+        ('projects.Project 1', 'activity collections frontiers info jobs key settings spiders url'),
         (
             'jobs.Job 1/2/3',
             (
                 'cancel close_writers delete finish items key logs metadata project_id requests samples start update '
-                'update_tags'
+                'update_tags url'
             ),
         ),
         ('jobs.JobMeta 1/2/3', 'delete get items iter key keys list set update values'),
@@ -115,12 +115,12 @@ def test_equal_are_two_objects_of_one_kind_and_key(silent: ScrapinghubClient) ->
         ('items.Items 1/2/3', 'close flush get iter key list list_iter stats write writer'),
         (
             'collections.Collection 1/s/books',
-            'count create_writer delete get iter key list set truncate',
+            'copy_to count create_writer delete delete_where get iter key list rename set truncate',
         ),
         ('frontiers.Frontiers 1', 'close flush get iter key list newcount writers'),
         ('frontiers.Frontier 1/f', 'address flush get iter key list newcount writers'),
         ('frontiers.FrontierSlot 1/f/s', 'address client delete f fingerprints flush key newcount q queue writer'),
-        ('frontiers.FrontierSlotQueue 1/f/s', 'add address delete iter key list'),
+        ('frontiers.FrontierSlotQueue 1/f/s', 'add address count delete iter key list'),
     ],
 )
 def test_completion_shows_the_api_alone(silent: ScrapinghubClient, shown: str, expected: str) -> None:
@@ -129,7 +129,9 @@ def test_completion_shows_the_api_alone(silent: ScrapinghubClient, shown: str, e
 
 def test_completion_of_the_client(silent: ScrapinghubClient) -> None:
     own = {'transport', 'uploader'}
-    assert completions(silent) - own == {'close', 'connection_timeout', 'get_job', 'get_project', 'projects'}
+    assert completions(silent) - own == {
+        'activity', 'close', 'connection_timeout', 'get_job', 'get_project', 'projects', 'whoami',
+    }  # fmt: skip
 
 
 class Cells(HTMLParser):
@@ -169,6 +171,22 @@ SUMMARIES: list[dict[str, Any]] = [
 ]
 
 
+def test_cards_link_to_the_web_interface(silent: ScrapinghubClient) -> None:
+    site = silent.transport.endpoints.dash.removesuffix('/api')
+    for name, path in (('jobs.Job 1/2/3', '1/2/3'), ('spiders.Spider 1/2', '1/2'), ('projects.Project 1', '1')):
+        thing = things(silent)[name]
+        assert thing.url == f'{site}/p/{path}'
+        assert f'<a href="{thing.url}"' in thing._repr_html_()
+    assert '<a ' not in silent.get_job('1/2/3').items._repr_html_()
+
+
+def test_a_page_of_the_service_has_no_credentials() -> None:
+    with ScrapinghubClient(KEY, 'https://u:topsecret@app.example.com/api/') as client:
+        assert client.get_job('1/2/3').url == 'https://app.example.com/p/1/2/3'
+    with ScrapinghubClient(KEY) as client:
+        assert client.get_project(5).url == 'https://app.zyte.com/p/5'
+
+
 def test_a_table_of_a_listing() -> None:
     table = Table(iter(SUMMARIES))
     assert len(table) == 2
@@ -197,8 +215,8 @@ def test_what_a_cell_cannot_hold() -> None:
 
 @given(st.text(), st.text())
 def test_everything_is_escaped(name: str, value: str) -> None:
-    for shown in (card(name, [(name, value)]), Table([{name: value}]).html()):
-        assert Cells(shown).tags <= {'div', 'b', 'table', 'thead', 'tbody', 'tr', 'th', 'td', 'p'}
+    for shown in (card(name, [(name, value)], name), Table([{name: value}]).html()):
+        assert Cells(shown).tags <= {'a', 'div', 'b', 'table', 'thead', 'tbody', 'tr', 'th', 'td', 'p'}
         assert html.escape(value[:200]) in shown
 
 

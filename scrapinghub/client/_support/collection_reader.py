@@ -11,9 +11,9 @@ import six
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import RECORD_PARAMETERS, Time, encode_pairs, merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
-from scrapinghub.client._support.streams import Explain, explain_errors, explain_filters, read_stream
-from scrapinghub.client._support.validation import expect_field, parse_number
-from scrapinghub.exceptions import DecodeError, NotFound, ScrapinghubAPIError
+from scrapinghub.client._support.streams import Explain, count_records, explain_errors, explain_filters, read_stream
+from scrapinghub.client._support.validation import parse_number
+from scrapinghub.exceptions import NotFound, ScrapinghubAPIError
 from scrapinghub.transport import codec
 from scrapinghub.transport.streams.prefixes import scan_cursor
 
@@ -134,21 +134,8 @@ class CollectionReader(Resource):
             'filter': filter,
         }
         values = self._parse(named, params)
-        path = (*self._path, 'count')
-        operation = f'GET {"/".join(path)}'
-        total = 0
         with explain_errors(self._explain_read(values)):
-            while True:
-                response = self._client.transport.get(path, encode_pairs(values), expects=codec.JSON).value
-                total += expect_field(response, 'count', int, operation)
-                next_start = response.get('nextstart')
-                if not next_start:
-                    return total
-                if not isinstance(next_start, str) or next_start == values.get('start'):
-                    raise DecodeError(f'{operation}: the count continues at {next_start!r} again, and would not end')
-                values['start'] = next_start
-                if progress is not None:
-                    progress(total, next_start)
+            return count_records(self._client.transport, (*self._path, 'count'), values, progress)
 
     def iter(
         self,

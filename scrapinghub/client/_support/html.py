@@ -8,15 +8,23 @@ TABLE = '<table style="border-collapse: collapse; text-align: left">'
 _CELL_STYLE = 'style="text-align: left; vertical-align: top; padding: 0.2em 0.8em 0.2em 0"'
 
 
-def render_card(title: str, rows: Iterable[tuple[str, str]]) -> str:
+def render_card(title: str, rows: Iterable[tuple[str, str]], url: str | None = None) -> str:
     """Return the HTML of a resource: a title, and a table of names and values.
+
+    Args:
+        title: The title.
+        rows: Names and values.
+        url: Page of the resource, to which the title links; None for no link.
 
     Example:
         >>> '<b>Job 1/2/3</b>' in render_card('Job 1/2/3', [('project', '1')])
         True
     """
     lines = ''.join(f'<tr>{render_cell(name, "th")}{render_cell(value)}</tr>' for name, value in rows)
-    return f'<div><b>{escape_text(title)}</b>{TABLE}<tbody>{lines}</tbody></table></div>'
+    heading = f'<b>{escape_text(title)}</b>'
+    if url is not None:
+        heading = f'<a href="{escape_text(url)}" target="_blank">{heading}</a>'
+    return f'<div>{heading}{TABLE}<tbody>{lines}</tbody></table></div>'
 
 
 def render_cell(text: str, tag: str = 'td') -> str:

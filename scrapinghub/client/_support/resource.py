@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from scrapinghub.client._support.html import render_card
+from scrapinghub.exceptions import strip_credentials
 
 if TYPE_CHECKING:
     from scrapinghub.transport.http.transport import Transport
@@ -55,8 +56,14 @@ class Resource:
         return hash((type(self), self.key))
 
     def _repr_html_(self) -> str:
-        return render_card(type(self).__qualname__, self._card())
+        return render_card(type(self).__qualname__, self._card(), getattr(self, 'url', None))
 
     def _card(self) -> Iterable[tuple[str, str]]:
         """Return names and values to show in a notebook, without a request."""
         return [('key', self.key)]
+
+
+def build_page_url(client: Client, key: str) -> str:
+    """Return the URL of the page of a project, spider or job in the web interface."""
+    site = (strip_credentials(client.transport.endpoints.dash) or '').removesuffix('/api')
+    return f'{site}/p/{key}'

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from scrapinghub.client._support.parameters import encode_pairs
+from scrapinghub.client._support.validation import expect_field
 from scrapinghub.config.credentials import Credentials
-from scrapinghub.exceptions import BadRequest, ScrapinghubAPIError
+from scrapinghub.exceptions import BadRequest, DecodeError, ScrapinghubAPIError
+from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call, checked_options
 from scrapinghub.transport.http.paths import Path
 from scrapinghub.transport.http.retries import MAYBE_APPLIED_HINT
@@ -55,6 +58,39 @@ def read_stream(
     fields = {} if requests_params is None else parse_requests_params(requests_params)
     call = Call('GET', transport.url(path), accept=accept, **fields)
     return RecordStream(Source(transport, call, explain), cursor, convert)
+
+
+def count_records(
+    transport: Transport,
+    path: tuple[str, ...],
+    values: Mapping[str, Any],
+    progress: Callable[[int, str], object] | None = None,
+) -> int:
+    """Return the number of records at a path, which the service may count in several responses.
+
+    Args:
+        transport: Sends the requests.
+        path: Path of the count on the storage server.
+        values: Parameters of the request.
+        progress: Called after each response but the last, with the number so far and where the next one begins.
+
+    Raises:
+        DecodeError: A response has no number, or the count would not end.
+    """
+    operation = f'GET {"/".join(path)}'
+    values = dict(values)
+    total = 0
+    while True:
+        response = transport.get(path, encode_pairs(values), expects=codec.JSON).value
+        total += expect_field(response, 'count', int, operation)
+        next_start = response.get('nextstart')
+        if not next_start:
+            return total
+        if not isinstance(next_start, str) or next_start == values.get('start'):
+            raise DecodeError(f'{operation}: the count continues at {next_start!r} again, and would not end')
+        values['start'] = next_start
+        if progress is not None:
+            progress(total, next_start)
 
 
 def parse_requests_params(requests_params: Mapping[str, Any]) -> dict[str, Any]:
