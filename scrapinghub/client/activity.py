@@ -11,13 +11,13 @@ from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import explain_filters, explain_lost_response, read_stream
 from scrapinghub.client._support.validation import parse_number
 from scrapinghub.client.shapes import ActivityEvent
-from scrapinghub.client.utils import HasKey, parse_job_key, parse_project_id
+from scrapinghub.client.utils import parse_job_key, parse_project_id
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.retries import Repeat
 from scrapinghub.transport.streams.cursors import NewestFirstCursor
 
-AnyProject = int | str | HasKey
+AnyProject = int | str | Resource
 
 
 class Activity(Resource):
@@ -183,4 +183,5 @@ def _read_events(client: Client, name: str, values: dict[str, Any], count: int |
         NewestFirstCursor(encode_pairs(values), parse_number('count', count)),
         codec.ANY,
         explain=explain_filters(values.get('filter', ())),
+        eager=True,
     )

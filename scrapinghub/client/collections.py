@@ -6,18 +6,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from scrapinghub.client._support.collection_bulk import copy_records, match_record
+from scrapinghub.client._support.collection_bulk import copy_records, plan_deletion, rename_collection
 from scrapinghub.client._support.collection_reader import CollectionReader, Keys, parse_keys
 from scrapinghub.client._support.lists import ValueIterator, listed
 from scrapinghub.client._support.parameters import Time, merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
-from scrapinghub.client._support.streams import explain_lost_response
 from scrapinghub.client._support.validation import parse_name
 from scrapinghub.client.bulk import BulkResult, apply_in_chunks
 from scrapinghub.client.collectionwriter import CollectionWriter, with_text_key
 from scrapinghub.client.shapes import CollectionInfo
 from scrapinghub.config.validation import Expected
-from scrapinghub.exceptions import NotFound
 from scrapinghub.transport.http.call import UNSET
 from scrapinghub.transport.http.retries import Repeat
 from scrapinghub.transport.uploads.options import MAX_ITEM_BYTES, Callback, WriterOptions
@@ -167,8 +165,7 @@ class Collections(Resource):
             >>> list(project.collections.iter())
             [{'type': 's', 'name': 'foo_store'}]
         """
-        transport = self._client.transport
-        return ValueIterator(transport.get(('collections', self.key, 'list')).values)
+        return ValueIterator(self._client.transport.get(('collections', self.key, 'list')).values)
 
     list = listed(iter)
 
@@ -249,15 +246,14 @@ class Collection(CollectionReader):
             >>> foo_store.truncate()
         """
         _, project, _, name = self._path
-        path = ('collections', project, 'delete')
-        self._client.transport.post(path, params={'name': name}, repeat=Repeat.ALWAYS)
+        self._client.transport.post(('collections', project, 'delete'), params={'name': name}, repeat=Repeat.ALWAYS)
 
     def rename(self, name: str) -> Collection:
         """Rename the collection.
 
         The service renames collections of all types with the same name, so the request is refused if there are several.
-        It is also refused if a collection with the new name exists. These checks are not atomic: another program can
-        create a collection between the check and the request. A request whose response is lost is not repeated.
+        It is also refused if the new name is in use. These checks are not atomic: another program can create a
+        collection in between. A request whose response is lost is not repeated.
 
         Args:
             name: The new name: letters, digits and underscores.
@@ -277,21 +273,7 @@ class Collection(CollectionReader):
         collections = Collections(None, self._client, project)
         renamed = collections.get(type_, name)
         *_, new_name = renamed.key.split('/')
-        existing = collections.list()
-        types = [each['type'] for each in existing if each['name'] == old_name]
-        if type_ not in types:
-            raise NotFound(f'There is no collection {self.key}.')
-        if len(types) > 1:
-            raise ValueError(f'the service would rename all collections named {old_name!r}: types {", ".join(types)}')
-        if any(each['name'] == new_name for each in existing):
-            raise ValueError(f'a collection named {new_name!r} exists already')
-        advice = (
-            'The service may have renamed the collection although its response was lost, so the request was not '
-            'repeated. Look at project.collections.list().'
-        )
-        params = {'name': old_name, 'new_name': new_name}
-        with explain_lost_response(advice):
-            self._client.transport.post(('collections', project, 'rename'), params=params, repeat=Repeat.UNRECEIVED)
+        rename_collection(self._client.transport, project, type_, old_name, new_name, collections.list())
         return renamed
 
     def delete_where(
@@ -332,13 +314,7 @@ class Collection(CollectionReader):
             filters['prefix'] = parse_keys(filters['prefix'])
             if not filters['prefix'] or not all(filters['prefix']):
                 raise ValueError('prefix should not be empty: to delete all records, use truncate()')
-        result = BulkResult()
-        for record in self.iter(**filters, meta='_ts', nodata=True):
-            matches = match_record(record, **filters)
-            if matches is None:
-                result.skipped.append(record['_key'])
-            elif matches:
-                result.planned.append(record['_key'])
+        result = plan_deletion(self.iter(**filters, meta='_ts', nodata=True), **filters)
         if dry_run:
             return result
         return apply_in_chunks(result, self.delete, _DELETED_AT_ONCE)
@@ -346,8 +322,7 @@ class Collection(CollectionReader):
     def copy_to(self, other: Collection, startafter: str | None = None) -> int:
         """Copy all records to another collection, which may belong to another project or client.
 
-        Records of the other collection with the same keys are replaced. To continue after an error, pass its
-        ``last_key`` as ``startafter``.
+        Records with the same keys are replaced. To continue after an error, pass its ``last_key`` as ``startafter``.
 
         Args:
             other: The collection to write to.
@@ -357,7 +332,7 @@ class Collection(CollectionReader):
             The number of copied records.
 
         Raises:
-            ValueError: ``other`` is this collection.
+            ValueError: ``other`` is not another collection.
             StreamInterrupted: Reading or writing failed. ``last_key`` is the key of the last record that is stored in
                 the other collection, ``delivered`` the number of records copied. Also an instance of the class of its
                 cause, such as ``Forbidden``.
@@ -366,10 +341,8 @@ class Collection(CollectionReader):
             >>> foo_store.copy_to(project.collections.get_cached_store('copy'))
             2
         """
-        if not isinstance(other, Collection):
-            raise TypeError(f'other should be a collection, got {other!r}')
-        if other == self:
-            raise ValueError(f'{self.key} cannot be copied to itself')
+        if type(other) is not Collection or other == self:
+            raise ValueError(f'other should be another collection, got {other!r}')
         return copy_records(self.iter(startafter=startafter), other.set, startafter)
 
     def create_writer(

@@ -283,7 +283,7 @@ class FrontierSlotQueue(NestedResource):
             weight=_count_requests,
             enough=enough,
         )
-        return read_stream(self._client.transport, self._path, cursor, codec.ANY)
+        return read_stream(self._client.transport, self._path, cursor, codec.ANY, eager=True)
 
     list = listed(iter)
 

@@ -11,17 +11,15 @@ from scrapinghub.client._support.job_listing import SUMMARY_ALIASES, JobListing,
 from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters
 from scrapinghub.client._support.scheduling import build_run_form, schedule_job
 from scrapinghub.client._support.spider_ids import find_spider_id
+from scrapinghub.client._support.streams import read_stream
 from scrapinghub.client._support.validation import expect, expect_field, parse_number
 from scrapinghub.client.job import Job, JobMeta
 from scrapinghub.client.shapes import CancelResult, JobSummary, StateSummary
 from scrapinghub.client.utils import AnyJobKey, get_tags_for_update, parse_job_key
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
-from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.retries import Repeat
 from scrapinghub.transport.streams.cursors import DedupeCursor
-from scrapinghub.transport.streams.responses import Source
-from scrapinghub.transport.streams.stream import RecordStream
 
 __all__ = ['Job', 'JobMeta', 'Jobs']
 
@@ -322,12 +320,9 @@ class Jobs(JobListing):
         values = merge_parameters(named, params)
         limit = parse_number('count', values.pop('count', None))
 
-        transport = self._client.transport
-        call = Call('GET', transport.url(('spiders', *self._spider_path(spider), 'lastjobsummary')))
+        path = ('spiders', *self._spider_path(spider), 'lastjobsummary')
         cursor = DedupeCursor(encode_pairs(values), limit, field='key', identity=_spider_key)
-        stream: RecordStream[JobSummary] = RecordStream(Source(transport, call), cursor)
-        stream.start()
-        return stream
+        return read_stream(self._client.transport, path, cursor, codec.ANY, eager=True)
 
     def _spider_name(self, spider: str | None) -> str | None:
         return spider or (None if self.spider is None else self.spider.name)

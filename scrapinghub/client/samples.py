@@ -36,7 +36,9 @@ class Samples(Records[Sample]):
         [[1482233733870, 0, 0, 5]]
     """
 
-    _family = Family('samples', has_keys=False, has_stats=False, upload=WriterOptions(content_encoding='identity'))
+    _family = Family(
+        'samples', has_keys=False, has_stats=False, is_eager=True, upload=WriterOptions(content_encoding='identity')
+    )
 
     def iter(
         self,

@@ -115,7 +115,7 @@ def parse_project_id(project_id: int | str) -> str:
     return text
 
 
-class HasKey(Protocol):
+class _HasKey(Protocol):
     """Something with the key of a job, such as a :class:`~scrapinghub.client.jobs.Job`."""
 
     @property
@@ -123,7 +123,7 @@ class HasKey(Protocol):
         """The key."""
 
 
-AnyJobKey = str | bytes | tuple[int | str, int | str, int | str] | HasKey
+AnyJobKey = str | bytes | tuple[int | str, int | str, int | str] | _HasKey
 
 
 def parse_job_key(job_key: AnyJobKey) -> JobKey:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scrapinghub import ScrapinghubClient
+from scrapinghub import NotFound, ScrapinghubClient
 from support.scripted_server import Wire, json_reply, lines_reply
 
 NUMBERS = [f'{number:02}' for number in range(5)]
@@ -81,3 +81,21 @@ def test_an_iterator_can_be_closed(name: str) -> None:
             wire.requests.clear()
             assert list(iterator) == []
             assert wire.requests == []
+
+
+LAZY = {'collection', 'fingerprints', 'items', 'items in lists', 'logs', 'requests'}
+
+
+@pytest.mark.parametrize('name', ITERATORS)
+def test_when_an_iterator_sends_its_first_request(name: str) -> None:
+    with Wire(ANSWERS) as wire, wire.client() as client:
+        iterator = ITERATORS[name](client)
+        assert len(wire.requests) == (0 if name in LAZY else 1)
+        next(iterator)
+        assert len(wire.requests) == 1
+
+
+@pytest.mark.parametrize('name', [name for name in ITERATORS if name not in LAZY])
+def test_an_iterator_raises_at_the_call_where_programs_expect_it(name: str) -> None:
+    with Wire({}) as wire, wire.client() as client, pytest.raises(NotFound):
+        ITERATORS[name](client)

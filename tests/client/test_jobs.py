@@ -122,15 +122,6 @@ def test_answers(jobs: Jobs, of_spider: Jobs) -> None:
     assert [job['key'] for job in jobs.iter_last()] == ['1/2/3', '1/5/1']
 
 
-def test_the_first_request_goes_out_at_the_first_next(wire: Wire, jobs: Jobs) -> None:
-    walks: list[Iterator[Any]] = [jobs.iter(), jobs.iter_all()]
-    assert wire.requests == []
-    for walk in walks:
-        before = len(wire.requests)
-        next(walk)
-        assert len(wire.requests) > before
-
-
 def test_arguments_are_checked_at_the_call(wire: Wire, jobs: Jobs) -> None:
     for walk in (jobs.iter, jobs.iter_last):
         with pytest.raises(ValueError, match='count should be'):

@@ -1,12 +1,17 @@
-"""Select and copy many records of a collection."""
+"""Rename a collection, and delete or copy many of its records."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from scrapinghub.exceptions import ScrapinghubAPIError, StreamInterrupted
+from scrapinghub.client._support.streams import explain_lost_response
+from scrapinghub.client.bulk import BulkResult
+from scrapinghub.client.shapes import CollectionInfo
+from scrapinghub.exceptions import NotFound, ScrapinghubAPIError, StreamInterrupted
 from scrapinghub.transport.codec import encode_json
+from scrapinghub.transport.http.retries import Repeat
+from scrapinghub.transport.http.transport import Transport
 
 Record = dict[str, Any]
 
@@ -15,29 +20,66 @@ _BATCH_RECORDS = 1000
 _BATCH_BYTES = 4 * 1024 * 1024
 
 
-def match_record(
-    record: Mapping[str, Any],
+def rename_collection(
+    transport: Transport, project: str, type_: str, name: str, new_name: str, existing: Sequence[CollectionInfo]
+) -> None:
+    """Rename a collection after checking that no other collection is concerned.
+
+    Args:
+        transport: Sends the request.
+        project: Id of the project.
+        type_: Type of the collection.
+        name: Name of the collection.
+        new_name: The new name.
+        existing: All collections of the project.
+
+    Raises:
+        NotFound: The collection does not exist.
+        ValueError: The new name is in use, or collections of other types have the same name.
+    """
+    types = [each['type'] for each in existing if each['name'] == name]
+    if type_ not in types:
+        raise NotFound(f'There is no collection {project}/{type_}/{name}.')
+    if len(types) > 1:
+        raise ValueError(f'the service would rename all collections named {name!r}: types {", ".join(types)}')
+    if any(each['name'] == new_name for each in existing):
+        raise ValueError(f'a collection named {new_name!r} exists already')
+    advice = (
+        'The service may have renamed the collection although its response was lost, so the request was not repeated. '
+        'Look at project.collections.list().'
+    )
+    params = {'name': name, 'new_name': new_name}
+    with explain_lost_response(advice):
+        transport.post(('collections', project, 'rename'), params=params, repeat=Repeat.UNRECEIVED)
+
+
+def plan_deletion(
+    records: Iterable[Record],
     *,
     prefix: Sequence[str] | None = None,
     startts: int | None = None,
     endts: int | None = None,
-) -> bool | None:
-    """Return whether a record matches all filters; None if it has no time although one is needed.
+) -> BulkResult:
+    """Return the keys of the records that match all filters. Records without a time that is needed are skipped.
 
     Args:
-        record: The record, with ``_key`` and ``_ts``.
+        records: The records, with ``_key`` and ``_ts``.
         prefix: Prefixes of the key; None for any key.
         startts: Earliest time, in milliseconds; None for any time.
         endts: Time before which the record was stored; None for any time.
     """
-    if prefix is not None and not record['_key'].startswith(tuple(prefix)):
-        return False
-    if startts is None and endts is None:
-        return True
-    stored_at = record.get('_ts')
-    if not isinstance(stored_at, int):
-        return None
-    return (startts is None or startts <= stored_at) and (endts is None or stored_at < endts)
+    result = BulkResult()
+    for record in records:
+        key, stored_at = record['_key'], record.get('_ts')
+        if prefix is not None and not key.startswith(tuple(prefix)):
+            continue
+        if startts is None and endts is None:
+            result.planned.append(key)
+        elif not isinstance(stored_at, int):
+            result.skipped.append(key)
+        elif (startts is None or startts <= stored_at) and (endts is None or stored_at < endts):
+            result.planned.append(key)
+    return result
 
 
 def copy_records(

@@ -28,6 +28,7 @@ class Family:
         parameters: Parameters of a read that the service knows.
         has_offset: Whether ``offset`` becomes the key of the first record; otherwise it is passed on.
         has_stats: Whether the service keeps statistics.
+        is_eager: Whether ``iter`` sends its first request at the call, as it did before release 3.
         upload: Options of the batch writer.
     """
 
@@ -38,6 +39,7 @@ class Family:
     parameters: frozenset[str] = RECORD_PARAMETERS | {'index'}
     has_offset: bool = False
     has_stats: bool = True
+    is_eager: bool = False
     upload: WriterOptions = field(default_factory=WriterOptions)
 
     def accept(self, use_msgpack: bool, values: Mapping[str, Any]) -> str:

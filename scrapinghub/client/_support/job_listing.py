@@ -8,13 +8,12 @@ from typing import Any, NoReturn, Protocol, overload
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
+from scrapinghub.client._support.streams import read_stream
 from scrapinghub.client._support.validation import parse_number
 from scrapinghub.client.shapes import JobSummary
 from scrapinghub.client.utils import find_job_key, parse_project_id
-from scrapinghub.transport.http.call import Call
+from scrapinghub.transport import codec
 from scrapinghub.transport.streams.job_pages import JobPages
-from scrapinghub.transport.streams.responses import Source
-from scrapinghub.transport.streams.stream import RecordStream
 
 OneOrMore = str | Iterable[str] | None
 
@@ -272,10 +271,8 @@ class JobListing(Resource):
     def _open(
         self, values: Mapping[str, Any], count: int | None, start: int | None, *, everything: bool = False
     ) -> Iterator[JobSummary]:
-        transport = self._client.transport
-        call = Call('GET', transport.url(('jobq', self.project_id, 'list')))
         cursor = JobPages(encode_pairs(values), count, start=start, everything=everything)
-        return RecordStream(Source(transport, call), cursor)
+        return read_stream(self._client.transport, ('jobq', self.project_id, 'list'), cursor, codec.ANY, eager=True)
 
 
 def _parse_keys(keys: Any) -> Any:

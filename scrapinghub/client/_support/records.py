@@ -130,6 +130,7 @@ class Records(Resource, Generic[R]):
             accept,
             requests_params=requests_params,
             explain=explain_filters(values['filter']) if 'filter' in values else None,
+            eager=self._family.is_eager,
         )
 
     def _parse(self, named: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,8 +40,9 @@ def read_stream(
     requests_params: Mapping[str, Any] | None = None,
     explain: Explain | None = None,
     convert: Callable[[Any], Any] | None = None,
+    eager: bool = False,
 ) -> RecordStream[Any]:
-    """Return the stream of the records at a path. The first request is sent by the first ``next()``.
+    """Return the stream of the records at a path.
 
     Args:
         transport: Sends the requests.
@@ -51,13 +52,17 @@ def read_stream(
         requests_params: Options of ``requests``.
         explain: Returns a hint for an error, or None.
         convert: Called with each record; the stream delivers what it returns.
+        eager: Send the first request now; otherwise the first ``next()`` sends it.
 
     Returns:
         The stream.
     """
     fields = {} if requests_params is None else parse_requests_params(requests_params)
     call = Call('GET', transport.url(path), accept=accept, **fields)
-    return RecordStream(Source(transport, call, explain), cursor, convert)
+    stream: RecordStream[Any] = RecordStream(Source(transport, call, explain), cursor, convert)
+    if eager:
+        stream.start()
+    return stream
 
 
 def count_records(

@@ -244,6 +244,7 @@ def _encode_condition(condition: Any) -> str:
 
 
 def _bad_filter(value: Any) -> ValueError:
+    # The text is fixed: see Expected.
     error = ValueError('Filter condition must be string, tuple or list')
     error.__cause__ = Expected(f"such as ('price', '>', 20), got {value!r}")
     return error

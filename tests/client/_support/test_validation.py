@@ -130,8 +130,9 @@ def test_filters(value: Any, expected: list[str]) -> None:
 
 @pytest.mark.parametrize('value', [5, {'price': 20}, [5], [{'a': 1}], [('price', '>')], [('price', '>', 1, 2)]])
 def test_what_is_not_a_filter_is_refused_and_shown(value: Any) -> None:
-    with pytest.raises(ValueError, match=r"^Filter condition must be string, tuple or list.*\('price', '>', 20\), got"):
+    with pytest.raises(ValueError, match=r'^Filter condition must be string, tuple or list$') as caught:
         encode_filters(value)
+    assert "('price', '>', 20), got" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize(('value', 'name'), [('a', 'a'), (b'a', 'a'), (True, 'True'), (3, '3')])
