@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scrapinghub.client.projects import Project
-from support.wire import Wire, json_reply, lines_reply
+from support.scripted_server import Wire, json_reply, lines_reply
 
 JOB = '1/2/3'
 

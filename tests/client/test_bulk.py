@@ -15,8 +15,7 @@ from scrapinghub.client.collections import Collection
 from scrapinghub.client.exceptions import Forbidden, NotFound, ServerError, StreamInterrupted
 from scrapinghub.client.projects import Project
 from scrapinghub.sandbox import Sandbox
-from support.scripted_server import Request, reply
-from support.wire import Wire, json_reply, lines_reply
+from support.scripted_server import Request, Wire, json_reply, lines_reply, reply
 
 KEYS = ['a1', 'a2', 'b1', 'k1', 'k10', 'k2']
 
