@@ -63,7 +63,7 @@ _HINT = 'the text of an error ends with a line of help; the words of the service
 
 DIFFERENCES: tuple[Difference, ...] = (
     Difference('scan_collections', None, "^There is no record 'k0'", _HINT),
-    Difference('watch_jobs', None, '^A job of the spider with the same arguments', _HINT),
+    Difference('watch_jobs', None, '^A job of this spider with the same arguments', _HINT),
 )
 
 
