@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 PROGRAM = 'python -m scrapinghub.sandbox'
 DEMO_PROJECT = 123456
 USAGE_ERROR = 2
+DEMO = """\
+Project {project} contains demo data: the spiders books and prices, and their jobs. Read the items of a job in Python:
+    from scrapinghub import ScrapinghubClient
+    client = ScrapinghubClient()
+    for item in client.get_job('{project}/1/3').items.iter(count=3):
+        print(item)
+"""
 SCHEDULE_SECONDS = 1.0
 
 
@@ -56,11 +63,13 @@ def build_parser() -> Parser:
     """Describe the command line."""
     parser = Parser(
         prog=PROGRAM,
-        description='Run a local Scrapy Cloud until it is interrupted. The environment variables that make programs '
-        'use it are printed first, one "export NAME=value" line each.',
+        description='Run a local Scrapy Cloud until Ctrl-C. First it prints the environment variables that other '
+        'programs need, as lines of the form "export NAME=value".',
     )
-    parser.add_argument('--port', type=port_number, default=0, help='port on 127.0.0.1; without it, a free one')
-    parser.add_argument('--db', metavar='FILE', help='file that keeps the data; without it, they end with the server')
+    parser.add_argument('--port', type=port_number, default=0, help='port on 127.0.0.1 (default: a free port)')
+    parser.add_argument(
+        '--db', metavar='FILE', help='SQLite file for the data (default: the data are deleted at the end)'
+    )
     parser.add_argument(
         '--project',
         dest='projects',
@@ -68,13 +77,13 @@ def build_parser() -> Parser:
         type=project_id,
         nargs='+',
         action='extend',
-        help='ids of the projects that exist; without it, every id exists from its first use on',
+        help='ids of the projects that exist (default: a project is created when its id is first used)',
     )
-    parser.add_argument('--apikey', metavar='KEY', type=api_key, help='the API key; without it, a random one')
+    parser.add_argument('--apikey', metavar='KEY', type=api_key, help='the API key (default: a random key)')
     parser.add_argument(
-        '--seed-demo', action='store_true', help='begin with a small project, unless the first project has jobs already'
+        '--seed-demo', action='store_true', help='create demo data in the first project, unless it has jobs'
     )
-    parser.add_argument('--log', action='store_true', help='print each request to the standard error output')
+    parser.add_argument('--log', action='store_true', help='log each request to the standard error output')
     return parser
 
 
@@ -114,9 +123,9 @@ def seed(cloud: Sandbox, projects: list[int] | None) -> None:
 
     project = projects[0] if projects else DEMO_PROJECT
     if seed_demo(cloud, project):
-        print_status(f'Project {project} holds the demo.')
+        print_status(DEMO.format(project=project))
     else:
-        print_status(f'Project {project} has jobs already, so the demo was left out.')
+        print_status(f'Project {project} already has jobs, so no demo data were created.')
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -129,7 +138,9 @@ def serve(options: argparse.Namespace) -> None:
         for name, value in cloud.environ.items():
             print(f'export {name}={shlex.quote(value)}')
         sys.stdout.flush()
-        print_status(f'A local Scrapy Cloud runs at {cloud.url} (open it in a browser to look inside). Ctrl-C ends it.')
+        print_status(
+            f'A local Scrapy Cloud runs at {cloud.url}. Open it in a browser to see its data. Ctrl-C stops it.'
+        )
         while True:
             # Without requests, periodic jobs start at their minute too.
             time.sleep(SCHEDULE_SECONDS)

@@ -161,9 +161,11 @@ class Sandbox:
     def close(self) -> None:
         """Stop the server, its connections and threads, and remove temporary data. Can be called twice."""
         self.server.close()
-        if not self.store.closed:
-            self.scheduler.catch_up()
-        self.store.close()
+        try:
+            if not self.store.closed:
+                self.scheduler.catch_up()
+        finally:
+            self.store.close()
 
     def _build_site(self) -> Site:
         control = Control(self.faults, self.requests, self.clock, self._modes, self.reset)

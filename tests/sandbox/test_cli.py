@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -117,10 +119,23 @@ def test_data_survive_in_a_file(tmp_path: Path) -> None:
 
 def test_the_demo_is_seeded_once(tmp_path: Path) -> None:
     path = str(tmp_path / 'cloud.db')
-    for words in ('Project 9 holds the demo.', 'Project 9 has jobs already'):
+    for words in ('Project 9 contains demo data', 'Project 9 already has jobs'):
         with running('--db', path, '--project', '9', '--seed-demo') as program:
             assert requests.get(f'{program.url}system/ts', timeout=PATIENCE).ok
             assert words in program.stop()[2]
+
+
+def test_the_printed_quick_start_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with running('--project', '9', '--seed-demo') as program:
+        for name, value in program.environ.items():
+            monkeypatch.setenv(name, value)
+        assert program.process.stderr is not None
+        printed = [program.process.stderr.readline() for _ in range(6)]
+        code = textwrap.dedent(''.join(line for line in printed if line.startswith('    ')))
+        names: dict[str, Any] = {}
+        exec(code, names)
+        names['client'].close()
+    assert capsys.readouterr().out.count("'_type': 'Book'") == 3
 
 
 def test_a_port_in_use_is_told_in_one_line() -> None:

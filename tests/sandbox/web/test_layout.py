@@ -23,8 +23,7 @@ document.title = 'wide:' + wide.map(one => one.textContent.slice(0, 40)).join('|
 
 
 @pytest.mark.skipif(BROWSER is None, reason='needs Chromium')
-@pytest.mark.parametrize('width', [1300, 500])
-def test_no_column_is_cut(cloud: Sandbox, caller: Caller, tmp_path: Path, width: int) -> None:
+def test_no_column_is_cut(cloud: Sandbox, caller: Caller, tmp_path: Path) -> None:
     assert BROWSER is not None
     tags = ['nightly', 'a-customer-with-a-long-name', 'looked-at', 'x' * 60]
     for number in range(5):
@@ -34,8 +33,10 @@ def test_no_column_is_cut(cloud: Sandbox, caller: Caller, tmp_path: Path, width:
     caller.post('hcf/2/a_frontier_with_quite_a_long_name/s/a_slot_with_quite_a_long_name', {'fp': '/'})
     page = requests.get(cloud.url, headers={'Accept': 'text/html'}, timeout=30).text
     file = tmp_path / 'page.html'
+    # Without the script of the page, which would try to refresh it.
+    page = re.sub('<script>.*?</script>', '', page, flags=re.DOTALL)
     file.write_text(page.replace('</body>', f'{MEASURE}</body>'), encoding='utf-8')
     command = [BROWSER, '--headless', '--no-sandbox', '--disable-gpu', f'--user-data-dir={tmp_path}/profile']
-    command += [f'--window-size={width},2000', '--dump-dom', file.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    command += ['--window-size=1300,2000', '--dump-dom', file.as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True).stdout
     assert re.findall('<title>(wide:.*)</title>', shown) == ['wide:']
