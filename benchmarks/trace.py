@@ -1,4 +1,4 @@
-"""Count the calls into the package that a first read and a first write need, and the files they pass through.
+"""Count the calls within the package that a read and a first write need, and the files that they are in.
 
 ``python benchmarks/trace.py`` prints both counts; with ``--calls`` it also prints every call in order.
 """

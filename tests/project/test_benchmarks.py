@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -69,14 +70,28 @@ def test_the_cost_of_an_item_is_measured_for_each_number_of_items(url: str) -> N
     assert list(worker.linear_cost(url, SIZES)) == [str(count) for count in SIZES.linear]
 
 
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason='other versions of Python count comprehensions differently')
+def test_a_read_and_a_write_need_few_calls() -> None:
+    done = run_program('trace.py')
+    counts = [tuple(map(int, found)) for found in re.findall(r'(\d+) calls, \d+ functions, (\d+) files', done.stdout)]
+    (read_calls, read_files), (write_calls, write_files) = counts
+    assert read_calls <= 80
+    assert write_calls <= 60
+    assert max(read_files, write_files) <= 13
+
+
 def test_the_program_prints_the_table() -> None:
+    assert 'metadata calls' in run_program('run.py', '--quick', '--only', 'metadata_calls').stdout
+
+
+def run_program(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     root = Path(scrapinghub.__file__).parent.parent
-    command = [sys.executable, str(BENCHMARKS / 'run.py'), '--quick', '--only', 'metadata_calls']
     result = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, 'PYTHONPATH': str(root)}
-    )
+        [sys.executable, str(BENCHMARKS / name), *arguments],
+        capture_output=True, text=True, check=False, env={**os.environ, 'PYTHONPATH': str(root)}, timeout=100,
+    )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert 'metadata calls' in result.stdout
+    return result
 
 
 def measured() -> list[cases.Case]:
