@@ -1,4 +1,4 @@
-"""Build sdist and wheel, and try each in an environment that holds nothing else.
+"""Build sdist and wheel, install each into an empty environment and import every module.
 
 Usage: python .ci/check_package.py SCRATCH_FOLDER
 
@@ -17,7 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE = 'scrapinghub'
 LEFT_OUT_OF_THE_COPY = shutil.ignore_patterns('.*', '__pycache__', '*.egg-info', '_build', 'build', 'dist')
-NOT_IMPORTED = ('__main__', 'pytest_plugin')  # the one runs a server, the other belongs to pytest
+# The first ones run programs, the other one needs pytest.
+NOT_IMPORTED = ('__main__', 'pytest_plugin')
 
 PROBE = """\
 import importlib
@@ -44,7 +45,7 @@ def run(*command: str | Path, cwd: Path) -> None:
 
 
 def package_files() -> set[str]:
-    """List what belongs to the package, as paths below the root."""
+    """List the files of the package, as paths below the root."""
     return {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / PACKAGE).rglob('*')
@@ -52,13 +53,19 @@ def package_files() -> set[str]:
     }
 
 
-def modules(files: set[str], *, optional: bool) -> list[str]:
-    """Name the modules among ``files``, those that need the extra ``sandbox`` only when ``optional``."""
+def modules(files: set[str], extras: list[str], installed: tuple[str, ...]) -> list[str]:
+    """List the modules that can be imported.
+
+    Args:
+        files: The files of the package.
+        extras: All extras. A folder with the name of an extra needs that extra.
+        installed: The extras that are installed.
+    """
     names = []
     for file in sorted(files):
         name = file.removesuffix('.py').removesuffix('/__init__').replace('/', '.')
-        needs_an_extra = f'{name}.'.startswith(f'{PACKAGE}.sandbox.')
-        if file.endswith('.py') and name.rpartition('.')[2] not in NOT_IMPORTED and (optional or not needs_an_extra):
+        needed = {*name.split('.')[1:2]} & {*extras}
+        if file.endswith('.py') and name.rpartition('.')[2] not in NOT_IMPORTED and needed <= {*installed}:
             names.append(name)
     return names
 
@@ -73,44 +80,44 @@ def packed_files(archive: Path) -> set[str]:
 
 
 def declared_extras(wheel: Path) -> list[str]:
-    """Name the extras that the wheel offers."""
+    """List the extras of the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         (metadata,) = (name for name in archive.namelist() if name.endswith('.dist-info/METADATA'))
         return email.message_from_bytes(archive.read(metadata)).get_all('Provides-Extra', [])
 
 
 def check_contents(archive: Path, expected: set[str]) -> None:
-    """Fail unless the archive holds the whole package, and a wheel nothing beside it."""
+    """Fail unless the archive has the whole package, and a wheel has nothing else."""
     packed = packed_files(archive)
     problems = [f'missing: {name}' for name in sorted(expected - packed)]
     if archive.suffix == '.whl':
-        strangers = sorted(name for name in packed - expected if '.dist-info/' not in name)
-        problems += [f'does not belong there: {name}' for name in strangers]
+        unexpected = sorted(name for name in packed - expected if '.dist-info/' not in name)
+        problems += [f'unexpected: {name}' for name in unexpected]
     if f'{PACKAGE}/py.typed' not in packed:
-        problems.append('missing: the mark of a typed package, py.typed')
+        problems.append('missing: py.typed')
     if problems:
         raise SystemExit('\n'.join([f'{archive.name}:', *problems]))
 
 
-def check_installed(archive: Path, scratch: Path, expected: set[str], version: str, *extras: str) -> None:
-    """Install the archive into a new environment and import every module that must work there."""
+def check_installed(archive: Path, scratch: Path, version: str, names: list[str], *extras: str) -> None:
+    """Install the archive with extras into a new environment and import modules there."""
     environment = scratch / '-'.join([archive.name, *extras])
     venv.create(environment, with_pip=True)
     python = environment / ('Scripts' if sys.platform == 'win32' else 'bin') / 'python'
     probe = environment / 'probe.py'
     probe.write_text(PROBE, encoding='utf-8')
-    wanted = f'[{",".join(extras)}]' if extras else ''
-    run(python, '-m', 'pip', 'install', '-q', f'{archive}{wanted}', cwd=scratch)
+    brackets = f'[{",".join(extras)}]' if extras else ''
+    run(python, '-m', 'pip', 'install', '-q', f'{archive}{brackets}', cwd=scratch)
     run(python, '-m', 'pip', 'check', cwd=scratch)
-    run(python, '-I', probe, version, *modules(expected, optional='sandbox' in extras), cwd=scratch)
+    run(python, '-I', probe, version, *names, cwd=scratch)
 
 
 def main() -> None:
-    """Build, look inside, install and import."""
+    """Build the archives and check them."""
     scratch = Path(sys.argv[1]).resolve() / 'check_package'
     shutil.rmtree(scratch, ignore_errors=True)
     source, dist = scratch / 'source', scratch / 'dist'
-    # A copy, so that no file list of an earlier build in the checkout can add or hide anything.
+    # A copy, so that files of an earlier build in the checkout have no effect.
     shutil.copytree(ROOT, source, ignore=LEFT_OUT_OF_THE_COPY)
     run(sys.executable, '-m', 'build', '--outdir', dist, source, cwd=scratch)
     archives = sorted(dist.iterdir())
@@ -120,12 +127,12 @@ def main() -> None:
     (sdist,) = dist.glob('*.tar.gz')
     version = wheel.name.split('-')[1]
     expected = package_files()
+    extras = declared_extras(wheel)
     for archive in (wheel, sdist):
         check_contents(archive, expected)
-        check_installed(archive, scratch, expected, version)
-    extras = declared_extras(wheel)
-    for chosen in (*([extra] for extra in extras), extras):
-        check_installed(wheel, scratch, expected, version, *chosen)
+        check_installed(archive, scratch, version, modules(expected, extras, ()))
+    for chosen in (*((extra,) for extra in extras), tuple(extras)):
+        check_installed(wheel, scratch, version, modules(expected, extras, chosen), *chosen)
     print(f'{wheel.name} and {sdist.name}: {len(expected)} files each, installed and imported')
 
 
