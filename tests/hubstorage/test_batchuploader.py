@@ -7,8 +7,8 @@ import pytest
 from scrapinghub.client.exceptions import ValueTooLarge
 from scrapinghub.config.credentials import Credentials
 from scrapinghub.hubstorage import HubstorageClient
+from support.storage import Storage
 from support.transports import KEY
-from support.upload_server import Storage
 
 
 def test_a_writer_has_the_attributes_that_programs_expect() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,11 +17,26 @@ from support.scripted_server import KEY, Reply, Request, Server, payload_size, r
 JOB = '1/2/3'
 
 Row = tuple[str, Any]
+Fault = Callable[['Post'], 'Reply | None']
+
+
+@dataclass(frozen=True)
+class Post:
+    """A batch of records that was sent."""
+
+    path: str
+    start: int
+    records: list[Any]
+    request: Request = field(repr=False)
+
+    @property
+    def numbers(self) -> range:
+        return range(self.start, self.start + len(self.records))
 
 
 @dataclass
 class Storage:
-    """Records, and the responses to requests for them.
+    """Records, and the responses to requests that read and write them.
 
     Attributes:
         records: Records by family (the first segment of the path) and key, in order.
@@ -26,8 +44,11 @@ class Storage:
         jobs: Job summaries, newest first.
         batches: Frontier batches.
         options: Arguments of :func:`reply` for every response.
-        faults: Applied to the next responses: a function from the good response to another one, or None.
-        replies: The good responses so far.
+        faults: Applied to the next reads: a function from the good response to another one, or None.
+        replies: The good responses to reads so far.
+        before: Called with each batch; a reply is sent instead, and nothing is stored.
+        after: Called when a batch is stored; a reply is sent instead of the good one.
+        posts: All batches, also those that were refused.
     """
 
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -37,6 +58,10 @@ class Storage:
     options: dict[str, Any] = field(default_factory=dict)
     faults: list[Callable[[Reply], Reply] | None] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
+    before: Fault = lambda post: None
+    after: Fault = lambda post: None
+    posts: list[Post] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def items(self) -> list[Any]:
@@ -49,7 +74,12 @@ class Storage:
         self.records['samples'] = {f'{JOB}/{number}': [number, item] for number, item in enumerate(items)}
 
     def respond(self, request: Request) -> Reply:
-        """Answer a read."""
+        """Answer a request."""
+        return self._write(request) if request.method == 'POST' else self._read(request)
+
+    # Reads
+
+    def _read(self, request: Request) -> Reply:
         family = request.segments[0]
         if family in self.records:
             rows = [self._row(key, record, request) for key, record in self.select(request)]
@@ -104,6 +134,43 @@ class Storage:
             weight += len(batch['requests'])
         return chosen
 
+    # Writes
+
+    def _write(self, request: Request) -> Reply:
+        body = request.body
+        if len(body) < int(request.headers['content-length']):
+            return lost_answer()  # the client was killed
+        if request.headers['content-encoding'] == 'gzip':
+            body = gzip.decompress(body)
+        assert body.endswith(b'\n')
+        records = [json.loads(line) for line in body[:-1].split(b'\n')]
+        post = Post(request.path, int(request.get('start') or -1), records, request)
+        with self.lock:
+            self.posts.append(post)
+        answer = self.before(post)
+        if answer is not None:
+            return answer
+        with self.lock:
+            family, parent = _split(post.path)
+            for number, record in zip(post.numbers, records, strict=True):
+                key = record.get('_key') if isinstance(record, dict) else None
+                self.records.setdefault(family, {})[f'{parent}/{number}' if key is None else key] = record
+        return self.after(post) or reply(content_type='text/plain; charset=UTF-8')
+
+    def stored(self, path: str) -> list[Any]:
+        """Return the numbered records under a path in order, and check that no number is missing."""
+        family, parent = _split(path)
+        found = {key: record for key, record in self.records.get(family, {}).items() if key.startswith(f'{parent}/')}
+        return [found[f'{parent}/{number}'] for number in range(len(found))]
+
+    # Servers and clients
+
+    @contextmanager
+    def serving(self) -> Iterator[Server]:
+        """Serve until the end of the ``with`` statement."""
+        with Server(self.respond) as server:
+            yield server
+
     @contextmanager
     def opened(self, **options: Any) -> Iterator[tuple[Server, ScrapinghubClient]]:
         """Serve, and yield the server with a client that never waits."""
@@ -115,6 +182,11 @@ class Storage:
         """Return the number of bytes in the body of the response to the first read."""
         read()
         return payload_size(self.replies[0])
+
+
+def _split(path: str) -> tuple[str, str]:
+    family, _, parent = path.strip('/').partition('/')
+    return family, parent
 
 
 def _count(request: Request) -> int | None:
@@ -165,3 +237,19 @@ def silence(answer: Reply) -> Reply:
 def cuts(*sizes: int, reset: bool = False) -> list[Callable[[Reply], Reply] | None]:
     """Return faults that cut the bodies of the next responses after these numbers of bytes."""
     return [cut(size, reset=reset) for size in sizes]
+
+
+def failing(times: int, answer: Callable[[], Reply]) -> Fault:
+    """Return a fault of the next batches."""
+    left = [times]
+
+    def fault(post: Post) -> Reply | None:
+        left[0] -= 1
+        return answer() if left[0] >= 0 else None
+
+    return fault
+
+
+def lost_answer() -> Reply:
+    """Close the connection without an answer."""
+    return Reply(b'', close=True)

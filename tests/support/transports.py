@@ -26,3 +26,8 @@ def make_transport(server: Server | str, clock: ManualClock | None = None, **opt
     options.setdefault('timeout', 10.0)
     credentials = options.pop('credentials', Credentials(KEY))
     return Transport(credentials, Endpoints(url, url, url), clock=clock or ManualClock(), **options)
+
+
+def in_real_time(server: Server) -> Transport:
+    """Return a transport that uses the clock of the machine, for tests with several threads."""
+    return Transport(Credentials('key'), Endpoints(server.url, server.url, server.url), user_agent='test', timeout=20)

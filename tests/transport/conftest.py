@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.scripted_server import Server
-from support.upload_server import Storage
+from support.storage import Storage
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.scripted_server import Reply, Server, reply
-from support.upload_server import Storage, failing
+from support.storage import Storage, failing
 
 PACKAGE = Path(__file__).parents[3]
 PATH = '/items/1/2/3'

@@ -24,8 +24,8 @@ from scrapinghub.transport.uploads.queue import WriteQueue
 from scrapinghub.transport.uploads.spool import Spool
 from scrapinghub.transport.uploads.uploader import Uploader, WriterOptions
 from support.scripted_server import Server, reply
+from support.storage import Storage, failing, lost_answer
 from support.transports import KEY, make_transport
-from support.upload_server import Storage, failing, lost_answer
 
 PACKAGE = Path(__file__).parents[3]
 ITEMS = ('items', 1, 2, 3)
@@ -231,7 +231,7 @@ def test_what_a_closed_client_could_not_send_is_sent_by_the_next(server: Server,
     assert uploader.writer(ITEMS, WriterOptions()).write(3) == 3
     assert uploader.close()
     assert storage.stored(PATH) == [0, 1, 2, 3]
-    assert list(storage.keyed[STORE_PATH]) == ['a', 'b']
+    assert list(storage.records['collections']) == ['a', 'b']
 
 
 def test_records_that_are_taken_back_are_not_sent_again(server: Server, storage: Storage, path: Path) -> None:
@@ -253,7 +253,7 @@ def test_refused_keyed_records_are_tried_again_by_the_next(server: Server, stora
     uploader.writer(STORE, KEYED).write([{'_key': key} for key in 'abc'])
     with pytest.raises(Exception, match='400'):
         uploader.close()
-    assert sorted(storage.keyed[STORE_PATH]) == ['a', 'c']
+    assert sorted(storage.records['collections']) == ['a', 'c']
     storage.before = lambda post: None
     uploader = Uploader(make_transport(server), spool=path)
     assert uploader.close()
@@ -383,8 +383,8 @@ def check_kills(server: Server, storage: Storage, path: Path, *, seed: int, kill
         stored = storage.stored(f'/{kind}/1/2/3')
         assert {number for which, number in written if which == kind} <= set(range(len(stored)))
         assert stored == [{'n': n} if kind == 'items' else [n] for n in range(len(stored))]
-    for kind, where in (('store', STORE_PATH), ('frontier', '/hcf/1/f/s/slot')):
-        assert {str(number) for which, number in written if which == kind} <= set(storage.keyed.get(where, {}))
+    for kind, family in (('store', 'collections'), ('frontier', 'hcf')):
+        assert {str(number) for which, number in written if which == kind} <= set(storage.records.get(family, {}))
 
 
 @pytest.mark.skipif(os.name != 'posix', reason='kill -9 is a signal')

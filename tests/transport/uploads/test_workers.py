@@ -17,7 +17,8 @@ from scrapinghub.exceptions import UploadError
 from scrapinghub.transport.uploads.pool import PER_HOST
 from scrapinghub.transport.uploads.uploader import Uploader, WriterOptions
 from support.scripted_server import Reply, Server, reply
-from support.upload_server import Fault, Post, Storage, failing, in_real_time, lost_answer
+from support.storage import Fault, Post, Storage, failing, lost_answer
+from support.transports import in_real_time
 
 ITEMS = ('items', 1, 2, 3)
 PATH = '/items/1/2/3'
@@ -295,5 +296,5 @@ def test_the_same_key_is_never_undone_by_a_repeat(uploader: Uploader, storage: S
     second.write({'_key': 'k', 'v': 'new'})
     answer.set()
     uploader.flush(10)
-    assert storage.keyed['/store']['k']['v'] == 'new'
+    assert storage.records['store']['k']['v'] == 'new'
     assert [post.records[0]['v'] for post in storage.posts] == ['old', 'old', 'new']

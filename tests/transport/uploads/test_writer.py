@@ -18,8 +18,8 @@ from scrapinghub.exceptions import BadRequest, ServerError, Unauthorized, Upload
 from scrapinghub.transport.uploads.uploader import Uploader, Writer, WriterOptions
 from support.clocks import ManualClock
 from support.scripted_server import Reply, reply
+from support.storage import Post, Storage, failing, lost_answer
 from support.transports import KEY, make_transport
-from support.upload_server import Post, Storage, failing, lost_answer
 
 ITEMS = ('items', 1, 2, 3)
 PATH = '/items/1/2/3'
@@ -139,7 +139,7 @@ def test_a_list_is_many_records_only_where_they_have_keys() -> None:
         assert writer.write([]) == 26
         uploader.flush()
     assert storage.stored(PATH) == [[1, 2]]
-    assert list(storage.keyed[STORE_PATH]) == [*map(str, range(25)), 'x']
+    assert list(storage.records['collections']) == [*map(str, range(25)), 'x']
 
 
 def test_a_list_is_queued_whole_or_not_at_all() -> None:
@@ -190,7 +190,7 @@ def test_a_dropped_writer_still_sends() -> None:
     with uploading(storage) as uploader:
         uploader.writer(STORE, KEYED, shared=False).write([{'_key': 'a'}, {'_key': 'b'}])
         uploader.flush()
-        assert list(storage.keyed[STORE_PATH]) == ['a', 'b']
+        assert list(storage.records['collections']) == ['a', 'b']
 
 
 # Closing
@@ -440,14 +440,14 @@ def test_refused_records_are_parted_from_good_ones_where_they_have_keys(status: 
             writer.flush()
         bad = [record for record in records if record['bad']]
         assert caught.value.records == bad
-        assert list(storage.keyed[STORE_PATH].values()) == [record for record in records if not record['bad']]
+        assert list(storage.records['collections'].values()) == [record for record in records if not record['bad']]
         assert told.count(None) == 2
         with pytest.raises(UploadError):
             writer.write({'_key': 'z', 'bad': False})
         assert writer.take_back() == bad
         writer.write({'_key': 'z', 'bad': False})
         writer.flush()
-    assert 'z' in storage.keyed[STORE_PATH]
+    assert 'z' in storage.records['collections']
 
 
 @pytest.mark.parametrize('status', [401, 403, 404, 405, 501])
@@ -492,7 +492,7 @@ def test_closing_the_uploader_tells_of_every_writer_that_failed() -> None:
         error = caught.value
         assert isinstance(error, UploadError)
         assert [error.records, *(other.records for other in error.others)] == [[0], [1]]
-        assert storage.numbered['/items/2'] == {9: 2}
+        assert storage.records['items'] == {'2/9': 2}
         assert uploader.close() is False
 
 
