@@ -283,7 +283,9 @@ class FrontierSlotQueue(NestedResource):
             weight=_count_requests,
             enough=enough,
         )
-        return read_stream(self._client.transport, self._path, cursor, codec.ANY, eager=True)
+        return read_stream(
+            self._client.transport, self._path, cursor, codec.ANY, max_record=codec.MAX_VALUE_BYTES, eager=True
+        )
 
     list = listed(iter)
 

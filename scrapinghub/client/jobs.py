@@ -282,7 +282,7 @@ class Jobs(JobListing):
         named = {'count': parse_number('count', count), 'start': parse_number('start', start), 'meta': meta}
         pairs = encode_pairs(merge_parameters(named, params, aliases=SUMMARY_ALIASES))
         path = ('jobq', *self._spider_path(spider), 'summary', *(() if state is None else (state,)))
-        values = self._client.transport.get(path, pairs).values
+        values = self._client.transport.get(path, pairs, max_record=codec.MAX_VALUE_BYTES).values
         if state is None:
             return values
         return values[0] if values else None

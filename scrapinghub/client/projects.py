@@ -95,7 +95,10 @@ class Projects:
         """
         path = ('projects', 'jobsummaries')
         answer = self._client.transport.get(
-            path, encode_pairs(merge_parameters({'state': state}, params)), expects=codec.JSON
+            path,
+            encode_pairs(merge_parameters({'state': state}, params)),
+            expects=codec.JSON,
+            max_record=codec.MAX_VALUE_BYTES,
         )
         return [] if answer.value is None else expect(answer.value, list, 'GET projects/jobsummaries')
 

@@ -44,6 +44,8 @@ class ResourceType:
     key_suffix: ClassVar[str | None] = None
     # Whether the service answers reads in MessagePack.
     offers_msgpack: ClassVar[bool] = False
+    # Maximum size of a value that is not one record; of records the transport has the limit.
+    max_value_bytes: ClassVar[int] = codec.MAX_VALUE_BYTES
 
     def __init__(self, client: HubstorageClient, key: Any, auth: Any = None) -> None:
         self.client = client
@@ -75,7 +77,9 @@ class ResourceType:
         if kwargs['method'] == 'GET' and self.client.use_msgpack and self._allows_msgpack(path):
             kwargs['headers'] = {'Accept': codec.MSGPACK, **(kwargs.get('headers') or {})}
         packed = (kwargs.get('headers') or {}).get('Accept') == codec.MSGPACK
-        call = Call(kwargs['method'], url, expects=codec.MSGPACK if packed else codec.JSON)
+        call = Call(
+            kwargs['method'], url, expects=codec.MSGPACK if packed else codec.JSON, max_record=self.max_value_bytes
+        )
         response = self.client.request(**kwargs)
         return self._values(call, response)
 
@@ -111,6 +115,7 @@ class DownloadableResource(ResourceType):
         RETRY_INTERVAL: Seconds between two of them.
     """
 
+    max_value_bytes = 0
     MAX_RETRIES = MAX_RETRIES
     RETRY_INTERVAL: float = RETRY_INTERVAL
 
@@ -195,6 +200,7 @@ class ItemsResourceType(ResourceType):
         batch_content_encoding: ``gzip`` or ``identity``.
     """
 
+    max_value_bytes = 0
     batch_size = 1000
     batch_qsize: int | None = None
     batch_start = 0

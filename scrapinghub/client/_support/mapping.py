@@ -11,6 +11,7 @@ from scrapinghub.client._support.lists import ValueIterator
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.validation import expect
 from scrapinghub.config.validation import Expected
+from scrapinghub.transport import codec
 from scrapinghub.transport.http.retries import Repeat
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class StoredFields(Resource, Mapping[str, Any]):
             >>> job.metadata.get('spider')
             'spider1'
         """
-        value = self._client.transport.get(self._field_path(key)).value
+        value = self._client.transport.get(self._field_path(key), max_record=codec.MAX_VALUE_BYTES).value
         return default if value is None else value
 
     def update(self, values: Mapping[str, Any]) -> None:
@@ -160,7 +161,7 @@ class StoredFields(Resource, Mapping[str, Any]):
 
     def _read(self) -> Fields:
         """Return all fields; an empty response means that there are no fields."""
-        value = self._client.transport.get(self._path).value
+        value = self._client.transport.get(self._path, max_record=codec.MAX_VALUE_BYTES).value
         return {} if value is None else expect(value, dict, f'GET {"/".join(self._path)}')
 
     def _read_for_update(self) -> Fields:

@@ -39,6 +39,7 @@ def read_stream(
     *,
     requests_params: Mapping[str, Any] | None = None,
     explain: Explain | None = None,
+    max_record: int = 0,
     convert: Callable[[Any], Any] | None = None,
     eager: bool = False,
 ) -> RecordStream[Any]:
@@ -51,6 +52,7 @@ def read_stream(
         accept: Content type to request.
         requests_params: Options of ``requests``.
         explain: Returns a hint for an error, or None.
+        max_record: Maximum size of a record, in bytes, if it is larger than that of the transport.
         convert: Called with each record; the stream delivers what it returns.
         eager: Send the first request now; otherwise the first ``next()`` sends it.
 
@@ -58,7 +60,7 @@ def read_stream(
         The stream.
     """
     fields = {} if requests_params is None else parse_requests_params(requests_params)
-    call = Call('GET', transport.url(path), accept=accept, **fields)
+    call = Call('GET', transport.url(path), accept=accept, max_record=max_record, **fields)
     stream: RecordStream[Any] = RecordStream(Source(transport, call, explain), cursor, convert)
     if eager:
         stream.start()

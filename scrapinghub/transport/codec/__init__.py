@@ -6,6 +6,7 @@ from scrapinghub.transport.codec.decoders import (
     JSON,
     JSON_LINES,
     MAX_RECORD_BYTES,
+    MAX_VALUE_BYTES,
     MSGPACK,
     PIECE_SIZE,
     Decoder,
@@ -15,6 +16,7 @@ from scrapinghub.transport.codec.decoders import (
     MsgpackDecoder,
     decode_json,
     decoder_for,
+    too_large,
 )
 from scrapinghub.transport.codec.encoder import EPOCH, encode_json, encode_lines, jsondefault
 from scrapinghub.transport.codec.raw import RAW_DECODERS, raw_field
@@ -26,6 +28,7 @@ __all__ = [
     'JSON',
     'JSON_LINES',
     'MAX_RECORD_BYTES',
+    'MAX_VALUE_BYTES',
     'MSGPACK',
     'PIECE_SIZE',
     'RAW_DECODERS',
@@ -40,4 +43,5 @@ __all__ = [
     'encode_lines',
     'jsondefault',
     'raw_field',
+    'too_large',
 ]

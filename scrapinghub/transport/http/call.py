@@ -43,6 +43,7 @@ class Call:
         auth: Credentials instead of the client's.
         timeout: Seconds instead of the client's; None for no limit.
         options: Further keyword arguments of ``requests.Session.request``.
+        max_record: Maximum size of a record of the response, in bytes, if it is larger than that of the transport.
         handled_statuses: Error statuses that raise nothing, because the caller reads them from the response.
     """
 
@@ -57,6 +58,7 @@ class Call:
     auth: Any = UNSET
     timeout: Any = UNSET
     options: Mapping[str, Any] = field(default_factory=dict)
+    max_record: int = 0
     handled_statuses: frozenset[int] = frozenset()
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ from scrapinghub.transport.http.retries import Clock
 VALUE_BYTES = 256 * 1024 * 1024
 # The smallest values take many times their bytes in memory, and hardly any when compressed: what is decoded at once has
 # a lower limit than what is read.
-JSON_BYTES = 64 * 1024 * 1024
+JSON_BYTES = codec.MAX_VALUE_BYTES
 MAX_VALUES = 4 * 1024 * 1024
 
 
@@ -88,9 +88,9 @@ def decode(call: Call, response: requests.Response, max_record: int) -> list[Any
     if not body:
         return []
     content_type = response.headers.get('Content-Type')
-    asked = call.expects or call.accept
+    asked, limit = call.expects or call.accept, max(call.max_record, max_record)
     try:
-        decoder = codec.decoder_for(content_type, asked=asked, max_record=max_record, max_json=JSON_BYTES)
+        decoder = codec.decoder_for(content_type, asked=asked, max_record=limit, max_json=JSON_BYTES)
     except codec.Malformed as error:
         raise undecodable(call, response, body, error) from error
     values: list[Any] = []

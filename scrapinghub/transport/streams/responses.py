@@ -80,6 +80,11 @@ class Source:
         self._reported = 0
 
     @property
+    def max_record(self) -> int:
+        """Maximum size of a record, in bytes."""
+        return max(self.call.max_record, self.transport.max_record)
+
+    @property
     def name(self) -> str:
         """Path of the resource, such as ``items/1/2/3``."""
         return str(self.call).partition(' ')[2].strip('/')
@@ -100,7 +105,7 @@ class Source:
             Malformed: The response has a type that no call requests.
         """
         content_type = response.headers.get('Content-Type')
-        asked, limit = self.call.expects or self.call.accept, self.transport.max_record
+        asked, limit = self.call.expects or self.call.accept, self.max_record
         kinds = codec.RAW_DECODERS if self.raw else codec.DECODERS
         return codec.decoder_for(content_type, asked=asked, max_record=limit, spread=True, kinds=kinds)
 
@@ -287,13 +292,13 @@ class ResponseReader:
             self._incomplete = 0
             source.report(cursor.delivered)
         else:
-            patience, limit = source.transport.body_timeout, source.transport.max_record
-            if clock.monotonic() - self._waiting_since > patience:
-                text = f'no complete record within {patience:.0f} seconds'
+            timeout, limit = source.transport.body_timeout, source.max_record
+            if clock.monotonic() - self._waiting_since > timeout:
+                text = f'no complete record within {timeout:.0f} seconds'
                 raise requests.ReadTimeout(text, response=self._response)
             self._incomplete += size
             if self._incomplete > limit:
-                raise BadRecord(f'a record is larger than {limit} bytes', response=self._response)
+                raise BadRecord(str(codec.too_large(limit)), response=self._response)
         self._arrived = False
         self._failing = self._recovered = None
         if os.getpid() != self._process:

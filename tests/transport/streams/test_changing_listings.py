@@ -1,4 +1,4 @@
-"""Listings that change while they are read: what is there all the time is delivered exactly once, or an error raised."""
+"""Listings that change while they are read: a row that is there all the time is delivered once, or an error raised."""
 
 from __future__ import annotations
 
