@@ -298,7 +298,7 @@ class FrontierSlotQueue(NestedResource):
             >>> slot.queue.count()
             1
         """
-        return count_records(self._client.transport, (*self._path, 'count'), {})
+        return count_records(self._client.transport, (*self._path, 'count'), [[]])
 
     def delete(self, ids: str | bytes | Iterable[str | bytes]) -> None:
         """Delete batches. Ids that do not exist are ignored.

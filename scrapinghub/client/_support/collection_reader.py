@@ -15,7 +15,7 @@ from scrapinghub.client._support.streams import Explain, count_records, explain_
 from scrapinghub.client._support.validation import parse_number
 from scrapinghub.exceptions import NotFound, ScrapinghubAPIError
 from scrapinghub.transport import codec
-from scrapinghub.transport.streams.prefixes import scan_cursor
+from scrapinghub.transport.streams.prefixes import count_requests, scan_cursor
 
 Record = dict[str, Any]
 Keys = str | bytes | Iterable[str | bytes]
@@ -134,8 +134,11 @@ class CollectionReader(Resource):
             'filter': filter,
         }
         values = self._parse(named, params)
+        requests = count_requests(encode_pairs(values))
+        if requests is None:
+            return sum(1 for _ in self.iter(**values, nodata=True))
         with explain_errors(self._explain_read(values)):
-            return count_records(self._client.transport, (*self._path, 'count'), values, progress)
+            return count_records(self._client.transport, (*self._path, 'count'), requests, progress)
 
     def iter(
         self,
@@ -181,7 +184,7 @@ class CollectionReader(Resource):
         Raises:
             NotFound: The collection does not exist.
             BadRequest: The service does not accept a parameter.
-            ValueError: The keys given with ``prefixcount`` do not fit into one request.
+            ValueError: The prefixes given with ``offset`` do not fit into one request.
             StreamInterrupted: The connection broke and could not be resumed. Iterating again continues after the last
                 record.
 

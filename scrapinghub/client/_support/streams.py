@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from scrapinghub.client._support.parameters import encode_pairs
 from scrapinghub.client._support.validation import expect_field
 from scrapinghub.config.credentials import Credentials
 from scrapinghub.exceptions import BadRequest, DecodeError, ScrapinghubAPIError
@@ -15,7 +14,7 @@ from scrapinghub.transport.http.call import Call, checked_options
 from scrapinghub.transport.http.paths import Path
 from scrapinghub.transport.http.retries import MAYBE_APPLIED_HINT
 from scrapinghub.transport.http.transport import Transport
-from scrapinghub.transport.streams.cursor import Cursor
+from scrapinghub.transport.streams.cursor import Cursor, Pairs
 from scrapinghub.transport.streams.responses import Source
 from scrapinghub.transport.streams.stream import RecordStream
 
@@ -70,7 +69,7 @@ def read_stream(
 def count_records(
     transport: Transport,
     path: tuple[str, ...],
-    values: Mapping[str, Any],
+    requests: Iterable[Pairs],
     progress: Callable[[int, str], object] | None = None,
 ) -> int:
     """Return the number of records at a path, which the service may count in several responses.
@@ -78,26 +77,29 @@ def count_records(
     Args:
         transport: Sends the requests.
         path: Path of the count on the storage server.
-        values: Parameters of the request.
+        requests: Parameters of the requests.
         progress: Called after each response but the last, with the number so far and where the next one begins.
 
     Raises:
         DecodeError: A response has no number, or the count would not end.
     """
     operation = f'GET {"/".join(path)}'
-    values = dict(values)
     total = 0
-    while True:
-        response = transport.get(path, encode_pairs(values), expects=codec.JSON).value
-        total += expect_field(response, 'count', int, operation)
-        next_start = response.get('nextstart')
-        if not next_start:
-            return total
-        if not isinstance(next_start, str) or next_start == values.get('start'):
-            raise DecodeError(f'{operation}: the count continues at {next_start!r} again, and would not end')
-        values['start'] = next_start
-        if progress is not None:
-            progress(total, next_start)
+    for pairs in requests:
+        start: Any = None
+        while True:
+            response = transport.get(path, pairs, expects=codec.JSON).value
+            total += expect_field(response, 'count', int, operation)
+            next_start = response.get('nextstart')
+            if not next_start:
+                break
+            if not isinstance(next_start, str) or next_start == start:
+                raise DecodeError(f'{operation}: the count continues at {next_start!r} again, and would not end')
+            start = next_start
+            pairs = [*(pair for pair in pairs if pair[0] != 'start'), ('start', start)]
+            if progress is not None:
+                progress(total, next_start)
+    return total
 
 
 def parse_requests_params(requests_params: Mapping[str, Any]) -> dict[str, Any]:

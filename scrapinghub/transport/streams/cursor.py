@@ -30,6 +30,7 @@ class Cursor:
         strip: Whether to remove that field from the records.
 
     Attributes:
+        params: Query parameters of the present request; :meth:`request_next` adds further ones.
         delivered: Number of records delivered.
         last: Key of the last of them, or the record itself if there is no ``take_key``; None if there is none.
         raw: Whether records are the bytes that the service sent.
@@ -51,6 +52,8 @@ class Cursor:
         self.delivered = 0
         self.last: Any = None
         self._complete = False
+        self._further: list[Pairs] = []
+        self._requested = 0
 
     @property
     def take_key(self) -> Callable[[Any, Any, None], Any] | None:
@@ -106,7 +109,17 @@ class Cursor:
         Raises:
             Mismatch: It ended before what was delivered.
         """
-        self._complete = True
+        if self._requested == len(self._further):
+            self._complete = True
+            return
+        following = self._further[self._requested]
+        # No call between these: an interruption finds both or neither.
+        self._requested += 1
+        self.params = following
+
+    def request_next(self, further: list[Pairs]) -> None:
+        """Let requests with other parameters follow the first one, in this order."""
+        self._further = further
 
     def fall_back(self) -> bool:
         """Choose another way to continue after a :class:`Mismatch`; return False if there is none."""

@@ -320,6 +320,11 @@ class PendingKeysCursor(Cursor):
         del self._pending[:1]
 
 
+def query_size(name: str, value: Any) -> int:
+    """Return how long a parameter is in the query of a request."""
+    return len(quote_plus(str(value))) + len(name) + 2
+
+
 def split_names(name: str, values: Sequence[Any]) -> list[list[Any]]:
     """Split values into groups whose query text is not too long; several groups are in the order of the service.
 
@@ -327,13 +332,12 @@ def split_names(name: str, values: Sequence[Any]) -> list[list[Any]]:
         name: Parameter that carries the values.
         values: The values.
     """
-    sizes = [len(quote_plus(str(value))) + len(name) + 2 for value in values]
-    if sum(sizes) <= MAX_QUERY:
+    if sum(query_size(name, value) for value in values) <= MAX_QUERY:
         return [list(values)] if values else []
     groups: list[list[Any]] = [[]]
     room = MAX_QUERY
     for value in sorted(values, key=lambda value: text_order(str(value))):
-        size = len(quote_plus(str(value))) + len(name) + 2
+        size = query_size(name, value)
         if size > room and groups[-1]:
             groups.append([])
             room = MAX_QUERY

@@ -6,12 +6,20 @@ another, the service does not say: these cursors continue correctly in both case
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice, pairwise
 from typing import Any
 
 from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor, Mismatch, Pairs, text_order
-from scrapinghub.transport.streams.cursors import DedupeCursor, PendingKeysCursor, SortedCursor, split_names
+from scrapinghub.transport.streams.cursors import (
+    MAX_QUERY,
+    DedupeCursor,
+    PendingKeysCursor,
+    SortedCursor,
+    query_size,
+    split_names,
+)
 
 
 def scan_cursor(params: Pairs, count: int | None = None, *, keys: Iterable[str] | None = None) -> Cursor:
@@ -23,29 +31,116 @@ def scan_cursor(params: Pairs, count: int | None = None, *, keys: Iterable[str] 
         keys: Only the records with these keys; None for any.
 
     Raises:
-        ValueError: There are too many keys for one request, and ``prefixcount`` allows no second one.
+        ValueError: There are too many prefixes for one request, and ``offset`` allows no second one.
     """
     prefixes = [_text(value) for name, value in params if name == 'prefix']
     names = {name for name, _ in params}
     if keys is not None:
-        wanted = list(dict.fromkeys(keys))
-        if 'prefixcount' not in names or not wanted:
-            return PendingKeysCursor(params, 'key', wanted, count)
-        # A request for the rest would count the records of each prefix from zero.
-        if len(split_names('key', wanted)) > 1:
-            raise ValueError(
-                f'the {len(wanted)} keys do not fit into one request, and prefixcount cannot be kept over several: ask '
-                'for fewer keys, or leave prefixcount out'
-            )
-        return DedupeCursor([*params, *(('key', key) for key in wanted)], count, field='_key')
+        return _key_cursor(params, count, list(dict.fromkeys(keys)), prefixes)
+    if len(split_names('prefix', prefixes)) > 1:
+        return _split_cursor(params, count, prefixes)
     if _sorted(prefixes):
         if 'prefixcount' in names:
             return SortedCursor(params, count)
         return KeysetCursor(params, count, order=text_order, strip=False)
     if 'prefixcount' in names or 'offset' in names:
-        # There are at most so many keys for each prefix; what an offset leaves out is known only by asking again.
+        # There are at most so many keys for each prefix; only a repetition shows what an offset leaves out.
         return DedupeCursor(params, count, field='_key')
     return PrefixCursor(params, count)
+
+
+def _key_cursor(params: Pairs, count: int | None, keys: list[str], prefixes: list[str]) -> Cursor:
+    """Return the cursor of a scan of some keys."""
+    limits = [int(value) for name, value in params if name == 'prefixcount']
+    if not limits or not keys:
+        params, keys = _without_many_prefixes(params, keys, prefixes)
+        return PendingKeysCursor(params, 'key', keys, count)
+    if len(split_names('key', keys)) == 1 and len(split_names('prefix', prefixes)) <= 1:
+        # A request for the rest would count the records of each prefix from zero.
+        return DedupeCursor([*params, *(('key', key) for key in keys)], count, field='_key')
+    rest = [(name, value) for name, value in params if name not in ('prefix', 'prefixcount')]
+    return LimitedKeysCursor(rest, keys, count, prefixes=prefixes or [''], limit=limits[0])
+
+
+def _without_many_prefixes(params: Pairs, keys: list[str], prefixes: list[str]) -> tuple[Pairs, list[str]]:
+    """Return parameters without more prefixes than fit into one request, and the keys that begin with one of them."""
+    if len(split_names('prefix', prefixes)) <= 1:
+        return params, keys
+    rest = [(name, value) for name, value in params if name != 'prefix']
+    return rest, [key for key in keys if key.startswith(tuple(prefixes))]
+
+
+def count_requests(params: Pairs) -> list[Pairs] | None:
+    """Return the parameters of the requests that count records; None if only a scan can count them.
+
+    Args:
+        params: All parameters.
+    """
+    prefixes = [_text(value) for name, value in params if name == 'prefix']
+    keys = [_text(value) for name, value in params if name == 'key']
+    many_keys, many_prefixes = len(split_names('key', keys)) > 1, len(split_names('prefix', prefixes)) > 1
+    limited = any(name == 'prefixcount' for name, _ in params)
+    if not many_keys and not many_prefixes:
+        return [params]
+    if keys and limited:
+        return None
+    if keys:
+        params, keys = _without_many_prefixes(params, keys, prefixes)
+        rest = [(name, value) for name, value in params if name != 'key']
+        return [[*rest, *(('key', key) for key in group)] for group in split_names('key', keys)]
+    rest = [(name, value) for name, value in params if name != 'prefix']
+    groups = split_prefixes(prefixes, nested=limited)
+    return [[*rest, *(('prefix', prefix) for prefix in group)] for group in groups]
+
+
+def _split_cursor(params: Pairs, count: int | None, prefixes: list[str]) -> Cursor:
+    """Return the cursor of a scan of more prefixes than fit into one request."""
+    names = {name for name, _ in params}
+    if 'offset' in names:
+        raise ValueError(f'the {len(prefixes)} prefixes do not fit into one request, and offset applies to only one')
+    rest = [(name, value) for name, value in params if name != 'prefix']
+    first, *further = (
+        [*rest, *(('prefix', prefix) for prefix in group)]
+        for group in split_prefixes(prefixes, nested='prefixcount' in names)
+    )
+    cursor: Cursor
+    if 'prefixcount' not in names:
+        cursor = KeysetCursor(first, count, order=text_order, strip=False)
+    elif _sorted(prefixes):
+        cursor = SortedCursor(first, count)
+    else:
+        cursor = DedupeCursor(first, count, field='_key')
+    cursor.request_next(further)
+    return cursor
+
+
+def split_prefixes(prefixes: Iterable[str], *, nested: bool = False) -> list[list[str]]:
+    """Split prefixes into groups whose query text is not too long; groups are in the order of their keys.
+
+    Args:
+        prefixes: The prefixes.
+        nested: Whether to keep prefixes that extend another one; they are in the group of that.
+    """
+    blocks = _nested(prefixes)
+    groups: list[list[str]] = []
+    size = MAX_QUERY
+    for block in blocks.values() if nested else ([outer] for outer in blocks):
+        block_size = sum(query_size('prefix', prefix) for prefix in block)
+        if size + block_size > MAX_QUERY:
+            groups.append([])
+            size = 0
+        groups[-1] += block
+        size += block_size
+    return groups
+
+
+def _nested(prefixes: Iterable[str]) -> dict[str, list[str]]:
+    """Return the prefixes that extend no other one, each with those that extend it and itself, sorted."""
+    blocks: dict[str, list[str]] = {}
+    for prefix in sorted(set(prefixes), key=text_order):
+        outer = next(reversed(blocks), prefix)
+        blocks.setdefault(outer if prefix.startswith(outer) else prefix, []).append(prefix)
+    return blocks
 
 
 def _text(value: Any) -> str:
@@ -74,11 +169,7 @@ class PrefixCursor(Cursor):
 
     def __init__(self, params: Pairs, count: int | None = None) -> None:
         super().__init__(params, count, field='_key')
-        # The prefixes by those that extend no other one.
-        self._groups: dict[str, list[str]] = {}
-        for prefix in sorted({_text(value) for name, value in params if name == 'prefix'}, key=text_order):
-            outer = next(reversed(self._groups), prefix)
-            self._groups.setdefault(outer if prefix.startswith(outer) else prefix, []).append(prefix)
+        self._groups = _nested(_text(value) for name, value in params if name == 'prefix')
         self._prefixes = frozenset(prefix for inner in self._groups.values() for prefix in inner)
         self._lengths = sorted(set(map(len, self._prefixes)), reverse=True)
         # The last record delivered for each prefix, by the longest prefix that it fits.
@@ -168,3 +259,62 @@ class PrefixCursor(Cursor):
             super().complete()
         else:
             del self._left[:1]
+
+
+class LimitedKeysCursor(PendingKeysCursor):
+    """Requests named records, and limits here how many of each prefix are delivered.
+
+    Args:
+        params: Query parameters, without ``count``, ``key``, ``prefix`` and ``prefixcount``.
+        keys: The keys, of which several groups are requested.
+        count: Deliver at most this many records.
+        prefixes: Only keys that begin with one of these.
+        limit: Maximum number of records for each prefix.
+    """
+
+    selecting = True
+
+    def __init__(
+        self, params: Pairs, keys: Iterable[str], count: int | None = None, *, prefixes: Sequence[str], limit: int
+    ) -> None:
+        self._prefixes = list(dict.fromkeys(prefixes))
+        super().__init__(params, 'key', [key for key in keys if self._prefixes_of(key)], count)
+        self._limit = limit
+        # How many of the records delivered are counted, and the numbers of records by prefix.
+        self._counted: tuple[int, Counter[str]] = 0, Counter()
+
+    def next_request(self) -> Pairs | None:
+        """Return the parameters of the next request; None if no key is pending."""
+        params = super().next_request()
+        self.selecting = True
+        # The service would count records that are not delivered.
+        return None if params is None else [(name, value) for name, value in params if name != 'count']
+
+    def _prefixes_of(self, key: str) -> list[str]:
+        return [prefix for prefix in self._prefixes if key.startswith(prefix)]
+
+    def select(self, block: list[Any]) -> list[Any]:
+        """Return the records that are within the limit of one of their prefixes.
+
+        Raises:
+            Mismatch: One is not among those that were requested.
+        """
+        keys = self.keys_of(super().select(block))
+        counts = self._count_delivered()
+        new: list[Any] = []
+        for record, key in zip(block, keys, strict=False):
+            own = self._prefixes_of(key)
+            if any(counts[prefix] < self._limit for prefix in own):
+                counts.update(own)
+                new.append(record)
+        return new + block[len(keys) :]
+
+    def _count_delivered(self) -> Counter[str]:
+        """Return how many records of each prefix were delivered."""
+        counted, counts = self._counted
+        keys = islice(self._keys, max(0, counted - self._before), self.delivered - self._before)
+        return counts + Counter(prefix for key in keys for prefix in self._prefixes_of(key))
+
+    def _drop_delivered(self) -> None:
+        self._counted = self.delivered, self._count_delivered()
+        super()._drop_delivered()

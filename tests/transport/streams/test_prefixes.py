@@ -6,11 +6,13 @@ from itertools import chain
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scrapinghub.transport.streams import cursors
+from scrapinghub.transport.streams import prefixes as scans
 from scrapinghub.transport.streams.cursor import Cursor, Mismatch, Pairs
-from scrapinghub.transport.streams.prefixes import scan_cursor
+from scrapinghub.transport.streams.prefixes import count_requests, scan_cursor
 from support.cursor_driver import deliver
 
 KEYS = st.text('abä', min_size=1, max_size=4)
@@ -41,7 +43,7 @@ def answer(stored: set[str], asked: Pairs, order: str) -> list[str]:
     return flat[wish.get('offset', 0) :][: wish.get('count')]
 
 
-def scan(cursor: Cursor, stored: set[str], order: str, cuts: list[int]) -> list[str]:
+def scan(cursor: Cursor, stored: set[str], order: str, cuts: list[int], lengths: list[int] | None = None) -> list[str]:
     """Return the keys that a stream delivers whose answers are cut after so many records."""
     got: list[str] = []
     while (asked := cursor.next_request()) is not None:
@@ -127,8 +129,55 @@ def test_records_of_no_prefix_cannot_be_gone_on_from(key: str | None) -> None:
         cursor.next_request()
 
 
-def test_more_keys_than_fit_into_one_request_cannot_be_counted() -> None:
-    keys = [f'{number:090}' for number in range(100)]
-    with pytest.raises(ValueError, match='the 100 keys do not fit into one request'):
-        scan_cursor([('prefix', '0'), ('prefixcount', 3)], keys=keys)
-    assert scan_cursor([('prefix', '0'), ('prefixcount', 3)], keys=keys[:20]).next_request()
+@pytest.fixture
+def short_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cursors, 'MAX_QUERY', 40)
+    monkeypatch.setattr(scans, 'MAX_QUERY', 40)
+
+
+@pytest.mark.usefixtures('short_queries')
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    stored=st.sets(KEYS, max_size=40),
+    prefixes=st.lists(KEYS, max_size=12),
+    keys=st.none() | st.lists(KEYS, max_size=12),
+    limits=st.fixed_dictionaries({}, optional={'start': KEYS, 'startafter': KEYS, 'prefixcount': st.integers(0, 4)}),
+    count=st.none() | st.integers(0, 20),
+    cuts=st.lists(st.integers(0, 12), max_size=6),
+)
+def test_what_does_not_fit_into_one_request_is_split(
+    stored: set[str],
+    prefixes: list[str],
+    keys: list[str] | None,
+    limits: dict[str, Any],
+    count: int | None,
+    cuts: list[int],
+) -> None:
+    params: Pairs = [*(('prefix', prefix) for prefix in prefixes), *limits.items()]
+    asked = [*params, *(('key', key) for key in keys or ())]
+    whole = [] if keys == [] else answer(stored, asked, 'by key')
+    found = scan(scan_cursor(params, count, keys=keys), stored, 'by key', list(cuts))
+    if count is None:
+        assert sorted(found) == sorted(whole)
+    else:
+        assert len(found) == len(set(found)) == min(count, len(whole))
+        assert set(found) <= set(whole)
+    requests = count_requests(asked)
+    if keys != [] and requests is not None:
+        assert sum(len(answer(stored, request, 'by key')) for request in requests) == len(whole)
+
+
+def test_thousands_of_prefixes_and_keys_are_requested_in_groups() -> None:
+    many = [f'{number:090}' for number in range(1000)]
+    for params, keys in (
+        ([('prefix', prefix) for prefix in many], None),
+        ([('prefix', prefix) for prefix in many], many),
+        ([('prefix', prefix) for prefix in many] + [('prefixcount', 3)], None),
+        ([('prefix', prefix) for prefix in many] + [('prefixcount', 3)], many),
+        ([('prefix', '0'), ('prefixcount', 3)], many),
+    ):
+        request = scan_cursor(params, keys=keys).next_request()
+        assert request is not None
+        assert sum(len(value) for _, value in request if isinstance(value, str)) < 6000
+    with pytest.raises(ValueError, match='offset'):
+        scan_cursor([*(('prefix', prefix) for prefix in many), ('offset', 3)])
