@@ -13,8 +13,7 @@ from scrapinghub import ScrapinghubClient
 from scrapinghub.exceptions import DecodeError
 from scrapinghub.transport import codec
 from support.clocks import ManualClock
-from support.scripted_server import JSON_LINES, MSGPACK, reply
-from support.wire import Wire
+from support.scripted_server import JSON_LINES, MSGPACK, Wire, reply
 
 MIB = 1024 * 1024
 
@@ -47,13 +46,15 @@ def test_a_larger_record_is_an_error_that_names_the_limit(path: str, content_typ
     encode = lines if content_type == JSON_LINES else msgpack.packb
     with Wire({}) as wire, wire.client(max_retries=2) as client:
         client.transport.clock = ManualClock()
-        wire.answers[f'/{path}'] = reply(encode(record(3 * MIB)), content_type=content_type, encoding='gzip')
+        assert client.transport.max_record == 4 * MIB
+        client.transport.max_record = 1_200_000
+        wire.answers[f'/{path}'] = reply(encode(record(1_000_000)), content_type=content_type, encoding='gzip')
         assert READS[path](client)
         # A piece that completes a record may add a little to the limit.
-        wire.answers[f'/{path}'] = reply(encode(record(6 * MIB)), content_type=content_type, encoding='gzip')
-        with pytest.raises(DecodeError, match=r'larger than 4194304 bytes.*client\.transport\.max_record'):
+        wire.answers[f'/{path}'] = reply(encode(record(3_000_000)), content_type=content_type, encoding='gzip')
+        with pytest.raises(DecodeError, match=r'larger than 1200000 bytes.*client\.transport\.max_record'):
             READS[path](client)
-        client.transport.max_record = 7 * MIB
+        client.transport.max_record = 3_100_000
         assert READS[path](client)
 
 

@@ -20,10 +20,12 @@ from faults.test_reading import COMPRESSED_KINDS, ENCODINGS, KINDS
 from faults.test_writing import WRITES
 from scrapinghub.client.exceptions import StreamInterrupted
 from scrapinghub.sandbox.faults.schedule import WRITING, Schedule
+from support.changing_listing import CHECKS
 from support.clocks import FastClock
 
 SCHEDULES = int(os.environ.get('SOAK_SCHEDULES', '4000'))
 SEED = int(os.environ.get('SOAK_SEED', '1'))
+LISTINGS = SCHEDULES // 10
 # A write costs as much as fifteen reads.
 WRITES_AMONG = 15
 
@@ -43,6 +45,17 @@ def test_random_schedules(world: World, capsys: pytest.CaptureFixture[str]) -> N
     assert not counted['records lost']
     assert not counted['records duplicated']
     assert not counted['records wrong']
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize('name', CHECKS)
+def test_random_listings(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Listings that change at random between requests; the checks raise if a record is lost or comes twice."""
+    counted: Counter[bool] = Counter(CHECKS[name](Random(seed)) for seed in range(SEED, SEED + LISTINGS))
+    with capsys.disabled():
+        sys.stdout.write(f'\n{name}: {counted[True]} read to their end, {counted[False]} raised an error\n')
+    assert counted[True] > counted[False]
 
 
 REPORT = (

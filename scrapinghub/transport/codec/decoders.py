@@ -270,7 +270,12 @@ class MsgpackDecoder(Decoder):
 
     def recover(self, failure: Exception) -> Iterator[Any]:
         """Return an empty iterator: nothing after a damaged value can be decoded."""
-        self._fail(f'not MessagePack: {str(failure) or type(failure).__name__}', failure)
+        message = str(failure) or type(failure).__name__
+        if f'({self._max_record})' in message:
+            # The unpacker reports a length beyond the limit when it reads it.
+            self._fail_size(failure)
+        else:
+            self._fail(f'not MessagePack: {message}', failure)
         return iter(())
 
     def finish(self) -> list[Any]:

@@ -53,10 +53,11 @@ def read_body(body: Body, limit: int, clock: Clock, timeout: float) -> bytes:
         requests.ReadTimeout: It took longer, although bytes kept arriving.
         requests.RequestException: The body is not complete.
     """
-    return b''.join(_pieces(body, limit, clock, timeout))
+    return b''.join(read_pieces(body, limit, clock, timeout))
 
 
-def _pieces(body: Body, limit: int, clock: Clock, timeout: float) -> Iterator[bytes]:
+def read_pieces(body: Body, limit: int, clock: Clock, timeout: float) -> Iterator[bytes]:
+    """Yield what :func:`read_body` returns, as it arrives."""
     deadline = clock.monotonic() + timeout
     size = 0
     for piece in body:

@@ -6,6 +6,7 @@ import logging
 import os
 import weakref
 from collections.abc import Iterable
+from contextlib import closing, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,7 +33,7 @@ from scrapinghub.transport.http.connections import BODY_TIMEOUTS, Adapter, Cooki
 from scrapinghub.transport.http.network_errors import describe, hint_for
 from scrapinghub.transport.http.paths import Path, encode_segment
 from scrapinghub.transport.http.redirects import MAX_REDIRECTS, redirect_target
-from scrapinghub.transport.http.responses import VALUE_BYTES, DecodedResponse, decode, read_body, set_body
+from scrapinghub.transport.http.responses import VALUE_BYTES, DecodedResponse, decode, read_body, read_pieces, set_body
 from scrapinghub.transport.http.retries import Attempts, Clock, Policy, Repeat, RetrySettings, SystemClock, retry
 
 logger = logging.getLogger(__name__)
@@ -257,14 +258,11 @@ class Transport:
         return settings
 
     def _keep_error_body(self, response: requests.Response) -> None:
-        try:
-            body = read_body(Body(response), ERROR_BODY_BYTES, self.clock, self.body_timeout)
-        except requests.RequestException:
-            # The status is the error; a broken explanation must not hide it.
-            body = b''
-        finally:
-            response.close()
-        set_body(response, body[:ERROR_BODY_BYTES])
+        pieces: list[bytes] = []
+        # The status is the error; a broken explanation must not hide it, and extend keeps the part that has arrived.
+        with closing(response), suppress(requests.RequestException):
+            pieces.extend(read_pieces(Body(response), ERROR_BODY_BYTES, self.clock, self.body_timeout))
+        set_body(response, b''.join(pieces)[:ERROR_BODY_BYTES])
 
     # A call: attempts until there is a complete response
 

@@ -373,3 +373,33 @@ def test_responses_made_by_hand() -> None:
     response.status_code = 200
     response._content = b'{"a": 1}'
     assert b''.join(Body(response)) == b'{"a": 1}'
+
+
+# Errors whose bodies are not what their headers say
+
+
+@pytest.mark.parametrize('encoding', ['gzip', 'x-gzip', 'deflate'])
+@pytest.mark.parametrize('text', [b'', b'quota exceeded', b'\n<html>Bad Gateway</html>'])
+def test_a_plain_error_body_that_is_labelled_as_compressed_keeps_its_text(
+    fixed: Fixed, encoding: str, text: bytes
+) -> None:
+    fixed.answer = reply(text, status=400, headers={'Content-Encoding': encoding})
+    with pytest.raises(requests.HTTPError) as caught:
+        make_transport(fixed.server).open(Call('GET', fixed.server.url))
+    assert caught.value.response.content == text
+
+
+def test_a_compressed_error_body_that_breaks_off_keeps_what_has_arrived(fixed: Fixed) -> None:
+    text = random.Random(3).randbytes(40_000)
+    fixed.answer = reply(text, status=400, encoding='gzip', cut=35_000)
+    with pytest.raises(requests.HTTPError) as caught:
+        make_transport(fixed.server).open(Call('GET', fixed.server.url))
+    kept = caught.value.response.content
+    assert len(kept) > 10_000
+    assert text.startswith(kept)
+
+
+def test_a_plain_body_of_a_good_status_that_is_labelled_as_compressed_is_damage(fixed: Fixed) -> None:
+    fixed.answer = reply(b'{"a": 1}', headers={'Content-Encoding': 'gzip'})
+    with pytest.raises(requests.exceptions.ContentDecodingError):
+        fixed.read()

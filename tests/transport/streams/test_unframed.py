@@ -10,7 +10,8 @@ import pytest
 
 from scrapinghub.transport import codec
 from support.scripted_server import Reply, Request, Server, reply
-from support.storage_model import KIND_AND_ACCEPT, KINDS, cut, exact, sample_storage, stream_of
+from support.storage import cut
+from support.stream_kinds import KIND_AND_ACCEPT, KINDS, exact, sample_storage, stream_of
 from support.transports import make_transport
 
 
