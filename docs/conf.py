@@ -21,7 +21,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ('py:.*', r'(?!scrapinghub\.).*'),
     # Internal classes: what a public class inherits from them is shown with that class.
-    ('py:.*', r'scrapinghub\.(client\._support|config|transport)\..*'),
+    ('py:.*', r'scrapinghub\.(client\.(_support|frontier_slots)|config|transport)\..*'),
     # Of the older clients, only the two entry points are documented.
     ('py:.*', r'scrapinghub\.(hubstorage|legacy)\..*'),
 ]

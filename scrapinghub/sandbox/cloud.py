@@ -135,7 +135,7 @@ class Sandbox:
         """Return a client of this sandbox.
 
         Args:
-            options: Further keyword arguments of :class:`~scrapinghub.ScrapinghubClient`.
+            options: Further keyword arguments of :class:`~scrapinghub.client.ScrapinghubClient`.
 
         Example:
             >>> with Sandbox() as cloud, cloud.client() as client:
