@@ -59,7 +59,7 @@ class CollectionWriter(Writer):
 
 
 def with_text_key(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record of a collection as a dict whose key is text, if it came as bytes.
+    """Return a record of a collection as a dict. A key that is bytes becomes text.
 
     Raises:
         TypeError: The record is not a mapping.

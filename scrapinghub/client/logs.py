@@ -65,8 +65,8 @@ class Logs(Records[LogRecord]):
         Args:
             _path: Path below the job to read instead of all entries: the number of one.
             count: Maximum number of entries.
-            requests_params: Options of ``requests`` for this call: ``timeout`` (seconds), ``headers``, ``proxies`` and
-                the like.
+            requests_params: Options of ``requests`` for this call: ``timeout`` (seconds), ``headers``,
+                ``proxies``, ...
             level: Only entries of this level and above: a number, or ``'DEBUG'``, ``'INFO'``, ``'WARNING'``,
                 ``'ERROR'``, ``'CRITICAL'`` or ``'SILENT'``.
             start: Number or key of the first entry.

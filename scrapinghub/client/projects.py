@@ -188,7 +188,7 @@ class Project(Resource):
 class Settings(StoredFields):
     """The settings of a project: ``project.settings``. Safe to share between threads.
 
-    Besides ``get``, ``set``, ``update``, ``delete``, ``iter`` and ``list`` they are a mapping without a cache:
+    In addition to ``get``, ``set``, ``update``, ``delete``, ``iter`` and ``list`` they are a mapping without a cache:
     ``settings['job_runtime_limit']``, ``in`` and ``len()`` send a request each time. Use ``dict(settings.iter())`` to
     read all settings with one request.
 

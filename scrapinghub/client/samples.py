@@ -59,8 +59,8 @@ class Samples(Records[Sample]):
         Args:
             _key: Path below the job to read instead of all samples: the number of one.
             count: Maximum number of samples.
-            requests_params: Options of ``requests`` for this call: ``timeout`` (seconds), ``headers``, ``proxies`` and
-                the like.
+            requests_params: Options of ``requests`` for this call: ``timeout`` (seconds), ``headers``,
+                ``proxies``, ...
             start: Number or key of the first sample.
             startafter: Key of the sample before the first one.
             filter: Passed on to the service.

@@ -75,12 +75,12 @@ def _fit_a_header(texts: Iterable[str]) -> bool:
 
 
 class Found(NamedTuple):
-    """Credentials with what may be told about them.
+    """Credentials with a description that can be shown.
 
     Attributes:
         credentials: User and password.
-        kind: What they are.
-        origin: Where they were given.
+        kind: Their kind.
+        origin: Their source.
     """
 
     credentials: Credentials
@@ -89,16 +89,16 @@ class Found(NamedTuple):
 
     @property
     def hint(self) -> str:
-        """What to tell when the service refuses them."""
-        told = f'The client used {self.kind}, given by {self.origin}.'
+        """Help for the error if the service refuses them."""
+        used = f'The client used {self.kind}, given by {self.origin}.'
         if self.kind == 'job credentials':
             return (
-                f'{told} They reach the data of their own job while it runs and little else: scheduling and the dash '
-                'need an API key.'
+                f'{used} They give access to the data of this job while it runs; scheduling and the dash need an API '
+                'key.'
             )
         return (
-            f'{told} What is needed is the Scrapy Cloud API key of the account settings; the key of the Zyte API is '
-            'another one and does not work here.'
+            f'{used} Use the Scrapy Cloud API key of the account settings; the key of the Zyte API is a different key '
+            'and does not work.'
         )
 
 
@@ -106,15 +106,15 @@ def find_credentials(auth: Hidden, dotenv_path: str | os.PathLike[str] | None = 
     """Return the credentials to use.
 
     Args:
-        auth: What the user gave as ``auth``, hidden.
+        auth: The argument ``auth``, hidden.
         dotenv_path: A ``.env`` file; None for the nearest one above the current directory.
 
     Returns:
         Credentials, with their kind and origin.
 
     Raises:
-        ValueError: They are malformed.
-        RuntimeError: There are none anywhere.
+        ValueError: The credentials are malformed.
+        RuntimeError: No credentials were found.
         ImportError: ``dotenv_path`` is given and python-dotenv is not installed.
     """
     if auth.value is not None:
@@ -129,7 +129,7 @@ def find_credentials(auth: Hidden, dotenv_path: str | os.PathLike[str] | None = 
         return found
     names = ', '.join((*KEY_VARIABLES, JOB_VARIABLE))
     raise RuntimeError(
-        f'No API key provided and none found: give auth=..., or set one of the environment variables {names}'
+        f'No API key provided and none found: pass auth=..., or set one of the environment variables {names}'
         f'{_why_dotenv_was_not_read(path)}'
     )
 
@@ -186,7 +186,7 @@ def _from_variables(values: Mapping[str, str | None], origin: str) -> Found | No
 
 
 def user_level() -> int:
-    """Return the stack level at which a warning of the caller names the line of the user."""
+    """Return the stack level at which a warning shows the line of the user."""
     level = 1
     frame = inspect.currentframe()
     frame = frame.f_back if frame else None
@@ -197,7 +197,7 @@ def user_level() -> int:
 
 
 def decode_job_credentials(text: Hidden) -> Credentials | None:
-    """Return the credentials of a job that a text holds in hexadecimal form; None if it holds something else."""
+    """Return the credentials of a job in hexadecimal form; None for any other text."""
     try:
         decoded = Hidden(binascii.unhexlify(text.value).decode('ascii'))
     except ValueError:
@@ -227,15 +227,15 @@ def read_dotenv(path: Path | None, *, required: bool) -> Mapping[str, str | None
     """Return the variables of a ``.env`` file; the environment of the process stays as it is.
 
     Args:
-        path: The file; None if there is none.
-        required: Whether the user asked for this file.
+        path: The file, or None.
+        required: Whether the user named this file.
 
     Returns:
-        Values by name; none if the file was not asked for and cannot be read.
+        Values by name; an empty dict if the user did not name the file and it cannot be read.
 
     Raises:
-        ImportError: The file was asked for and python-dotenv is not installed.
-        ValueError: The file was asked for and is not there.
+        ImportError: The user named the file, and python-dotenv is not installed.
+        ValueError: The user named a file that does not exist.
     """
     if path is None:
         return {}

@@ -33,17 +33,17 @@ class Endpoints:
 
 
 def find_endpoints(given: Hidden) -> Endpoints:
-    """Return the base URLs to use: of the argument, of the environment, or the default; empty counts as not given.
+    """Return the base URLs: from the argument, the environment, or the default. An empty value counts as not given.
 
     Args:
-        given: The arguments ``endpoint``, ``jobq_endpoint`` and ``dash_endpoint`` as a tuple, hidden: somebody may have
-            given a key in their place. Without a job queue of its own, the storage URL serves.
+        given: The arguments ``endpoint``, ``jobq_endpoint`` and ``dash_endpoint`` as a tuple, hidden: they may hold a
+            key by mistake. The default of the job queue is the storage URL.
 
     Returns:
         The URLs, without trailing slashes.
 
     Raises:
-        ValueError: One of them is no http or https URL.
+        ValueError: One of them is not an http or https URL.
     """
     storage = _address(Hidden(given.value[0]), 'endpoint', 'SHUB_STORAGE', STORAGE)
     return Endpoints(

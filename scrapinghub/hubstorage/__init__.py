@@ -1,7 +1,6 @@
-"""The low-level client, for programs written against older releases; new ones use :mod:`scrapinghub.client`.
+"""The low-level client, for programs written for older releases; new ones use :mod:`scrapinghub.client`.
 
-It has objects of its own and the transport, streams and uploads of everything else: no second session, retry loop or
-decoder. Nothing in the rest of the package needs it.
+It uses the transport, the streams and the writers of the package. No other part of the package imports it.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class Activity(ResourceType):
         return self.apiget(params=params)
 
     def get(self, **params: Any) -> Iterator[Any]:
-        """Return what :meth:`list` returns."""
+        """Return the same as :meth:`list`."""
         return self.apiget(params=params)
 
     def post(self, _value: Any, **params: Any) -> Iterator[Any]:

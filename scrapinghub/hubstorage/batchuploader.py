@@ -71,8 +71,8 @@ class BatchUploader:
             url: Where the records go.
             start: Number of the first record; a function is called only if a writer is made.
             auth: Credentials instead of the client's own: an API key, or a pair of user and password.
-            size: Most records in a post.
-            interval: Seconds after which records are sent although the batch is not full.
+            size: Maximum number of records in a request.
+            interval: Time after which a batch is sent although it is not full, in seconds.
             qsize: Most records held, above which ``write`` blocks; twice ``size`` if None.
             content_encoding: ``gzip`` or ``identity``.
             maxitemsize: Largest record, in bytes of JSON text.
@@ -112,7 +112,7 @@ class BatchUploader:
         """Send what writers hold, and take no more records.
 
         Args:
-            timeout: Seconds to wait at most; None to wait until all is stored.
+            timeout: Maximum time to wait, in seconds. Waits until everything is stored by default.
 
         Raises:
             UploadError: The service refuses records; the error holds them.
@@ -158,7 +158,7 @@ class Writer:
         url: Address of the records.
         offset: Number of the first record that is not stored.
         auth: Credentials of this writer; None for those of the client.
-        interval: Seconds after which records are sent although the batch is not full.
+        interval: Time after which a batch is sent although it is not full, in seconds.
         maxitemsize: Maximum size of a record, in bytes of JSON text.
         content_encoding: ``gzip`` or ``identity``.
         callback: Called with the response to each batch, and with None for a batch that is not sent again.

@@ -37,16 +37,15 @@ _FIELDS = ('params', 'data', 'headers', 'timeout')
 class HubstorageClient:
     """The low-level client of storage and job queue, which raises the errors of ``requests``.
 
-    Every request that its objects make goes through :meth:`request`, so that a subclass, or an attribute set on one
-    object, can put something of its own in its place. (Writers send their batches themselves.) Safe to use from many
-    threads.
+    All requests of its objects use :meth:`request`, so a subclass, or an attribute of one object, can replace it.
+    (Writers send their batches themselves.) Safe to share between threads.
 
     Args:
         auth: ``user:password``, an API key, or a pair of user and password; None to send no credentials.
         endpoint: Base URL of the storage; ``SHUB_STORAGE`` or ``https://storage.scrapinghub.com/`` by default.
-        connection_timeout: Seconds for opening a connection, and for each wait for an answer; 60 by default.
-        max_retries: How often a failed request is repeated, 3 by default; 0 for never.
-        max_retry_time: Seconds after which a failed request is not repeated any more, 60 by default.
+        connection_timeout: Time to open a connection, and to wait for data, in seconds; 60 by default.
+        max_retries: Number of retries, 3 by default.
+        max_retry_time: Time limit for retries, in seconds, 60 by default.
         user_agent: ``User-Agent`` header.
         use_msgpack: Whether to read MessagePack where the service offers it.
         jobq_endpoint: Base URL of the job queue; ``SHUB_JOBQ`` or the one of the storage by default.
@@ -99,7 +98,7 @@ class HubstorageClient:
         self.endpoint = storage
 
     def use(self, transport: Transport, uploader: Uploader) -> None:
-        """Stand on this transport and these writers; for the library's own classes."""
+        """Use this transport and these writers."""
         self.transport = transport
         self.uploader = uploader
         self.auth: tuple[str, str] | None = transport.credentials
@@ -120,7 +119,7 @@ class HubstorageClient:
 
     @classmethod
     def over(cls: type[Self], transport: Transport, uploader: Uploader) -> Self:
-        """Return a client that shares a transport and its writers; for the library's own classes."""
+        """Return a client that shares a transport and its writers."""
         client = cls.__new__(cls)
         client.use(transport, uploader)
         return client
@@ -147,7 +146,7 @@ class HubstorageClient:
 
     @property
     def connection_timeout(self) -> Any:
-        """Seconds for opening a connection, and for each wait for an answer; may be changed at any time."""
+        """Time to open a connection, and to wait for data, in seconds. It can be changed at any time."""
         return self.transport.timeout
 
     @connection_timeout.setter
@@ -157,24 +156,24 @@ class HubstorageClient:
     # Requests
 
     def request(self, is_idempotent: bool = False, **kwargs: Any) -> requests.Response:
-        """Send a request; all objects of this client do it here.
+        """Send a request. All objects of this client use this method.
 
         Args:
-            is_idempotent: Whether the request may be repeated although the service may have carried it out.
+            is_idempotent: Whether the request may be repeated although the service may have executed it.
             **kwargs: Keyword arguments of :meth:`requests.Session.request`. Without ``auth`` no credentials are sent.
 
         Returns:
-            The answer; its body is read unless ``stream=True``.
+            The response. Its body is read unless ``stream=True``.
 
         Raises:
-            requests.RequestException: The status is 400 or more, or no complete answer arrived.
+            requests.RequestException: The status is 400 or more, or no complete response arrived.
         """
         stream = bool(kwargs.pop('stream', False))
         call = _as_call(kwargs, Repeat.ALWAYS if is_idempotent else Repeat.UNRECEIVED)
         attempts = self.transport.attempts(call, self.retry_settings.for_call)
         invocation = Invocation(self.transport, call, attempts, stream=stream)
         try:
-            # A retrier of the program's own repeats only what may be repeated whatever happened.
+            # A retrier set by the program does not know which failures allow a retry.
             response: requests.Response = self.retrier.call(invocation) if is_idempotent else invocation.repeat()
         except requests.RequestException as error:
             ours = self.translate_error(error, attempts)
@@ -184,7 +183,7 @@ class HubstorageClient:
         return response
 
     def translate_error(self, error: requests.RequestException, attempts: Attempts | None = None) -> Exception:
-        """Return the exception that this client raises for a failure: here the failure itself.
+        """Return the exception that this client raises for a failure: the failure itself.
 
         Args:
             error: The failure.
@@ -205,7 +204,7 @@ class HubstorageClient:
 
     @property
     def jobq(self) -> JobQ:
-        """The job queue, without a project."""
+        """The job queue of all projects."""
         return JobQ(self, None)
 
     @property
@@ -215,12 +214,12 @@ class HubstorageClient:
 
     @property
     def root(self) -> ResourceType:
-        """The storage itself, for paths of one's own."""
+        """The root of the storage, for any path."""
         return ResourceType(self, None)
 
     @cached_property
     def batchuploader(self) -> BatchUploader:
-        """The maker of batch writers."""
+        """Creates batch writers."""
         return BatchUploader(self)
 
     def get_project(self, *args: Any, **kwargs: Any) -> Project:
@@ -238,21 +237,21 @@ class HubstorageClient:
             projectid: Id of the project.
             spidername: Name of the spider.
             auth: Credentials instead of the client's own.
-            **jobparams: What the job is given: ``state``, ``priority``, ``tags`` and whatever else.
+            **jobparams: Metadata of the job, such as ``state``, ``priority`` and ``tags``.
 
         Returns:
             The job.
 
         Raises:
-            scrapinghub.hubstorage.jobq.DuplicateJobError: A job with the same ``unique`` is waiting or running.
+            scrapinghub.hubstorage.jobq.DuplicateJobError: A job with the same ``unique`` is pending or running.
         """
         return self.get_project(projectid, auth=auth).push_job(spidername, **jobparams)
 
     def close(self, timeout: float | None = None) -> None:
-        """Send all that was written, close the writers and the connections.
+        """Send the queued records, and close the writers and the connections.
 
         Args:
-            timeout: Seconds to wait at most; None to wait until all is stored.
+            timeout: Maximum time to wait, in seconds. Waits until everything is stored by default.
         """
         try:
             self.uploader.close(timeout)
@@ -266,7 +265,7 @@ def _as_call(kwargs: Mapping[str, Any], repeat: Repeat) -> Call:
     method, url = str(options.pop('method')).upper(), options.pop('url')
     auth = options.pop('auth', None)
     fields = {name: options.pop(name) for name in _FIELDS if name in options}
-    # Redirects are the transport's business.
+    # The transport handles redirects.
     options.pop('allow_redirects', None)
     accept = (fields.get('headers') or {}).get('Accept') or codec.ANY
     if isinstance(auth, (tuple, list)):
@@ -284,7 +283,7 @@ class Projects(ResourceType):
         return Project(self.client, *args, **kwargs)
 
     def jobsummaries(self, auth: Any = None, **params: Any) -> Any:
-        """Return how many jobs the projects have in each state.
+        """Return the number of jobs of each project, by state.
 
         Args:
             auth: Credentials instead of the client's own.

@@ -1,4 +1,4 @@
-"""Collections of records that are known by a key."""
+"""Collections of records with keys."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from scrapinghub.hubstorage.batchuploader import Writer
 from scrapinghub.hubstorage.resourcetype import DownloadableResource
 from scrapinghub.hubstorage.utils import urlpathjoin
 
-# What the service reads as MessagePack: a collection, or one of its records.
+# Paths for which the service offers MessagePack: a collection, or one of its records.
 _PACKED_PATH = re.compile(r'v?c?s/\w+(/(?!count$).+)?')
 _TYPES = ('s', 'vs', 'cs', 'vcs')
-# Keys that reach their record as a part of a path; the others have to be asked for by name.
+# Keys that can be part of a path. Other keys are query parameters.
 _PLAIN_KEY = re.compile(r'[A-Za-z0-9_.~-]+')
 _NAMES_OF_PATHS = ('count', '.', '..')
 
@@ -36,7 +36,7 @@ class Collections(DownloadableResource):
         return path is not None and _PACKED_PATH.fullmatch(path) is not None
 
     def get(self, _type: str, _name: str, _key: Any = None, **params: Any) -> Any:
-        """Return a record without its key; without ``_key`` an iterator over a scan, all of it loaded at once.
+        """Return a record without its key. Without ``_key``, return an iterator over all records.
 
         Args:
             _type: ``s``, ``cs``, ``vs`` or ``vcs``.
@@ -45,8 +45,8 @@ class Collections(DownloadableResource):
             **params: Query parameters.
 
         Raises:
-            KeyError: There is no such record.
-            ValueError: The service does not understand a parameter.
+            KeyError: The record does not exist.
+            ValueError: The service refuses a parameter.
         """
         try:
             with _value_errors(400):
@@ -91,16 +91,16 @@ class Collections(DownloadableResource):
         return self.apipost((_type, _name, 'deleted'), is_idempotent=True, jl=_keys)
 
     def truncate(self, _name: str) -> Iterator[Any]:
-        """Delete the collection of this name, of every type."""
+        """Delete the collections with this name, of all types."""
         return self.apipost('delete', params={'name': _name}, is_idempotent=True)
 
     def count(self, _type: str, _name: str, *, progress: Callable[[int, str], Any] | None = None, **params: Any) -> int:
-        """Return how many records there are.
+        """Return the number of records.
 
         Args:
             _type: ``s``, ``cs``, ``vs`` or ``vcs``.
             _name: Name of the collection.
-            progress: Called after every page but the last, with the total so far and the key to go on with.
+            progress: Called after each page except the last, with the number so far and the key of the next record.
             **params: Query parameters.
         """
         total = 0
@@ -115,7 +115,7 @@ class Collections(DownloadableResource):
             if progress is not None:
                 progress(total, following)
 
-    # Two arguments instead of one path: the price of an inheritance that programs rely on.
+    # Two arguments instead of one path: programs rely on the inheritance.
     def iter_json(  # type: ignore[override]
         self, _type: str, _name: str, requests_params: Mapping[str, Any] | None = None, **apiparams: Any
     ) -> Iterator[str]:
@@ -158,14 +158,14 @@ class Collections(DownloadableResource):
         return self.client.batchuploader.create_writer(urlpathjoin(self.url, coltype, colname) or '', **kwargs)
 
     def new_collection(self, coltype: str, colname: str) -> Collection:
-        """Return a collection; no request is made.
+        """Return a collection, without a request.
 
         Args:
             coltype: ``s``, ``cs``, ``vs`` or ``vcs``.
-            colname: Its name.
+            colname: Name of the collection.
 
         Raises:
-            ValueError: Type or name are not possible.
+            ValueError: The type or the name is invalid.
         """
         self._check(coltype, colname)
         return Collection(coltype, colname, self)
@@ -178,25 +178,25 @@ class Collections(DownloadableResource):
             raise ValueError(f'Invalid collection name {colname!r}, only alphanumeric characters')
 
     def new_store(self, colname: str) -> Collection:
-        """Return a store; no request is made."""
+        """Return a store, without a request."""
         return self.new_collection('s', colname)
 
     def new_cached_store(self, colname: str) -> Collection:
-        """Return a cached store, whose records expire after a month; no request is made."""
+        """Return a cached store, whose records expire after a month, without a request."""
         return self.new_collection('cs', colname)
 
     def new_versioned_store(self, colname: str) -> Collection:
-        """Return a versioned store, which keeps up to three copies of a record; no request is made."""
+        """Return a versioned store, which keeps up to three copies of a record, without a request."""
         return self.new_collection('vs', colname)
 
     def new_versioned_cached_store(self, colname: str) -> Collection:
-        """Return a versioned cached store; no request is made."""
+        """Return a versioned cached store, without a request."""
         return self.new_collection('vcs', colname)
 
 
 @contextmanager
 def _value_errors(*statuses: int) -> Iterator[None]:
-    """Turn refusals of these statuses into a ``ValueError`` with the words of the service."""
+    """Replace responses with these statuses by a ``ValueError`` with the text of the service."""
     try:
         yield
     except requests.HTTPError as error:
@@ -236,7 +236,7 @@ class Collection:
         return self._collections.delete(self.coltype, self.colname, *args, **kwargs)
 
     def count(self, *args: Any, **kwargs: Any) -> int:
-        """Return how many records there are, see :meth:`Collections.count`."""
+        """Return the number of records, see :meth:`Collections.count`."""
         return self._collections.count(self.coltype, self.colname, *args, **kwargs)
 
     def truncate(self) -> Iterator[Any]:

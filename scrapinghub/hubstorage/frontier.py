@@ -21,7 +21,7 @@ class Frontier(ResourceType):
         **kw: As for :class:`~scrapinghub.hubstorage.resourcetype.ResourceType`.
 
     Attributes:
-        newcount: How many of the fingerprints added through this object were new; known after a flush.
+        newcount: Number of new fingerprints added through this object, known after a flush.
     """
 
     resource_type = 'hcf'
@@ -67,7 +67,7 @@ class Frontier(ResourceType):
         Args:
             frontier: Name of the frontier.
             slot: Name of the slot.
-            fps: Dicts with ``fp``, and perhaps ``qdata``, ``fdata`` and ``p``.
+            fps: Dicts with ``fp``, and optionally ``qdata``, ``fdata`` and ``p``.
         """
         writer = self._writer_for(frontier, slot)
         for fp in fps:
@@ -79,7 +79,7 @@ class Frontier(ResourceType):
         Args:
             frontier: Name of the frontier.
             slot: Name of the slot.
-            mincount: Return at least this many requests, if there are as many.
+            mincount: Minimum number of requests to return, if there are enough.
         """
         params = {} if mincount is None else {'mincount': mincount}
         return self.apiget((frontier, 's', slot, 'q'), params=params)
@@ -90,7 +90,7 @@ class Frontier(ResourceType):
         Args:
             frontier: Name of the frontier.
             slot: Name of the slot.
-            ids: Their ids, or one of them.
+            ids: One id, or several.
         """
         self.apipost((frontier, 's', slot, 'q/deleted'), jl=ids, is_idempotent=True)
 
@@ -104,10 +104,10 @@ class Frontier(ResourceType):
             writer.flush()
 
     def close(self, block: bool = True) -> None:
-        """Send what is held, and take no more.
+        """Send the queued requests, and accept no more.
 
         Args:
-            block: Whether to wait until all is stored.
+            block: Whether to wait until everything is stored.
         """
         for writer in list(self._writers.values()):
             writer.close(block)

@@ -20,7 +20,7 @@ class Job:
         key: Its key ``project/spider/job``, or the three as a tuple.
         auth: Credentials instead of the client's own.
         jobauth: Credentials for the data of the job, instead of ``auth``.
-        metadata: What is known of its metadata.
+        metadata: Known metadata, which are not requested.
 
     Attributes:
         key: The key.
@@ -34,7 +34,7 @@ class Job:
         jobq: The job queue of the project.
 
     Raises:
-        AssertionError: The key has not three parts.
+        AssertionError: The key does not have three parts.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Job:
         self.jobq = JobQ(client, self.key.partition('/')[0], auth)
 
     def update_metadata(self, *args: Any, **kwargs: Any) -> None:
-        """Change metadata at the service; the arguments are those of :meth:`dict.update`."""
+        """Change and save metadata; the arguments are those of :meth:`dict.update`."""
         self.metadata.update(*args, **kwargs)
         self.metadata.save()
         self.metadata.expire()
@@ -73,16 +73,16 @@ class Job:
         self.metadata.expire()
 
     def close_writers(self) -> None:
-        """Send what the writers of the job hold, and close them."""
+        """Send the queued records of the job, and close its writers."""
         for records in (self.items, self.logs, self.samples, self.requests):
             records.close()
 
 
 class JobMeta(MappingResourceType):
-    """Metadata of a job, kept until they expire."""
+    """Metadata of a job, cached until :meth:`expire`."""
 
     resource_type = 'jobs'
-    # A set, because programs may add names of their own to it.
+    # A set, because programs can add names to it.
     ignore_fields: ClassVar[set[str]] = {'auth', '_key', 'state'}
 
     def authtoken(self) -> Any:
@@ -105,10 +105,10 @@ class Logs(ItemsResourceType, DownloadableResource):
         client: The low-level client.
         key: Key of the job.
         auth: Credentials instead of the client's own.
-        appendmode: Whether to write after the lines that are stored.
+        appendmode: Whether to write after the stored entries.
 
     Attributes:
-        batch_append: Whether to write after the lines that are stored.
+        batch_append: Whether to write after the stored entries.
     """
 
     resource_type = 'logs'
@@ -131,35 +131,34 @@ class Logs(ItemsResourceType, DownloadableResource):
         return self.batch_write_start if self.batch_append else self.batch_write_start()
 
     def log(self, message: str, level: int = 20, ts: Any = None, **other: Any) -> None:
-        """Queue a log line for storing.
+        """Queue a log entry for storing.
 
         Args:
             message: The text.
             level: The level as a number.
-            ts: When it happened, in milliseconds since the epoch; now, if it is missing.
-            **other: Further fields. With ``appendmode=True`` in the first line that is written, the log continues
-                after the lines that are stored.
+            ts: Time of the entry, in milliseconds since the epoch; now by default.
+            **other: Further fields. ``appendmode=True`` in the first entry continues after the stored entries.
         """
         if other.get('appendmode') and self._writer is None:
             self.batch_append = True
         self.write({**other, 'message': message, 'level': level, 'time': ts or millitime()})
 
     def debug(self, message: str, **other: Any) -> None:
-        """Queue a line of level DEBUG."""
+        """Queue an entry of level DEBUG."""
         self.log(message, 10, **other)
 
     def info(self, message: str, **other: Any) -> None:
-        """Queue a line of level INFO."""
+        """Queue an entry of level INFO."""
         self.log(message, 20, **other)
 
     def warn(self, message: str, **other: Any) -> None:
-        """Queue a line of level WARNING."""
+        """Queue an entry of level WARNING."""
         self.log(message, 30, **other)
 
     warning = warn
 
     def error(self, message: str, **other: Any) -> None:
-        """Queue a line of level ERROR."""
+        """Queue an entry of level ERROR."""
         self.log(message, 40, **other)
 
 
@@ -195,16 +194,16 @@ class Requests(ItemsResourceType, DownloadableResource):
 
         Args:
             url: Its URL.
-            status: Status of its answer.
+            status: Status of its response.
             method: Its method.
-            rs: Size of its answer, in bytes.
+            rs: Size of its response, in bytes.
             parent: Number of the request that led to it, or None.
-            duration: How long it took, in milliseconds.
-            ts: When it was made, in milliseconds since the epoch.
+            duration: Duration, in milliseconds.
+            ts: Time of the request, in milliseconds since the epoch.
             fp: Its fingerprint.
 
         Returns:
-            Its number.
+            The number of the record.
         """
         return self.write(
             {

@@ -12,7 +12,7 @@ from scrapinghub.hubstorage.resourcetype import ResourceType
 
 
 class DuplicateJobError(Exception):
-    """A job with the same ``unique`` is waiting or running."""
+    """A job with the same ``unique`` is pending or running."""
 
 
 class JobQ(ResourceType):
@@ -40,10 +40,10 @@ class JobQ(ResourceType):
             **jobparams: ``state``, ``priority``, ``units``, ``unique``, ``tags``, and metadata of the job.
 
         Returns:
-            A dict with ``key`` and ``auth``; None if the service answers with nothing.
+            A dict with ``key`` and ``auth``; None if the response is empty.
 
         Raises:
-            scrapinghub.hubstorage.jobq.DuplicateJobError: A job with the same ``unique`` is waiting or running.
+            scrapinghub.hubstorage.jobq.DuplicateJobError: A job with the same ``unique`` is pending or running.
             requests.HTTPError: The service refuses the job.
         """
         try:
@@ -60,15 +60,15 @@ class JobQ(ResourceType):
         return answer
 
     def start(self, job: Any = None, **start_params: Any) -> Any:
-        """Set jobs to ``running``; without ``job`` the next one that waits.
+        """Set jobs to ``running``. Without ``job``, start the next pending job.
 
         Args:
             job: As for :meth:`update`.
             **start_params: Metadata to set.
 
         Returns:
-            Without ``job`` the metadata of the one that was started, with ``key`` and ``auth``, or None if none waits;
-            else as :meth:`update`.
+            Without ``job``, the metadata of the started job, with ``key`` and ``auth``, or None if no job is pending;
+            otherwise the same as :meth:`update`.
         """
         if job:
             return self.update(job, state='running', **start_params)
@@ -112,7 +112,7 @@ class JobQ(ResourceType):
             jobmeta: Names of metadata to return.
 
         Raises:
-            TypeError: ``jobkeys`` is no list or tuple.
+            TypeError: ``jobkeys`` is not a list or a tuple.
         """
         if not isinstance(jobkeys, (list, tuple)):
             raise TypeError('jobkeys must be a list or a tuple')
@@ -126,17 +126,17 @@ class JobQ(ResourceType):
         start: Any = None,
         jobmeta: Any = None,
     ) -> Any:
-        """Return how many jobs there are in each state, with the newest of them.
+        """Return the number of jobs in each state, and summaries of the newest jobs.
 
         Args:
             _queuename: The state; all three if None.
             spiderid: Only jobs of the spider with this id.
-            count: How many jobs of each state to list.
-            start: How many to skip.
+            count: Maximum number of jobs of each state.
+            start: Number of jobs to skip.
             jobmeta: Names of metadata to return.
 
         Returns:
-            A dict for a state, None if the answer is empty; else a list of dicts.
+            With a state a dict, or None if the response is empty; otherwise a list of dicts.
         """
         named = {'count': count, 'start': start, 'jobmeta': jobmeta}
         params = {name: value for name, value in named.items() if value is not None}
@@ -161,14 +161,14 @@ class JobQ(ResourceType):
 
         Args:
             spider: Name of the spider.
-            count: How many.
+            count: Maximum number of jobs.
             stop: Stop before this job.
             state: One state or several; ``finished`` by default.
             has_tag: Only jobs with one of these tags.
             lacks_tag: Only jobs without any of these tags.
-            startts: Only jobs in their present state since this time or later, in milliseconds since the epoch.
-            endts: Only jobs in their present state since before this time.
-            **params: Further parameters. With ``filter``, an old form of the above, the named ones are not sent.
+            startts: Only jobs that entered their state at or after this time, in milliseconds since the epoch.
+            endts: Only jobs that entered their state before this time.
+            **params: Further parameters. ``filter``, an old form of the arguments above, replaces them.
         """
         if 'filter' in params:
             return self._list_by_filter(params)
@@ -204,7 +204,7 @@ class JobQ(ResourceType):
         return (summary for summary in found if summary.get('close_reason') == 'finished')
 
 
-# What the old form of a filter is today; the service ignores the rest.
+# Parameters that replace the old form of a filter. The service ignores other filters.
 _PARAMETERS = {
     ('tags', 'haselement'): 'has_tag',
     ('tags', 'hasnotelement'): 'lacks_tag',

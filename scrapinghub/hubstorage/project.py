@@ -1,4 +1,4 @@
-"""A project and what belongs to it."""
+"""A project and its resources."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Project:
         frontier: Its frontiers.
         ids: Ids of its spiders.
         settings: Its settings.
-        reports: A place of the service without any operation.
+        reports: A resource of the service without operations.
         spiders: Its spiders.
 
     Raises:
-        AssertionError: The id is no single part of a key.
+        AssertionError: The id has more than one part.
     """
 
     def __init__(self, client: HubstorageClient, projectid: Any, auth: Any = None) -> None:
@@ -67,7 +67,7 @@ class Project:
         self.spiders = Spiders(client, self.projectid, self.auth)
 
     def get_job(self, _key: Any, *args: Any, **kwargs: Any) -> Job:
-        """Return a job of this project; no request is made.
+        """Return a job of this project, without a request.
 
         Args:
             _key: ``spider/job``, ``project/spider/job``, or a tuple of the parts.
@@ -75,7 +75,7 @@ class Project:
             **kwargs: Further arguments of :class:`~scrapinghub.hubstorage.job.Job`.
 
         Raises:
-            ValueError: The key is none of this project.
+            ValueError: The key does not belong to this project.
         """
         key = urlpathjoin(_key) or ''
         if key.count('/') == 1:
@@ -97,7 +97,7 @@ class Project:
 
         Args:
             spidername: Name of the spider.
-            **jobparams: What the job is given: ``state``, ``priority``, ``tags`` and whatever else.
+            **jobparams: Metadata of the job, such as ``state``, ``priority`` and ``tags``.
 
         Returns:
             The job.
@@ -106,13 +106,13 @@ class Project:
         return Job(self.client, pushed['key'], auth=self.auth, metadata=None)
 
     def jobsummary(self, **params: Any) -> Any:
-        """Return how many jobs the project has in each state."""
+        """Return the number of jobs by state."""
         projects = ProjectPlace(self.client, self.projectid, self.auth)
         return next(projects.apiget('jobsummary', params=params), None)
 
 
 class ProjectPlace(ResourceType):
-    """The place of a project itself."""
+    """The resource of the project itself."""
 
     resource_type = 'projects'
 
@@ -121,7 +121,7 @@ class _WholeProject(ResourceType):
     """Data of all jobs of a project."""
 
     def list(self, _key: Any = None, **params: Any) -> Iterator[Any]:
-        """Return an iterator over records, all of them loaded at once.
+        """Return an iterator over records. The whole response is loaded first.
 
         Args:
             _key: Path below the project.
@@ -163,11 +163,11 @@ class Ids(ResourceType):
     resource_type = 'ids'
 
     def spider(self, spidername: str, **params: Any) -> Any:
-        """Return the id of a spider; None if there is none of this name.
+        """Return the id of a spider; None if no spider has this name.
 
         Args:
             spidername: The name.
-            **params: Query parameters; with ``create=1`` the spider is made.
+            **params: Query parameters. ``create=1`` creates the spider.
         """
         return next(self.apiget(('spider', spidername), params=params), None)
 
@@ -181,21 +181,21 @@ class Spiders(ResourceType):
         """Return an iterator over summaries of the last finished job of each spider.
 
         Args:
-            spiderid: Only that of the spider with this id.
+            spiderid: Only the spider with this id.
             **params: Query parameters.
         """
         return self.apiget((spiderid, 'lastjobsummary'), params=params)
 
 
 class Settings(MappingResourceType):
-    """Settings of a project, kept until they expire."""
+    """Settings of a project, cached until :meth:`expire`."""
 
     resource_type = 'projects'
     key_suffix = 'settings'
 
 
 class Reports(ResourceType):
-    """A place of the service without any operation."""
+    """A resource of the service without operations."""
 
     resource_type = 'projects'
     key_suffix = 'reports'

@@ -1,4 +1,4 @@
-"""What the objects of the low-level client have in common: a key, requests below it, streams, writers, mappings."""
+"""Base classes of the low-level client: a key, requests below it, streams, writers, mappings."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from scrapinghub.transport.streams.stream import RecordStream
 if TYPE_CHECKING:
     from scrapinghub.hubstorage.client import HubstorageClient
 
-# Sizes in which older releases read answers. Kept for programs that import them; bodies are read as they arrive.
+# Sizes in which older releases read responses. Kept for programs that import them.
 CHUNK_SIZE = 512
 STATS_CHUNK_SIZE = 512 * 1024
 
 
 class ResourceType:
-    """A place on the storage or the job queue.
+    """A resource on the storage or the job queue.
 
     Args:
         client: The low-level client.
-        key: Key of the thing, such as ``1/2/3``; a tuple of its parts; None for none.
+        key: Key of the resource, such as ``1/2/3``, or a tuple of its parts, or None.
         auth: Credentials instead of the client's own.
 
     Attributes:
@@ -42,7 +42,7 @@ class ResourceType:
 
     resource_type: ClassVar[str | None] = None
     key_suffix: ClassVar[str | None] = None
-    # Whether the service answers reads in MessagePack.
+    # Whether the service offers MessagePack for reads.
     offers_msgpack: ClassVar[bool] = False
     # Maximum size of a value that is not one record; of records the transport has the limit.
     max_value_bytes: ClassVar[int] = codec.MAX_VALUE_BYTES
@@ -58,16 +58,16 @@ class ResourceType:
         return self.offers_msgpack and not (path or '').endswith('stats')
 
     def apirequest(self, _path: Any = None, **kwargs: Any) -> Iterator[Any]:
-        """Send a request to a path below this place; it goes out at once.
+        """Send a request to a path below this resource.
 
         Args:
-            _path: The path: a text, which is taken as it is, a number, or a tuple of these.
+            _path: The path: a text, which is used unchanged, a number, or a tuple of these.
             **kwargs: Keyword arguments of :meth:`HubstorageClient.request
                 <scrapinghub.hubstorage.client.HubstorageClient.request>`; and ``jl``, an object or several, sent as
                 JSON lines.
 
         Returns:
-            An iterator over the decoded values of the answer.
+            An iterator over the decoded values of the response.
         """
         if 'jl' in kwargs:
             kwargs['data'] = jlencode(kwargs.pop('jl')).encode()
@@ -84,24 +84,24 @@ class ResourceType:
         return self._values(call, response)
 
     def _values(self, call: Call, response: requests.Response) -> Iterator[Any]:
-        # Decoded when it is looked at: many answers to a post never are, and stand-ins put any text there.
+        # Decoded on access: programs ignore many responses to a POST, and HTTP mocks put any text there.
         yield from decode(call, response, self.client.transport.max_record)
 
     def apiget(self, _path: Any = None, **kwargs: Any) -> Iterator[Any]:
-        """GET a path below this place, see :meth:`apirequest`."""
+        """GET a path below this resource, see :meth:`apirequest`."""
         return self.apirequest(_path, **{'method': 'GET', 'is_idempotent': True, **kwargs})
 
     def apipost(self, _path: Any = None, **kwargs: Any) -> Iterator[Any]:
-        """POST to a path below this place, see :meth:`apirequest`."""
+        """POST to a path below this resource, see :meth:`apirequest`."""
         return self.apirequest(_path, **{'method': 'POST', **kwargs})
 
     def apidelete(self, _path: Any = None, **kwargs: Any) -> Iterator[Any]:
-        """DELETE a path below this place, see :meth:`apirequest`."""
+        """DELETE a path below this resource, see :meth:`apirequest`."""
         return self.apirequest(_path, **{'method': 'DELETE', 'is_idempotent': True, **kwargs})
 
 
 def hidden(auth: Any) -> Credentials | None:
-    """Return credentials as a pair that is never shown; None for None."""
+    """Return credentials as a pair whose ``repr`` hides them; None for None."""
     pair = xauth(auth)
     return None if pair is None else Credentials(*pair)
 
@@ -110,9 +110,9 @@ class DownloadableResource(ResourceType):
     """Records that can be streamed.
 
     Attributes:
-        MAX_RETRIES: Attempts to go on with a stream that broke, once it has delivered records. Effective if it or
-            ``RETRY_INTERVAL`` is changed; as they are, a stream waits for up to three hours.
-        RETRY_INTERVAL: Seconds between two of them.
+        MAX_RETRIES: Number of attempts to continue an interrupted stream that has returned records. Used if it or
+            ``RETRY_INTERVAL`` is changed. By default, a stream waits for up to three hours.
+        RETRY_INTERVAL: Time between two attempts, in seconds.
     """
 
     max_value_bytes = 0
@@ -120,7 +120,7 @@ class DownloadableResource(ResourceType):
     RETRY_INTERVAL: float = RETRY_INTERVAL
 
     def iter_values(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """Iterate over records; the first request goes out at the first ``next()``.
+        """Iterate over records; the first ``next()`` sends the first request.
 
         Args:
             *args: As for :meth:`iter_json`.
@@ -140,12 +140,12 @@ class DownloadableResource(ResourceType):
         """Iterate over records as JSON texts, with their ``_key``.
 
         Args:
-            _path: Path below this place.
+            _path: Path below this resource.
             requests_params: Keyword arguments of :meth:`requests.Session.request`, such as ``timeout``.
             **apiparams: Query parameters.
 
         Returns:
-            The texts, as the service has sent them.
+            The texts as the service sent them.
         """
         return self._stream(codec.ANY, _path, requests_params, _raw=bytes.decode, **apiparams)
 
@@ -193,10 +193,10 @@ class ItemsResourceType(ResourceType):
     """Numbered records of a job.
 
     Attributes:
-        batch_size: Most records in a post.
-        batch_qsize: Most records held; twice ``batch_size`` if None.
+        batch_size: Maximum number of records in a request.
+        batch_qsize: Maximum number of queued records; twice ``batch_size`` if None.
         batch_start: Number of the first record that is written.
-        batch_interval: Seconds after which records are sent although the batch is not full.
+        batch_interval: Time after which a batch is sent although it is not full, in seconds.
         batch_content_encoding: ``gzip`` or ``identity``.
     """
 
@@ -210,7 +210,7 @@ class ItemsResourceType(ResourceType):
 
     @property
     def writer(self) -> Writer:
-        """The batch writer, made at first use; one for each URL and client."""
+        """The batch writer, created on first use. There is one for each URL and client."""
         if self._writer is None:
             self._writer = self.client.batchuploader.create_writer(
                 self.url,
@@ -226,7 +226,7 @@ class ItemsResourceType(ResourceType):
 
     @property
     def _first_number(self) -> int | Callable[[], int]:
-        # A number tells a later writer of the same URL that it begins where this one began.
+        # A number is compared with that of a later writer of the same URL.
         return self.batch_write_start()
 
     def batch_write_start(self) -> int:
@@ -237,10 +237,10 @@ class ItemsResourceType(ResourceType):
         """Queue a record for storing.
 
         Returns:
-            Its number.
+            The number of the record.
 
         Raises:
-            scrapinghub.exceptions.ValueTooLarge: Its JSON text is larger than 1 MiB.
+            scrapinghub.exceptions.ValueTooLarge: The JSON text of the record is larger than 1 MiB.
             UploadError: Earlier records could not be stored; the error holds them.
             AssertionError: The writer was closed.
         """
@@ -252,16 +252,16 @@ class ItemsResourceType(ResourceType):
             self._writer.flush()
 
     def close(self, block: bool = True) -> None:
-        """Send what is held, and take no more records.
+        """Send the queued records, and accept no more.
 
         Args:
-            block: Whether to wait until all is stored.
+            block: Whether to wait until everything is stored.
         """
         if self._writer is not None:
             self._writer.close(block)
 
     def list(self, _key: Any = None, **params: Any) -> Iterator[Any]:
-        """Return an iterator over the records, all of them loaded at once.
+        """Return an iterator over the records. The whole response is loaded first.
 
         Args:
             _key: Path below the job.
@@ -270,7 +270,7 @@ class ItemsResourceType(ResourceType):
         return self.apiget(_key, params=params)
 
     def get(self, _key: Any, **params: Any) -> Any:
-        """Return one record; None if the service answers with nothing.
+        """Return one record; None if the response is empty.
 
         Args:
             _key: Its number.
@@ -279,16 +279,16 @@ class ItemsResourceType(ResourceType):
         return next(self.apiget(_key, params=params), None)
 
     def stats(self) -> Any:
-        """Return how many records there are, and how often each field occurs in them."""
+        """Return the number of records, and how often each field occurs in them."""
         return next(self.apiget('stats'), None)
 
 
 class MappingResourceType(ResourceType, MutableMapping[str, Any]):
-    """A mapping that is loaded once and kept until :meth:`expire`; changes are sent by :meth:`save`.
+    """A mapping that is loaded once and cached until :meth:`expire`. :meth:`save` sends the changes.
 
     Args:
         *a: As for :class:`ResourceType`.
-        cached: What to begin with, instead of asking the service.
+        cached: Initial values, instead of a request.
         **kw: As for :class:`ResourceType`.
     """
 
@@ -330,12 +330,12 @@ class MappingResourceType(ResourceType, MutableMapping[str, Any]):
         return len(self._data)
 
     def expire(self) -> None:
-        """Forget what was loaded, and changes that are not saved."""
+        """Discard the cache, including changes that are not saved."""
         self._cached = None
         self._deleted.clear()
 
     def save(self) -> None:
-        """Send the changes: a DELETE for each name that was removed, then all the rest in one POST."""
+        """Send the changes: a DELETE for each removed name, then a POST with all other fields."""
         for name in sorted(self._deleted):
             self.apidelete(name)
             self._deleted.discard(name)
@@ -346,7 +346,7 @@ class MappingResourceType(ResourceType, MutableMapping[str, Any]):
             self.apipost(jl=kept, is_idempotent=True)
 
     def liveget(self, key: str) -> Any:
-        """Ask the service for one field; None if there is none."""
+        """Request one field; return None if it does not exist."""
         return next(self.apiget(key), None)
 
 

@@ -1,4 +1,4 @@
-"""The retry loop in the form of older releases: an object with ``call``."""
+"""The retry loop with the interface of older releases: an object with ``call``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Retrier:
     """Repeats a function after transient failures.
 
     Args:
-        settings: How often and how long.
+        settings: Number and time limit of retries.
         clock: Measures and waits.
     """
 

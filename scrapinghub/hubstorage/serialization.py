@@ -44,10 +44,10 @@ def jldecode(lineiterable: Iterable[str | bytes]) -> Iterator[Any]:
 
 
 def mpdecode(iterable: Iterable[bytes]) -> Iterator[Any]:
-    """Yield the values of MessagePack that comes in pieces.
+    """Yield the values of MessagePack that arrives in chunks.
 
     Raises:
-        ValueError: The pieces are not MessagePack, or end inside a value.
+        ValueError: The chunks are not MessagePack, or end inside a value.
     """
     decoder = MsgpackDecoder()
     for piece in iterable:

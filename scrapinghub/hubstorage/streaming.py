@@ -110,14 +110,14 @@ class ClientSource(Source):
 
 
 def readable(response: requests.Response) -> requests.Response:
-    """Return a response whose body can be read from its ``raw``, even if a program's own ``request`` has read it."""
+    """Return a response whose body can be read from ``raw``, even if a replaced ``request`` has read it."""
     if vars(response).get('_content', False) is not False:
         set_body(response, response.content)
     return response
 
 
 def as_dict(params: Any) -> dict[str, Any]:
-    """Return query pairs as a dict, with a list for what is repeated."""
+    """Return query pairs as a dict, with a list for repeated names."""
     found: dict[str, Any] = {}
     for name, value in params or ():
         if name not in found:
@@ -154,7 +154,7 @@ def cursor_for(family: str, key: str, below: str | None, apiparams: Mapping[str,
     if family == 'collections':
         return _collection_cursor(values, count)
     if below is not None:
-        # A single record has no key, whatever is requested.
+        # A single record has no key, even if it is requested.
         return SkipCursor(pairs, count)
     if 'index' in values:
         wanted = [str(value) for value in _several(values.pop('index'))]

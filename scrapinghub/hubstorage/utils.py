@@ -70,7 +70,7 @@ class iterqueue:  # noqa: N801 - the name is a contract
     """Iterate over what a queue holds, without ever waiting for more.
 
     Args:
-        queue: The queue; what is returned leaves it.
+        queue: The queue. Returned values are removed from it.
         maxcount: Return at most this many, in all iterations together; None for all.
 
     Attributes:
@@ -93,7 +93,7 @@ class iterqueue:  # noqa: N801 - the name is a contract
 
 
 def apipoll(endpoint: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a function until it returns something, or its time is over.
+    """Call a function until it returns a value, or the time limit is reached.
 
     Args:
         endpoint: The function.

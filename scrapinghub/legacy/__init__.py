@@ -1,6 +1,6 @@
-"""The client of the first releases, which speaks to the dash only; new programs use :mod:`scrapinghub.client`.
+"""The client of the first releases, which uses the dash only; new programs use :mod:`scrapinghub.client`.
 
-It stands on the transport of everything else, and nothing in the rest of the package needs it.
+It uses the transport of the package. No other part of the package imports it.
 """
 
 from __future__ import annotations

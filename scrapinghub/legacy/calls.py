@@ -1,4 +1,4 @@
-"""How a call goes from a job up to its connection, and what an answer says about itself."""
+"""Calls from a job through its project to the connection, and the status of a response."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_STATUS = 'JSON response does not contain status'
 
 
 class RequestProxyMixin:
-    """Passes calls up the chain from job to project to connection; each adds its parameters."""
+    """Passes calls from job to project to connection. Each of them adds its parameters."""
 
     def _add_params(self, params: dict[str, Any]) -> dict[str, Any]:
         return params
@@ -33,15 +33,15 @@ class RequestProxyMixin:
         return self._request_proxy.pass_post(method, format, form, headers, raw, files)
 
     def pass_get(self, *args: Any) -> Any:
-        """Take a GET from below in the chain."""
+        """Pass on a GET."""
         return self._get(*args)
 
     def pass_post(self, *args: Any) -> Any:
-        """Take a POST from below in the chain."""
+        """Pass on a POST."""
         return self._post(*args)
 
     def open_answer(self, method: str, format: str, params: Any) -> requests.Response:
-        """Return an answer whose body is not read."""
+        """Return a response whose body is not read."""
         raw = self._get(method, format, params, raw=True)
         response = requests.Response()
         response.status_code = 200
@@ -53,10 +53,10 @@ class RequestProxyMixin:
 
 
 def check_status(body: Any) -> Any:
-    """Return the object of an answer, whose ``status`` is ``ok``.
+    """Return the object of a response whose ``status`` is ``ok``.
 
     Raises:
-        APIError: It is another one.
+        APIError: The status is different or missing.
     """
     status = body.get('status') if isinstance(body, dict) else None
     if status is None:

@@ -40,7 +40,7 @@ class Connection(RequestProxyMixin):
         password: Password of a user, instead of an API key.
         _old_passwd: Ignored.
         url: Base URL of the dash; ``SHUB_APIURL`` or ``https://app.zyte.com/api/`` by default.
-        connection_timeout: Seconds for opening a connection, and for each wait for an answer; no limit if None.
+        connection_timeout: Time to open a connection, and to wait for data, in seconds; no limit if None.
 
     Attributes:
         apikey: The API key.
@@ -101,14 +101,14 @@ class Connection(RequestProxyMixin):
         self.url = address
 
     def use(self, transport: Transport) -> None:
-        """Stand on this transport; for the library's own classes."""
+        """Use this transport."""
         self.transport = transport
         self.apikey, self.password = transport.credentials or ('', '')
         self.url = f'{transport.endpoints.dash}/'
 
     @classmethod
     def over(cls: type[Self], transport: Transport) -> Self:
-        """Return a connection that shares a transport; for the library's own classes."""
+        """Return a connection that shares a transport."""
         connection = cls.__new__(cls)
         connection.use(transport)
         return connection
@@ -129,7 +129,7 @@ class Connection(RequestProxyMixin):
     def _session(self) -> requests.Session:
         session = self.transport.session
         if session.auth is None:
-            # Programs send with it themselves, and count on its credentials.
+            # Programs use it directly, and rely on its credentials.
             session.auth = self.transport.credentials
         return session
 
@@ -195,7 +195,7 @@ class Connection(RequestProxyMixin):
             raise APIError('Internal server error', APIError.ERR_SERVER_ERROR)
         if raw or format == 'jl':
             if response.status_code >= 400:
-                # Lines of an error are no records, although older releases handed them out as such.
+                # Lines of an error are not records, although older releases returned them.
                 raise _refusal(response)
             readable(response)
         if raw:
@@ -214,7 +214,7 @@ class Connection(RequestProxyMixin):
     # Projects
 
     def project_ids(self) -> Any:
-        """Return the ids of the projects that the key can see."""
+        """Return the ids of the projects that the key gives access to."""
         return self._get('listprojects', 'json')['projects']
 
     def project_names(self) -> Any:
@@ -227,7 +227,7 @@ class Connection(RequestProxyMixin):
 
 
 def _refusal(response: requests.Response) -> APIError:
-    """Return the error for a refusal of what should have been a stream."""
+    """Return the error for a refused request for a stream."""
     try:
         check_status(response.json())
     except APIError as error:
@@ -239,7 +239,7 @@ def _refusal(response: requests.Response) -> APIError:
 
 
 def _loaded(files: Mapping[str, Any]) -> dict[str, Any]:
-    """Return files to upload with their contents: a file that was read once would be empty in a second attempt."""
+    """Return files to upload with their contents, so that a second attempt sends them again."""
 
     def load(file: Any) -> Any:
         if isinstance(file, (tuple, list)):

@@ -57,8 +57,8 @@ class Project(RequestProxyMixin):
         """Run a spider.
 
         Args:
-            spider: Its name.
-            **params: Its arguments, and ``priority``, ``add_tag`` and the like.
+            spider: Name of the spider.
+            **params: Arguments of the spider, and options such as ``priority`` and ``add_tag``.
 
         Returns:
             The key of the job.
@@ -70,7 +70,7 @@ class Project(RequestProxyMixin):
         return JobSet(self, **params)
 
     def job(self, id: str) -> Job | None:
-        """Return a job; None if there is none of this key."""
+        """Return a job; None if no job has this key."""
         return next(iter(self.jobs(job=id, count=1)), None)
 
     def spiders(self, **params: Any) -> Any:
@@ -95,11 +95,11 @@ class Project(RequestProxyMixin):
         return None
 
     def autoscraping_spider_properties(self, spider: str, start_urls: Iterable[str] | None = None) -> Any:
-        """Return properties of a spider; with ``start_urls`` set them.
+        """Return the properties of a spider, or set its start URLs.
 
         Args:
-            spider: Its name.
-            start_urls: Where it starts.
+            spider: Name of the spider.
+            start_urls: The start URLs to set.
         """
         params: dict[str, Any] = {'spider': spider}
         if not start_urls:
@@ -108,7 +108,7 @@ class Project(RequestProxyMixin):
 
 
 class JobSet(RequestProxyMixin):
-    """Jobs of a project that pass some filters; iterated once.
+    """The jobs of a project that match filters. It can be iterated once.
 
     Args:
         project: The project.
@@ -150,20 +150,20 @@ class JobSet(RequestProxyMixin):
         return {**self.params, **params}
 
     def count(self) -> Any:
-        """Return how many jobs there are."""
+        """Return the number of jobs."""
         return self._get('jobs_count', 'json')['total']
 
     def update(self, **modifiers: Any) -> Any:
-        """Change all of them, for instance by ``add_tag``; return how many there are."""
+        """Change all jobs, for example with ``add_tag``; return their number."""
         return self._post('jobs_update', 'json', modifiers)['count']
 
     def stop(self) -> None:
-        """Stop each of them."""
+        """Stop all jobs."""
         for job in self:
             job.stop()
 
     def delete(self) -> None:
-        """Delete each of them."""
+        """Delete all jobs."""
         for job in self:
             job.delete()
 
@@ -174,14 +174,14 @@ class Job(RequestProxyMixin):
     Args:
         project: The project.
         id: Its key.
-        info: What the list of jobs says about it.
+        info: The entry of the list of jobs.
 
     Attributes:
         project: The project.
         info: As given.
-        MAX_RETRIES: Attempts to go on with a stream that broke, once it has delivered records. Effective if it or
-            ``RETRY_INTERVAL`` is changed; as they are, a stream waits for up to three hours.
-        RETRY_INTERVAL: Seconds between two of them.
+        MAX_RETRIES: Number of attempts to continue an interrupted stream that has returned records. Used if it or
+            ``RETRY_INTERVAL`` is changed. By default, a stream waits for up to three hours.
+        RETRY_INTERVAL: Time between two attempts, in seconds.
     """
 
     MAX_RETRIES = MAX_RETRIES
@@ -218,8 +218,8 @@ class Job(RequestProxyMixin):
         """Iterate over the items.
 
         Args:
-            offset: How many to skip.
-            count: How many to return; all if None.
+            offset: Number of items to skip.
+            count: Maximum number of items.
             meta: Names of further fields of the service.
         """
         wanted = as_pairs({'meta': meta})
@@ -234,7 +234,7 @@ class Job(RequestProxyMixin):
         return self._stream('log', SkipCursor(as_pairs(params)), self.open_answer('log', 'jl', params))
 
     def update(self, **modifiers: Any) -> Any:
-        """Change the job, for instance by ``add_tag``; return the number of jobs that were found."""
+        """Change the job, for example with ``add_tag``; return the number of jobs that were found."""
         return self._post('jobs_update', 'json', modifiers)['count']
 
     def stop(self) -> bool:

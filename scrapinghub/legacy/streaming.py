@@ -58,7 +58,7 @@ class ChainSource(_LinesSource):
 
     Args:
         transport: Of the connection.
-        call: What is requested.
+        call: The request.
         ask: Sends the request through the chain.
         limits: ``MAX_RETRIES`` and ``RETRY_INTERVAL`` of the object.
         first: The first response, if it has begun already.
@@ -92,8 +92,8 @@ class ChainSource(_LinesSource):
             if failure is None or failure is error:
                 raise
             self._chain_error, self._failure = error, failure
-        # The loop of the stream knows the errors of requests; who gives up raises the other one. Not raised above: that
-        # would cut the chain between the two.
+        # The loop of the stream handles the errors of requests; the other error is raised if it gives up. Not raised
+        # above: that would break the chain between the two.
         raise failure
 
     def attempts(self, delivered: int, since: float) -> Attempts:
@@ -102,7 +102,7 @@ class ChainSource(_LinesSource):
         return self.transport.attempts(self.call, policy, since)
 
     def explain(self, error: requests.RequestException, attempts: Attempts, cursor: Cursor) -> Exception:
-        """Return what the chain made of the failure, or the failure itself."""
+        """Return the error of the chain for the failure, or the failure itself."""
         return self._chain_error if self._chain_error is not None and error is self._failure else error
 
 

@@ -168,8 +168,8 @@ class CollectionReader(Resource):
             startts: Only records stored at or after this time: milliseconds since the epoch, a ``datetime`` with a
                 time zone, or a ``timedelta`` (that long ago).
             endts: Only records stored before this time.
-            requests_params: Options of ``requests`` for this call: ``timeout`` (seconds), ``headers``, ``proxies`` and
-                the like.
+            requests_params: Options of ``requests`` for this call: ``timeout`` (seconds), ``headers``,
+                ``proxies``, ...
             count: Maximum number of records.
             start: First key.
             startafter: Key before the first one.

@@ -314,8 +314,8 @@ class KeyedRecords(Records[R]):
         Args:
             _path: Path below the job to read instead of all records: the number of one.
             count: Maximum number of records.
-            requests_params: Options of ``requests`` for this call: ``timeout`` (seconds), ``headers``, ``proxies`` and
-                the like.
+            requests_params: Options of ``requests`` for this call: ``timeout`` (seconds), ``headers``,
+                ``proxies``, ...
             start: Number or key of the first record.
             startafter: Key of the record before the first one.
             offset: Number of records to skip.
