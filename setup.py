@@ -48,10 +48,15 @@ setup(
         'urllib3>=2.2.0',
     ],
     extras_require={
+        # Tables of records, and Parquet files.
+        'arrow': ['pyarrow>=17.0.0'],
         'dotenv': ['python-dotenv>=1.0.0'],
         # Decodes JSON lines in less than half of the time, with the same result.
         'fast': ['msgspec>=0.19.0'],
         'msgpack': [],
+        'pandas': ['pandas>=2.2.2', 'pyarrow>=17.0.0'],
+        # Progress bars.
+        'progress': ['tqdm>=4.66.0'],
         'sandbox': ['msgpack>=1.0.3', 'werkzeug>=3.0.6'],
         'scrapy': ['scrapy>=2.11.0'],
     },

@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from scrapinghub.exceptions import (
         APIError,
         BadRequest,
+        DownloadConflict,
+        DownloadIncomplete,
         DuplicateJobError,
         Forbidden,
         NotFound,
+        SchemaMismatch,
         ScrapinghubAPIError,
         ServerError,
         StreamInterrupted,
         Unauthorized,
         UploadError,
         ValueTooLarge,
+        WaitTimeout,
     )
     from scrapinghub.hubstorage import HubstorageClient
     from scrapinghub.legacy import Connection
@@ -41,10 +45,13 @@ __all__ = [
     'APIError',
     'BadRequest',
     'Connection',
+    'DownloadConflict',
+    'DownloadIncomplete',
     'DuplicateJobError',
     'Forbidden',
     'HubstorageClient',
     'NotFound',
+    'SchemaMismatch',
     'ScrapinghubAPIError',
     'ScrapinghubClient',
     'ServerError',
@@ -52,6 +59,7 @@ __all__ = [
     'Unauthorized',
     'UploadError',
     'ValueTooLarge',
+    'WaitTimeout',
 ]
 
 _MODULES = ('client', 'exceptions', 'hubstorage', 'legacy')
@@ -61,15 +69,19 @@ _NAMES = {
     'scrapinghub.exceptions': (
         'APIError',
         'BadRequest',
+        'DownloadConflict',
+        'DownloadIncomplete',
         'DuplicateJobError',
         'Forbidden',
         'NotFound',
+        'SchemaMismatch',
         'ScrapinghubAPIError',
         'ServerError',
         'StreamInterrupted',
         'Unauthorized',
         'UploadError',
         'ValueTooLarge',
+        'WaitTimeout',
     ),
     'scrapinghub.hubstorage': ('HubstorageClient',),
     'scrapinghub.legacy': ('Connection', 'Job', 'JobSet', 'Project', 'RequestProxyMixin'),

@@ -40,6 +40,8 @@ __all__ = [
     'ConnectTimedOut',
     'ConnectionFailed',
     'DecodeError',
+    'DownloadConflict',
+    'DownloadIncomplete',
     'DuplicateJobError',
     'EncodingBroken',
     'Forbidden',
@@ -47,6 +49,7 @@ __all__ = [
     'NotFound',
     'ProxyFailed',
     'ReadTimedOut',
+    'SchemaMismatch',
     'ScrapinghubAPIError',
     'ServerError',
     'StreamInterrupted',
@@ -55,6 +58,7 @@ __all__ = [
     'UnexpectedRedirect',
     'UploadError',
     'ValueTooLarge',
+    'WaitTimeout',
 ]
 
 
@@ -214,6 +218,30 @@ class UnexpectedRedirect(ScrapinghubAPIError):
 
 class DecodeError(ScrapinghubAPIError, ValueError):
     """An answer is complete but cannot be decoded, or is of another type than the call owes."""
+
+
+class SchemaMismatch(ScrapinghubAPIError, ValueError):
+    """A record does not fit the given schema.
+
+    Attributes:
+        key: Key of the record; None if it is not known.
+        field: Name of the field that does not fit; None if it is not known.
+    """
+
+    key: str | None = None
+    field: str | None = None
+
+
+class WaitTimeout(ScrapinghubAPIError, TimeoutError):
+    """Jobs did not finish in the given time."""
+
+
+class DownloadConflict(ScrapinghubAPIError):
+    """Another process downloads to the same path, or an unfinished download of something else is there."""
+
+
+class DownloadIncomplete(ScrapinghubAPIError):
+    """A download has another number of records than the statistics of the job."""
 
 
 class StreamInterrupted(ScrapinghubAPIError):

@@ -8,6 +8,8 @@ from scrapinghub.exceptions import (
     ConnectionFailed,
     ConnectTimedOut,
     DecodeError,
+    DownloadConflict,
+    DownloadIncomplete,
     DuplicateJobError,
     EncodingBroken,
     Forbidden,
@@ -15,6 +17,7 @@ from scrapinghub.exceptions import (
     NotFound,
     ProxyFailed,
     ReadTimedOut,
+    SchemaMismatch,
     ScrapinghubAPIError,
     ServerError,
     StreamInterrupted,
@@ -23,6 +26,7 @@ from scrapinghub.exceptions import (
     UnexpectedRedirect,
     UploadError,
     ValueTooLarge,
+    WaitTimeout,
 )
 
 __all__ = [
@@ -31,6 +35,8 @@ __all__ = [
     'ConnectTimedOut',
     'ConnectionFailed',
     'DecodeError',
+    'DownloadConflict',
+    'DownloadIncomplete',
     'DuplicateJobError',
     'EncodingBroken',
     'Forbidden',
@@ -38,6 +44,7 @@ __all__ = [
     'NotFound',
     'ProxyFailed',
     'ReadTimedOut',
+    'SchemaMismatch',
     'ScrapinghubAPIError',
     'ServerError',
     'StreamInterrupted',
@@ -46,4 +53,5 @@ __all__ = [
     'UnexpectedRedirect',
     'UploadError',
     'ValueTooLarge',
+    'WaitTimeout',
 ]

@@ -1,0 +1,1 @@
+"""Export of record streams to files and tables; knows neither clients nor endpoints."""

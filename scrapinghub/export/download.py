@@ -1,0 +1,199 @@
+"""Downloads of records to files, which a later process continues."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from scrapinghub.exceptions import DecodeError, DownloadIncomplete
+from scrapinghub.export.formats import Format, Options, find_format
+from scrapinghub.export.part_file import PartFile
+from scrapinghub.export.progress import Progress, reporting
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Source(Protocol):
+    """Records that can be downloaded.
+
+    Attributes:
+        name: Path of the records, such as ``items/123/1/2``.
+        arguments: Filters and other parameters of the read.
+        keyed: Whether reading continues after the key of a record; otherwise it continues by position.
+        formats: Names of the file formats that suit the records.
+    """
+
+    @property
+    def name(self) -> str:
+        """See above."""
+
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """See above."""
+
+    @property
+    def keyed(self) -> bool:
+        """See above."""
+
+    @property
+    def formats(self) -> Sequence[str]:
+        """See above."""
+
+    @property
+    def total(self) -> Callable[[], int | None]:
+        """Returns the number of records, as far as it is known."""
+
+    def blocks(self, position: int, last_key: str | None) -> Iterator[bytes]:
+        """Yield JSON lines in blocks of whole lines, from a position on, or after a key."""
+
+    def final_count(self) -> int | None:
+        """Return the number of records of a job that is finished; None if it may still change."""
+
+
+def download(
+    source: Source,
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    fields: Sequence[str] | None = None,
+    schema: pa.Schema | None = None,
+    progress: Progress = False,
+    overwrite: bool = False,
+) -> Path:
+    """Store records in a file.
+
+    The records are stored in ``NAME.part`` first. When a program is killed and started again, the download continues
+    there. The file gets its final name when it is complete.
+
+    Args:
+        source: What to read.
+        path: Path of the file; its suffix determines the format.
+        format: Name of the format, instead of the suffix.
+        fields: Fields to write, in this order.
+        schema: Arrow schema of a Parquet file.
+        progress: Whether to show a progress bar, or a function of ``(done, total)``.
+        overwrite: Whether to replace an existing file.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        DownloadConflict: Another process downloads to this path, or an unfinished download of something else is there.
+        DownloadIncomplete: The job has another number of records than were read; ``NAME.part`` stays.
+        FileExistsError: The file exists, and ``overwrite`` is False.
+        ValueError: The format is unknown or does not suit the records.
+    """
+    target = Path(path)
+    chosen = find_format(target, format, source.formats)
+    options = _check_options(chosen, fields, schema)
+    if target.exists() and not overwrite:
+        message = 'the file exists; pass overwrite=True to replace it'
+        raise FileExistsError(errno.EEXIST, message, str(target))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, 'the folder does not exist', str(target.parent))
+    part = PartFile(target, {'records': source.name, 'arguments': dict(source.arguments)})
+    try:
+        with reporting(progress, source.name, source.total) as report:
+            _fill(part, source, report)
+        _check_count(part, source)
+        if chosen.is_plain and options.fields is None:
+            part.publish(target)
+        else:
+            _convert(part, target, chosen, options)
+    finally:
+        part.close()
+    return target
+
+
+def _check_options(chosen: Format, fields: Sequence[str] | None, schema: pa.Schema | None) -> Options:
+    if schema is not None and chosen.name != 'parquet':
+        raise ValueError(f'schema is only for Parquet files, and the format is {chosen.name}')
+    if isinstance(fields, (str, bytes)) or (fields is not None and not all(isinstance(name, str) for name in fields)):
+        raise TypeError(f'fields should be a list of names, got {fields!r}')
+    if chosen.name == 'parquet':
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError as error:
+            message = f'the format {chosen.name} needs pyarrow: install it with pip install "scrapinghub[arrow]"'
+            raise ImportError(message, name='pyarrow') from error
+    return Options(None if fields is None else list(fields), schema)
+
+
+def _fill(part: PartFile, source: Source, report: Callable[[int], object]) -> None:
+    """Read the records that the part file lacks."""
+    try:
+        _read_rest(part, source, report)
+    except _Replaced:
+        warnings.warn(
+            f'{source.name} has other records than {part.path} holds: they were replaced on the service. '
+            'The download starts again.',
+            stacklevel=4,
+        )
+        part.cut(0)
+        report(0)
+        _read_rest(part, source, report)
+
+
+class _Replaced(Exception):
+    """The last record stored is not the one that the service sends."""
+
+
+def _read_rest(part: PartFile, source: Source, report: Callable[[int], object]) -> None:
+    last = None if part.last_line is None else json.loads(part.last_line)
+    size = part.size()
+    if last is None or source.keyed:
+        blocks = source.blocks(part.count, None if last is None else last['_key'])
+    else:
+        # The last record is read again, to compare it.
+        blocks = _compare_first(source.blocks(part.count - 1, None), last)
+    report(part.count)
+    try:
+        for block in blocks:
+            part.append(block)
+            report(part.count)
+    except DecodeError:
+        # The records of this attempt may be damaged.
+        part.cut(size)
+        raise
+
+
+def _compare_first(blocks: Iterator[bytes], last: Any) -> Iterator[bytes]:
+    """Yield the lines after the first one, which has to be the last one stored; the order of fields may differ."""
+    for block in blocks:
+        line, _, rest = block.partition(b'\n')
+        if json.loads(line) != last:
+            break
+        yield rest
+        yield from blocks
+        return
+    raise _Replaced
+
+
+def _check_count(part: PartFile, source: Source) -> None:
+    expected = source.final_count()
+    if expected is not None and expected != part.count:
+        raise DownloadIncomplete(
+            f'{source.name} has {expected} records according to its statistics, and {part.count} were read. '
+            f'{part.path} holds them.'
+        )
+
+
+def _convert(part: PartFile, target: Path, chosen: Format, options: Options) -> None:
+    """Write the file from the part file, then remove the part file."""
+    temporary = target.with_name(f'{target.name}.part.tmp')
+    try:
+        with temporary.open('wb') as file:
+            chosen.convert(part.blocks, file, options)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    part.remove()

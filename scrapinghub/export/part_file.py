@@ -1,0 +1,158 @@
+"""The unfinished file of a download: JSON lines that survive a killed process.
+
+``NAME.part`` holds whole records, except for an incomplete last line. ``NAME.part.json`` records the job and the
+arguments, and is locked while a process writes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from scrapinghub.exceptions import DownloadConflict
+
+BLOCK_SIZE = 1024 * 1024
+
+
+class PartFile:
+    """Stores the records of one download in order.
+
+    Args:
+        path: Final path of the download.
+        arguments: The job and the arguments, as a JSON object; the next process must have the same.
+
+    Attributes:
+        path: Path of the unfinished file.
+        count: Number of records stored.
+        last_line: The last record stored, without its line feed; None if there is none.
+
+    Raises:
+        DownloadConflict: Another process downloads to this path, or an unfinished download of something else is there.
+    """
+
+    def __init__(self, path: Path, arguments: Mapping[str, Any]) -> None:
+        self.path = path.with_name(f'{path.name}.part')
+        self._state_path = path.with_name(f'{path.name}.part.json')
+        self._state = _open_locked(self._state_path)
+        try:
+            self._check_arguments(arguments)
+            self._file = self.path.open('ab+', buffering=0)
+        except BaseException:
+            self._state.close()
+            raise
+        self.count, self.last_line = self._recover()
+
+    def _check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        wanted = json.dumps(arguments, sort_keys=True, default=str)
+        stored = self._state.read()
+        if self.path.exists() and self.path.stat().st_size and stored.strip() != wanted:
+            raise DownloadConflict(
+                f'{self.path} holds an unfinished download of something else: {stored.strip() or "unknown"}; this one '
+                f'is {wanted}. Delete the file, or choose another path.'
+            )
+        if stored.strip() != wanted:
+            self._state.seek(0)
+            self._state.truncate()
+            self._state.write(wanted)
+            self._state.flush()
+
+    def _recover(self) -> tuple[int, bytes | None]:
+        """Remove an incomplete last line; return the number of records and the last one."""
+        count, end, size = 0, 0, 0
+        for block in self.blocks():
+            count += block.count(b'\n')
+            newline = block.rfind(b'\n')
+            end = end if newline < 0 else size + newline + 1
+            size += len(block)
+        self._file.truncate(end)
+        return count, self._read_last_line(end)
+
+    def _read_last_line(self, end: int) -> bytes | None:
+        """Return the line that ends at a position, without its line feed."""
+        line, start = b'', end
+        while start and b'\n' not in line[:-1]:
+            start = max(0, start - BLOCK_SIZE)
+            self._file.seek(start)
+            line = self._file.read(end - start)
+        return line[:-1].rpartition(b'\n')[2] if end else None
+
+    def size(self) -> int:
+        """Return the number of bytes stored."""
+        return os.fstat(self._file.fileno()).st_size
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the stored bytes in blocks."""
+        self._file.seek(0)
+        while block := self._file.read(BLOCK_SIZE):
+            yield block
+
+    def append(self, lines: bytes) -> None:
+        """Store records: JSON lines, each with its line feed."""
+        rest = memoryview(lines)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        self.count += lines.count(b'\n')
+
+    def cut(self, size: int) -> None:
+        """Remove what follows the first ``size`` bytes."""
+        self._file.truncate(size)
+        self.count, self.last_line = self._recover()
+
+    def publish(self, path: Path) -> None:
+        """Give the unfinished file its final name."""
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self.path.replace(path)
+        self._remove_state()
+
+    def remove(self) -> None:
+        """Delete the unfinished file, after another file was written from it."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+        self._remove_state()
+
+    def _remove_state(self) -> None:
+        # Windows does not delete open files.
+        if os.name == 'nt':
+            self._state.close()
+        self._state_path.unlink(missing_ok=True)
+        self._state.close()
+
+    def close(self) -> None:
+        """Close the files; the stored records stay for the next attempt."""
+        self._file.close()
+        self._state.close()
+
+
+def _open_locked(path: Path) -> Any:
+    """Open a text file that no other process has open in this way."""
+    while True:
+        file = path.open('a+', encoding='utf-8')
+        try:
+            _lock(file.fileno())
+            # Another process may have deleted the file between the two calls.
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                file.seek(0)
+                return file
+        except OSError as error:
+            file.close()
+            target = path.name.removesuffix('.part.json')
+            raise DownloadConflict(f'another process downloads to {target}') from error
+        file.close()
+
+
+if sys.platform == 'win32':
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
