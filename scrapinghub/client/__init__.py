@@ -186,7 +186,7 @@ class ScrapinghubClient:
             'sandbox'
         """
         path = ('v2', 'users', 'me')
-        return expect(Dash(self.transport).get_v2(path), dict, f'GET {"/".join(path)}')
+        return expect(Dash(self.transport).call('GET', path), dict, f'GET {"/".join(path)}')
 
     def get_project(self, project_id: int | str) -> Project:
         """Return a project, without a request.

@@ -40,6 +40,20 @@ class Items(KeyedRecords[Item]):
 
     _family = Family('items', has_offset=True)
 
+    def field_coverage(self) -> dict[str, float]:
+        """Return the share of items that have each field, from the statistics of the job.
+
+        Returns:
+            Shares from 0 to 1 by field; empty for a job without items.
+
+        Example:
+            >>> job.items.field_coverage()
+            {'name': 1.0}
+        """
+        stats = self.stats()
+        total = (stats.get('totals') or {}).get('input_values') or 0
+        return {name: count / total for name, count in (stats.get('counts') or {}).items()} if total else {}
+
     def list_iter(
         self,
         chunksize: int = 1000,

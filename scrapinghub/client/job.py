@@ -11,6 +11,7 @@ from scrapinghub.client._support.mapping import Fields, StoredFields
 from scrapinghub.client._support.resource import Client, Resource, build_page_url
 from scrapinghub.client._support.streams import explain_lost_response
 from scrapinghub.client._support.validation import expect_field
+from scrapinghub.client._support.waiting import wait_for_job
 from scrapinghub.client.items import Items
 from scrapinghub.client.logs import Logs
 from scrapinghub.client.requests import Requests
@@ -242,6 +243,29 @@ class Job(Resource):
         """
         path = ('jobq', *self.key.split('/'), 'cancel')
         self._client.transport.post(path, repeat=Repeat.ALWAYS)
+
+    def wait(self, timeout: float | None = None) -> Job:
+        """Wait until the job is finished.
+
+        Polls the state of the job, first after 1 second, later every 30 seconds. Transient errors do not end the wait.
+
+        Args:
+            timeout: Maximum time to wait, in seconds. Waits without limit by default.
+
+        Returns:
+            This job, so that calls can be chained.
+
+        Raises:
+            WaitTimeout: The job is not finished after ``timeout`` seconds.
+            NotFound: The job does not exist, or was deleted.
+            ValueError: ``timeout`` is negative.
+
+        Example:
+            >>> job.wait(timeout=3600).metadata['close_reason']
+            'finished'
+        """
+        wait_for_job(self._client, self.key, timeout)
+        return self
 
     def update_tags(self, add: list[str] | None = None, remove: list[str] | None = None) -> None:
         """Add and remove tags in one request.

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any, overload
 
 from scrapinghub.client._support.dash import Dash
+from scrapinghub.client._support.job_filter import JobFilter, parse_choices, parse_keys, parse_name, parse_states
 from scrapinghub.client._support.job_listing import SUMMARY_ALIASES, JobListing, OneOrMore
-from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters
+from scrapinghub.client._support.parameters import Time, check_names, encode_pairs, merge_parameters
 from scrapinghub.client._support.scheduling import build_run_form, schedule_job
-from scrapinghub.client._support.spider_ids import find_spider_id
-from scrapinghub.client._support.streams import read_stream
-from scrapinghub.client._support.validation import expect, expect_field, parse_number
+from scrapinghub.client._support.validation import expect, expect_field, parse_number, parse_time
+from scrapinghub.client._support.waiting import CompletedJobs
 from scrapinghub.client.job import Job, JobMeta
-from scrapinghub.client.shapes import CancelResult, JobSummary, StateSummary
+from scrapinghub.client.selection import JobSelection
+from scrapinghub.client.shapes import CancelResult, StateSummary
 from scrapinghub.client.utils import AnyJobKey, get_tags_for_update, parse_job_key
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.retries import Repeat
-from scrapinghub.transport.streams.cursors import DedupeCursor
 
 __all__ = ['Job', 'JobMeta', 'Jobs']
+
+# The filters of a selection.
+_FILTERS = ('spider', 'state', 'has_tag', 'lacks_tag', 'startts', 'endts', 'key')
 
 
 class Jobs(JobListing):
@@ -127,6 +131,87 @@ class Jobs(JobListing):
         }
         form = build_run_form(self.project_id, name, options, job_args, params)
         return Job(self._client, schedule_job(Dash(self._client.transport), form))
+
+    def as_completed(self, jobs: Iterable[Job | str], timeout: float | None = None) -> Iterator[Job]:
+        """Iterate over jobs in the order in which they finish.
+
+        Polls the states of all jobs together, first after 1 second, later every 30 seconds. A job that was deleted
+        counts as finished. After an error, iterating again continues with the other jobs.
+
+        Args:
+            jobs: Jobs, or keys of jobs.
+            timeout: Maximum time to wait for all jobs, in seconds. Waits without limit by default.
+
+        Yields:
+            A job that has finished.
+
+        Raises:
+            WaitTimeout: A job is not finished after ``timeout`` seconds.
+            NotFound: A job does not exist.
+            ValueError: A job belongs to another project or spider, or ``timeout`` is negative.
+
+        Example:
+            >>> jobs = [client.get_job('123/1/1'), client.get_job('123/1/2')]
+            >>> sorted(job.key for job in project.jobs.as_completed(jobs))
+            ['123/1/1', '123/1/2']
+        """
+        found = [self.get(job.key if isinstance(job, Job) else job) for job in jobs]
+        return CompletedJobs(self._client, self.project_id, {job.key: job for job in found}, timeout)
+
+    def select(
+        self,
+        *,
+        spider: str | None = None,
+        state: OneOrMore = None,
+        has_tag: OneOrMore = None,
+        lacks_tag: OneOrMore = None,
+        startts: Time | timedelta = None,
+        endts: Time | timedelta = None,
+        key: Job | str | Iterable[Job | str] | None = None,
+        count: int | None = None,
+        **unknown: Any,
+    ) -> JobSelection:
+        """Select jobs to list, change or delete them, or to read their data; sends no request.
+
+        Args:
+            spider: Name of a spider.
+            state: A state, or several: ``'pending'``, ``'running'``, ``'finished'``, ``'deleted'``. All but
+                ``'deleted'`` by default.
+            has_tag: A tag, or several of which a job must have at least one.
+            lacks_tag: A tag, or several of which a job must have none.
+            startts: Earliest time of the last change of the state: milliseconds since the epoch, a datetime with a
+                time zone, or a timedelta, which means that long ago.
+            endts: Time before which the state changed last, in the same forms.
+            key: A job, or several: keys, job URLs or :class:`Job` objects.
+            count: Maximum number of jobs, those that changed their state last.
+            **unknown: Raises ``TypeError``, which suggests the right name.
+
+        Returns:
+            The selection.
+
+        Raises:
+            TypeError: An argument is of the wrong type.
+            ValueError: A list is empty (None means no filter), a state is unknown, a key is malformed or of another
+                project, or a time is ambiguous.
+
+        Example:
+            >>> project.jobs.select(spider='spider1', state='finished').count()
+            3
+        """
+        if self.spider is not None and spider not in (None, self.spider.name):
+            raise ValueError(f'these are the jobs of {self.spider.name!r}: use project.jobs for those of {spider!r}')
+        check_names(unknown, {*_FILTERS, 'count'}, strict=True)
+        job_filter = JobFilter(
+            self.project_id,
+            spider=parse_name('spider', spider if self.spider is None else self.spider.name),
+            states=parse_states(state),
+            has_tag=parse_choices('has_tag', has_tag),
+            lacks_tag=parse_choices('lacks_tag', lacks_tag),
+            startts=None if startts is None else parse_time('startts', startts, strict=True),
+            endts=None if endts is None else parse_time('endts', endts, strict=True),
+            keys=parse_keys(self.project_id, key),
+        )
+        return JobSelection(self._client, job_filter, parse_number('count', count))
 
     @overload
     def cancel(self, keys: builtins.list[Any], count: None = None, **params: Any) -> CancelResult: ...
@@ -287,56 +372,5 @@ class Jobs(JobListing):
             return values
         return values[0] if values else None
 
-    def iter_last(
-        self,
-        start: int | None = None,
-        start_after: int | None = None,
-        count: int | None = None,
-        spider: str | None = None,
-        **params: Any,
-    ) -> Iterator[JobSummary]:
-        """Iterate over the last finished job of each spider.
-
-        Args:
-            start: Position in the list of spiders at which to begin.
-            start_after: Position in the list of spiders after which to begin; also spelt ``startafter``.
-            count: Maximum number of jobs.
-            spider: Only the spider with this name.
-            **params: Further parameters of the service.
-
-        Yields:
-            A summary of a job.
-
-        Raises:
-            NotFound: The spider does not exist.
-            ValueError: These are the jobs of another spider.
-            StreamInterrupted: The connection broke and could not be resumed.
-
-        Example:
-            >>> [job['spider'] for job in project.jobs.iter_last()]
-            ['spider1']
-        """
-        named = {'start': start, 'start_after': start_after, 'count': count, 'spider': None}
-        values = merge_parameters(named, params)
-        limit = parse_number('count', values.pop('count', None))
-
-        path = ('spiders', *self._spider_path(spider), 'lastjobsummary')
-        cursor = DedupeCursor(encode_pairs(values), limit, field='key', identity=_spider_key)
-        return read_stream(self._client.transport, path, cursor, codec.ANY, eager=True)
-
     def _spider_name(self, spider: str | None) -> str | None:
         return spider or (None if self.spider is None else self.spider.name)
-
-    def _spider_path(self, spider: str | None) -> tuple[str, ...]:
-        """Return the path segments of the project, or of the spider, whose id is requested."""
-        if spider is None:
-            return tuple(self.key.split('/'))
-        key = f'{self.project_id}/{find_spider_id(self._client.transport, self.project_id, spider)}'
-        if self.spider is not None and key != self.spider.key:
-            message = f'These are the jobs of {self.spider.name!r}; use project.jobs for those of {spider!r}.'
-            raise ValueError('Please use same spider') from Expected(message)
-        return tuple(key.split('/'))
-
-
-def _spider_key(job_key: str) -> str:
-    return job_key.rpartition('/')[0]

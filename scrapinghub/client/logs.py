@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from scrapinghub.client._support.families import Family
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import RECORD_PARAMETERS, Time
+from scrapinghub.client._support.record_exports import TabularRecords
 from scrapinghub.client._support.records import Filters, Names, Records, RelativePath, RequestsParams
 from scrapinghub.client._support.validation import encode_filters, parse_level, parse_time
 from scrapinghub.client.shapes import LogRecord
 from scrapinghub.client.utils import LogLevel
+from scrapinghub.export.progress import Progress
 
 __all__ = ['Logs']
 
 
-class Logs(Records[LogRecord]):
+class Logs(Records[LogRecord], TabularRecords[LogRecord]):
     """The log of a job: ``job.logs``.
 
     HTTP API: https://docs.zyte.com/scrapy-cloud/usage/reference/http/logs.html
@@ -38,7 +40,13 @@ class Logs(Records[LogRecord]):
         ['Spider opened']
     """
 
-    _family = Family('logs', has_offset=True, has_msgpack_keys=False, parameters=RECORD_PARAMETERS | {'index', 'level'})
+    _family = Family(
+        'logs',
+        has_offset=True,
+        has_msgpack_keys=False,
+        has_log_lines=True,
+        parameters=RECORD_PARAMETERS | {'index', 'level'},
+    )
 
     def iter(
         self,
@@ -56,6 +64,7 @@ class Logs(Records[LogRecord]):
         startts: Time = None,
         endts: Time = None,
         nodata: bool | None = None,
+        progress: Progress = False,
         **params: Any,
     ) -> Iterator[LogRecord]:
         """Iterate over the log entries in the order in which they were written.
@@ -79,6 +88,8 @@ class Logs(Records[LogRecord]):
                 time zone, or a ``timedelta`` (that long ago).
             endts: Only entries stored before this time.
             nodata: Return only the fields named by ``meta``.
+            progress: Whether to show a progress bar (needs the extra ``progress``), or a function that is called with
+                ``(done, total)``; ``total`` is None if it is unknown.
             **params: Further parameters of the service.
 
         Yields:
@@ -105,9 +116,14 @@ class Logs(Records[LogRecord]):
             'endts': endts,
             'nodata': nodata,
         }
-        return self._read(_path, count, requests_params, named, params)
+        return self._read(_path, count, requests_params, named, params, progress)
 
     list = listed(iter)
+
+    def _parse_filters(self, filters: Mapping[str, Any]) -> dict[str, Any]:
+        given = dict(filters)
+        level = given.pop('level', None)
+        return super()._parse_filters({**given, 'filter': _add_level(given.get('filter'), level)})
 
     def log(self, message: str, level: int | str = LogLevel.INFO, ts: Time = None, **other: Any) -> None:
         """Queue a log entry for storing. It is sent within 15 seconds, or by :meth:`flush`.

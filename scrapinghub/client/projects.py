@@ -182,7 +182,7 @@ class Project(Resource):
             123
         """
         path = ('v2', 'projects', self.key)
-        return expect(Dash(self._client.transport).get_v2(path), dict, f'GET {"/".join(path)}')
+        return expect(Dash(self._client.transport).call('GET', path), dict, f'GET {"/".join(path)}')
 
 
 class Settings(StoredFields):

@@ -9,6 +9,7 @@ from scrapinghub.client._support.families import Family
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import Time
 from scrapinghub.client._support.records import Filters, Names, Records, RelativePath, RequestsParams
+from scrapinghub.export.progress import Progress
 from scrapinghub.transport.uploads.uploader import WriterOptions
 
 __all__ = ['Samples']
@@ -52,6 +53,7 @@ class Samples(Records[Sample]):
         meta: Names = None,
         startts: Time = None,
         endts: Time = None,
+        progress: Progress = False,
         **params: Any,
     ) -> Iterator[Sample]:
         """Iterate over the samples in the order in which they were written.
@@ -68,6 +70,8 @@ class Samples(Records[Sample]):
             startts: Only samples stored at or after this time: milliseconds since the epoch, a ``datetime`` with a
                 time zone, or a ``timedelta`` (that long ago).
             endts: Only samples stored before this time.
+            progress: Whether to show a progress bar (needs the extra ``progress``), or a function that is called with
+                ``(done, total)``; ``total`` is None.
             **params: Further parameters of the service.
 
         Yields:
@@ -88,6 +92,6 @@ class Samples(Records[Sample]):
             'startts': startts,
             'endts': endts,
         }
-        return self._read(_key, count, requests_params, named, params)
+        return self._read(_key, count, requests_params, named, params, progress)
 
     list = listed(iter)

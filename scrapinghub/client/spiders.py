@@ -128,7 +128,7 @@ class Spider(Resource):
             []
         """
         path = ('v2', 'projects', self.project_id, 'spiders', self._id)
-        response = Dash(self._client.transport).get_v2(path)
+        response = Dash(self._client.transport).call('GET', path)
         return expect_field(response, 'tags', list, f'GET {"/".join(path)}')
 
     def update_tags(self, add: Tags | None = None, remove: Tags | None = None) -> None:
@@ -148,7 +148,7 @@ class Spider(Resource):
         tags = get_tags_for_update(add=add, remove=remove)
         path = ('v2', 'projects', self.project_id, 'spiders', self._id, 'tags')
         try:
-            Dash(self._client.transport).patch_v2(path, tags, repeat=Repeat.ALWAYS)
+            Dash(self._client.transport).call('PATCH', path, value=tags, repeat=Repeat.ALWAYS)
         except BadRequest as error:
             if not tags:
                 error.hint = 'Pass a list of tags to add, or a list of tags to remove.'

@@ -107,15 +107,24 @@ def test_equal_are_two_objects_of_one_kind_and_key(silent: ScrapinghubClient) ->
             'jobs.Job 1/2/3',
             (
                 'cancel close_writers delete finish items key logs metadata project_id requests samples start update '
-                'update_tags url'
+                'update_tags url wait'
             ),
         ),
         ('jobs.JobMeta 1/2/3', 'delete get items iter key keys list set update values'),
         ('projects.Settings 1', 'delete get items iter key keys list set update values'),
-        ('items.Items 1/2/3', 'close flush get iter key list list_iter stats write writer'),
+        (
+            'items.Items 1/2/3',
+            (
+                'close download field_coverage flush follow get iter iter_arrow key list list_iter schema stats tail '
+                'to_arrow to_pandas write writer'
+            ),
+        ),
         (
             'collections.Collection 1/s/books',
-            'copy_to count create_writer delete delete_where get iter key list rename set truncate',
+            (
+                'copy_to count create_writer delete delete_where download get iter iter_arrow key list rename schema '
+                'set to_arrow to_pandas truncate'
+            ),
         ),
         ('frontiers.Frontiers 1', 'close flush get iter key list newcount writers'),
         ('frontiers.Frontier 1/f', 'address flush get iter key list newcount writers'),

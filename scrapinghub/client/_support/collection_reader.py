@@ -8,14 +8,17 @@ from typing import Any
 
 import six
 
+from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, Tables, join_lines, report_progress
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import RECORD_PARAMETERS, Time, encode_pairs, merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import Explain, count_records, explain_errors, explain_filters, read_stream
 from scrapinghub.client._support.validation import parse_number
 from scrapinghub.exceptions import NotFound, ScrapinghubAPIError
+from scrapinghub.export.progress import Progress
 from scrapinghub.transport import codec
 from scrapinghub.transport.streams.prefixes import count_requests, scan_cursor
+from scrapinghub.transport.streams.stream import RecordStream
 
 Record = dict[str, Any]
 Keys = str | bytes | Iterable[str | bytes]
@@ -28,7 +31,7 @@ _PLAIN_KEY = re.compile(r'(?!(?:count|\.|\.\.)\Z)[A-Za-z0-9_.~-]+')
 _BAD_KEYS = 'You should provide string key or iterable object providing string keys'
 
 
-class CollectionReader(Resource):
+class CollectionReader(Resource, Downloads, Tables):
     """The reads of :class:`~scrapinghub.client.collections.Collection`.
 
     Args:
@@ -155,6 +158,7 @@ class CollectionReader(Resource):
         filter: str | tuple[Any, ...] | list[Any] | None = None,
         meta: str | Iterable[str] | None = None,
         nodata: bool | None = None,
+        progress: Progress = False,
         **params: Any,
     ) -> Iterator[Record]:
         """Iterate over records, sorted by the bytes of their keys.
@@ -176,6 +180,8 @@ class CollectionReader(Resource):
             filter: Only matching records: a condition ``(field, operator, argument)``, or a list of them.
             meta: Further fields of the service to return: ``_ts``.
             nodata: Return only the key, and the fields named by ``meta``.
+            progress: Whether to show a progress bar (needs the extra ``progress``), or a function that is called with
+                ``(done, total)``; ``total`` is None.
             **params: Further parameters of the service.
 
         Yields:
@@ -204,7 +210,20 @@ class CollectionReader(Resource):
             'meta': meta,
             'nodata': nodata,
         }
-        values = self._parse(named, params)
+        stream = self._scan(self._parse(named, params), count, requests_params, self._accept)
+        return report_progress(stream, progress, self.key, _unknown)
+
+    list = listed(iter)
+
+    def _scan(
+        self,
+        values: dict[str, Any],
+        count: int | None,
+        requests_params: Mapping[str, Any] | None,
+        accept: str,
+        *,
+        raw: bool = False,
+    ) -> RecordStream[Any]:
         meta_names = values.get('meta', [])
         values['meta'] = meta_names if '_key' in meta_names else [*meta_names, '_key']
         keys = values.pop('key', None)
@@ -212,12 +231,18 @@ class CollectionReader(Resource):
             self._client.transport,
             self._path,
             scan_cursor(encode_pairs(values), parse_number('count', count), keys=keys),
-            self._accept,
+            accept,
             requests_params=requests_params,
             explain=self._explain_read(values),
+            raw=raw,
         )
 
-    list = listed(iter)
+    def _source(self, filters: Mapping[str, Any]) -> CollectionSource:
+        return CollectionSource(self.key, filters, self._parse, self._scan)
+
+    def _batches(self, filters: Mapping[str, Any], progress: Progress, size: int = BATCH_SIZE) -> Batches:
+        stream: Any = self.iter(**filters, progress=progress)
+        return Batches(stream, size, strip=False)
 
     @staticmethod
     def _parse(named: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,6 +256,60 @@ class CollectionReader(Resource):
     def _explain_read(self, values: Mapping[str, Any]) -> Explain:
         explain = explain_filters(values.get('filter', ()))
         return lambda error: (explain and explain(error)) or self._explain(error)
+
+
+class CollectionSource:
+    """The records of a collection as the source of a download; see :class:`scrapinghub.export.download.Source`.
+
+    Args:
+        key: Key of the collection.
+        filters: Arguments of the scan.
+        parse: Returns the parameters of a scan in the form of the service.
+        scan: Opens the stream of a scan.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        filters: Mapping[str, Any],
+        parse: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]],
+        scan: Callable[..., RecordStream[Any]],
+    ) -> None:
+        from scrapinghub.export.formats import OBJECTS
+
+        given = {name: value for name, value in filters.items() if value is not None}
+        self.name = f'collections/{key}'
+        self.formats = OBJECTS
+        self.total = _unknown
+        self._requests_params = given.pop('requests_params', None)
+        self.arguments: Mapping[str, Any] = {
+            name: [*value] if isinstance(value, (set, frozenset)) else value for name, value in given.items()
+        }
+        self._parse = parse
+        self._scan = scan
+        # The service returns the records in the order of their keys, unless a request is for several ranges of them.
+        self.keyed = given.keys().isdisjoint({'key', 'prefixcount'}) and isinstance(
+            given.get('prefix', ''), (str, bytes)
+        )
+
+    def blocks(self, position: int, last_key: str | None) -> Iterator[bytes]:
+        """Yield JSON lines after a key, or from a position on."""
+        parameters = self._parse(self.arguments, {})
+        count = parse_number('count', parameters.pop('count', None))
+        skip = position
+        if self.keyed and last_key is not None:
+            parameters.pop('start', None)
+            parameters['startafter'] = last_key
+            skip, count = 0, None if count is None else count - position
+        return join_lines(self._scan(parameters, count, self._requests_params, codec.ANY, raw=True), skip)
+
+    def final_count(self) -> None:
+        """Return None: the number of records is not known."""
+        return
+
+
+def _unknown() -> None:
+    return None
 
 
 def parse_keys(keys: Any) -> list[str]:

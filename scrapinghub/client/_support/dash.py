@@ -53,14 +53,34 @@ class Dash:
         """POST a form to a ``.json`` endpoint; see :meth:`get` for the return value and errors."""
         return self._checked('POST', path, data=form, repeat=repeat)
 
-    def get_v2(self, path: Path) -> Any:
-        """GET an endpoint of version 2, which reports errors by HTTP status."""
-        return self._fetch('GET', path).value
+    def call(
+        self,
+        method: str,
+        path: Path,
+        *,
+        params: Params = None,
+        value: Any = None,
+        form: Form | None = None,
+        repeat: Repeat | None = None,
+    ) -> Any:
+        """Send a request to an endpoint that reports errors by HTTP status.
 
-    def patch_v2(self, path: Path, value: Any, *, repeat: Repeat | None = None) -> Any:
-        """PATCH an endpoint of version 2 with a JSON object."""
+        Args:
+            method: HTTP method.
+            path: Path below the base URL.
+            params: Query parameters.
+            value: JSON value to send, or None.
+            form: Form to send, or None.
+            repeat: Which failures allow the transport to repeat the request.
+
+        Returns:
+            The JSON value of the response; None if its body is empty.
+        """
+        if value is None:
+            return self._fetch(method, path, params=params, data=form, repeat=repeat).value
         headers = {'Content-Type': 'application/json'}
-        return self._fetch('PATCH', path, data=codec.encode_json(value).encode(), headers=headers, repeat=repeat).value
+        data = codec.encode_json(value).encode()
+        return self._fetch(method, path, params=params, data=data, headers=headers, repeat=repeat).value
 
     def _fetch(
         self, method: str, path: Path, *, headers: Mapping[str, str] | None = None, **fields: Any

@@ -29,6 +29,7 @@ class Family:
         has_offset: Whether ``offset`` becomes the key of the first record; otherwise it is passed on.
         has_stats: Whether the service keeps statistics.
         is_eager: Whether ``iter`` sends its first request at the call, as it did before release 3.
+        has_log_lines: Whether files can have lines of time, level and message.
         upload: Options of the batch writer.
     """
 
@@ -40,6 +41,7 @@ class Family:
     has_offset: bool = False
     has_stats: bool = True
     is_eager: bool = False
+    has_log_lines: bool = False
     upload: WriterOptions = field(default_factory=WriterOptions)
 
     def accept(self, use_msgpack: bool, values: Mapping[str, Any]) -> str:
@@ -76,14 +78,14 @@ def choose_cursor(
         # A single record comes without its key, even if it is requested.
         return SkipCursor(encode_pairs(values), count, strip='_key' if strip else None)
     if accept == codec.MSGPACK and not family.has_msgpack_keys:
-        return SkipCursor(encode_pairs(values), count, seek=_seek(job_key, values), strip='_key')
+        return SkipCursor(encode_pairs(values), count, seek=seek_position(job_key, values), strip='_key')
     if 'index' in values:
         index = values.pop('index')
         return PendingKeysCursor(encode_pairs(values), 'index', index, count, name_of=parse_record_number, strip=strip)
     return KeysetCursor(encode_pairs(values), count, strip=strip)
 
 
-def _seek(job_key: str, values: Mapping[str, Any]) -> Callable[[int], Pairs] | None:
+def seek_position(job_key: str, values: Mapping[str, Any]) -> Callable[[int], Pairs] | None:
     """Return a function that requests the records from a position on; None if their numbers are not known."""
     if not _POSITION_PARAMETERS.issuperset(values) or ('start' in values and 'startafter' in values):
         return None

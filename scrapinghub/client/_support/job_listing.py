@@ -8,11 +8,14 @@ from typing import Any, NoReturn, Protocol, overload
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters
 from scrapinghub.client._support.resource import Client, Resource
+from scrapinghub.client._support.spider_ids import find_spider_id
 from scrapinghub.client._support.streams import read_stream
 from scrapinghub.client._support.validation import parse_number
 from scrapinghub.client.shapes import JobSummary
 from scrapinghub.client.utils import find_job_key, parse_project_id
+from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
+from scrapinghub.transport.streams.cursors import DedupeCursor
 from scrapinghub.transport.streams.job_pages import JobPages
 
 OneOrMore = str | Iterable[str] | None
@@ -248,6 +251,52 @@ class JobListing(Resource):
         values = merge_parameters({**named, 'key': _parse_keys(key)}, params, aliases=SUMMARY_ALIASES, strict=True)
         return self._open(values, None, None, everything=True)
 
+    def iter_last(
+        self,
+        start: int | None = None,
+        start_after: int | None = None,
+        count: int | None = None,
+        spider: str | None = None,
+        **params: Any,
+    ) -> Iterator[JobSummary]:
+        """Iterate over the last finished job of each spider.
+
+        Args:
+            start: Position in the list of spiders at which to begin.
+            start_after: Position in the list of spiders after which to begin; also spelt ``startafter``.
+            count: Maximum number of jobs.
+            spider: Only the spider with this name.
+            **params: Further parameters of the service.
+
+        Yields:
+            A summary of a job.
+
+        Raises:
+            NotFound: The spider does not exist.
+            ValueError: These are the jobs of another spider.
+            StreamInterrupted: The connection broke and could not be resumed.
+
+        Example:
+            >>> [job['spider'] for job in project.jobs.iter_last()]
+            ['spider1']
+        """
+        named = {'start': start, 'start_after': start_after, 'count': count, 'spider': None}
+        values = merge_parameters(named, params)
+        limit = parse_number('count', values.pop('count', None))
+        path = ('spiders', *self._spider_path(spider), 'lastjobsummary')
+        cursor = DedupeCursor(encode_pairs(values), limit, field='key', identity=_spider_key)
+        return read_stream(self._client.transport, path, cursor, codec.ANY, eager=True)
+
+    def _spider_path(self, spider: str | None) -> tuple[str, ...]:
+        """Return the path segments of the project, or of the spider, whose id is requested."""
+        if spider is None:
+            return tuple(self.key.split('/'))
+        key = f'{self.project_id}/{find_spider_id(self._client.transport, self.project_id, spider)}'
+        if self.spider is not None and key != self.spider.key:
+            message = f'These are the jobs of {self.spider.name!r}; use project.jobs for those of {spider!r}.'
+            raise ValueError('Please use same spider') from Expected(message)
+        return tuple(key.split('/'))
+
     def _filters(
         self,
         spider: str | None,
@@ -280,3 +329,7 @@ def _parse_keys(keys: Any) -> Any:
     if isinstance(keys, (str, bytes)) or not isinstance(keys, Iterable):
         return find_job_key(keys)
     return [find_job_key(key) for key in keys]
+
+
+def _spider_key(job_key: str) -> str:
+    return job_key.rpartition('/')[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import six
@@ -74,7 +75,7 @@ def merge_parameters(
     """
     table = {**ALIASES, **aliases} if aliases else ALIASES
     if extra:
-        _check_names(extra, {*(table.get(name, name) for name in named), *known}, table, strict=strict)
+        check_names(extra, {*(table.get(name, name) for name in named), *known}, table, strict=strict)
     merged: dict[str, Any] = {}
     spelling: dict[str, str] = {}
     for name, value in chain(named.items(), extra.items()):
@@ -94,7 +95,20 @@ def merge_parameters(
     return merged
 
 
-def _check_names(extra: Mapping[str, Any], accepted: set[str], table: Mapping[str, str], *, strict: bool) -> None:
+def check_names(
+    extra: Mapping[str, Any], accepted: set[str], table: Mapping[str, str] = MappingProxyType({}), *, strict: bool
+) -> None:
+    """Check the names of further keywords of a call.
+
+    Args:
+        extra: The keywords.
+        accepted: Names that the endpoint accepts.
+        table: Names of the service by their other spellings.
+        strict: Raise for unknown names, instead of a warning.
+
+    Raises:
+        TypeError: A name is unknown, and ``strict`` is set.
+    """
     for name, value in extra.items():
         if table.get(name, name) in accepted or (value is None and not strict):
             continue

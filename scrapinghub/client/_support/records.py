@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from scrapinghub.client._support.families import Family, choose_cursor
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters
+from scrapinghub.client._support.record_exports import ExportedRecords, TabularRecords
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import explain_filters, read_stream
 from scrapinghub.client._support.validation import expect, parse_name, parse_number, parse_path
 from scrapinghub.client.shapes import Stats
 from scrapinghub.config.validation import Expected
+from scrapinghub.export.progress import Progress
 from scrapinghub.transport import codec
 from scrapinghub.transport.streams.cursor import Cursor
 from scrapinghub.transport.streams.stream import RecordStream
@@ -26,7 +28,7 @@ Filters = str | tuple[Any, ...] | list[Any] | None
 RequestsParams = Mapping[str, Any] | None
 
 
-class Records(Resource, Generic[R]):
+class Records(Resource, ExportedRecords[R]):
     """The records of one family that belong to a job.
 
     Safe to share between threads; an iterator is not.
@@ -107,13 +109,17 @@ class Records(Resource, Generic[R]):
         requests_params: RequestsParams,
         named: Mapping[str, Any],
         params: Mapping[str, Any],
+        progress: Progress = False,
     ) -> RecordStream[R]:
         values = self._parse(named, params)
         segments = parse_path(path)
         limit = parse_number('count', count)
         accept = self._family.accept(self._client.transport.use_msgpack, values)
         cursor = choose_cursor(self._family, self.key, values, limit, depth=len(segments), accept=accept)
-        return self._open(cursor, segments, values, accept, requests_params)
+        stream = self._open(cursor, segments, values, accept, requests_params)
+        if progress is False:
+            return stream
+        return self._report(stream, progress, {**named, **params, 'count': count, 'path': path})
 
     def _open(
         self,
@@ -132,6 +138,9 @@ class Records(Resource, Generic[R]):
             explain=explain_filters(values['filter']) if 'filter' in values else None,
             eager=self._family.is_eager,
         )
+
+    def _parse_filters(self, filters: Mapping[str, Any]) -> dict[str, Any]:
+        return self._parse(filters, {})
 
     def _parse(self, named: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of a read in the form of the service."""
@@ -225,8 +234,7 @@ class Records(Resource, Generic[R]):
         """Return the number of stored records."""
         if not self._family.has_stats:
             return sum(1 for _ in self._read(None, None, None, {}, {}))
-        totals = self.stats().get('totals') or {}
-        return int(totals.get('input_values') or 0)
+        return self._count_in_stats()
 
     def write(self, item: R) -> int:
         """Queue a record for storing. It is sent within 15 seconds, or by :meth:`flush`.
@@ -287,7 +295,7 @@ class Records(Resource, Generic[R]):
             writer.close(block)
 
 
-class KeyedRecords(Records[R]):
+class KeyedRecords(Records[R], TabularRecords[R]):
     """Records without parameters of their own: items and requests. The arguments are those of :class:`Records`."""
 
     def iter(
@@ -305,6 +313,7 @@ class KeyedRecords(Records[R]):
         startts: Time = None,
         endts: Time = None,
         nodata: bool | None = None,
+        progress: Progress = False,
         **params: Any,
     ) -> Iterator[R]:
         """Iterate over the records in the order in which they were written.
@@ -326,6 +335,8 @@ class KeyedRecords(Records[R]):
                 time zone, or a ``timedelta`` (that long ago).
             endts: Only records stored before this time.
             nodata: Return only the fields named by ``meta``.
+            progress: Whether to show a progress bar (needs the extra ``progress``), or a function that is called with
+                ``(done, total)``; ``total`` is None if it is unknown.
             **params: Further parameters of the service.
 
         Yields:
@@ -351,6 +362,6 @@ class KeyedRecords(Records[R]):
             'endts': endts,
             'nodata': nodata,
         }
-        return self._read(_path, count, requests_params, named, params)
+        return self._read(_path, count, requests_params, named, params, progress)
 
     list = listed(iter)

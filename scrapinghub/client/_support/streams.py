@@ -41,6 +41,7 @@ def read_stream(
     max_record: int = 0,
     convert: Callable[[Any], Any] | None = None,
     eager: bool = False,
+    raw: bool = False,
 ) -> RecordStream[Any]:
     """Return the stream of the records at a path.
 
@@ -54,13 +55,14 @@ def read_stream(
         max_record: Maximum size of a record, in bytes, if it is larger than that of the transport.
         convert: Called with each record; the stream delivers what it returns.
         eager: Send the first request now; otherwise the first ``next()`` sends it.
+        raw: Whether to deliver records as the bytes that the service sent.
 
     Returns:
         The stream.
     """
     fields = {} if requests_params is None else parse_requests_params(requests_params)
     call = Call('GET', transport.url(path), accept=accept, max_record=max_record, **fields)
-    stream: RecordStream[Any] = RecordStream(Source(transport, call, explain), cursor, convert)
+    stream: RecordStream[Any] = RecordStream(Source(transport, call, explain, raw=raw), cursor, convert)
     if eager:
         stream.start()
     return stream

@@ -277,11 +277,12 @@ class Transport:
         repeat = call.repeat or (Repeat.ALWAYS if call.method in _REPEATED_METHODS else Repeat.UNRECEIVED)
         return Attempts(policy or self.retries.for_call, self.clock, call, repeat=repeat, started=started)
 
-    def fetch(self, call: Call) -> DecodedResponse:
+    def fetch(self, call: Call, policy: Policy | None = None) -> DecodedResponse:
         """Send a request until a complete response has arrived, and decode it.
 
         Args:
             call: The request.
+            policy: Makes the retry policy; that of a single call by default.
 
         Returns:
             The response.
@@ -289,7 +290,7 @@ class Transport:
         Raises:
             ScrapinghubAPIError: The service refused, failed or could not be reached within the budget.
         """
-        attempts = self.attempts(call)
+        attempts = self.attempts(call, policy)
         try:
             response = retry(lambda: self.complete(call, attempts.number), attempts)
         except requests.RequestException as error:

@@ -123,7 +123,8 @@ _PORTRAIT = json.JSONEncoder(sort_keys=True, default=str).encode
 def _portrait(record: Any) -> str:
     """Return a text that identifies a record without a key; made before the consumer can change the record."""
     try:
-        return _PORTRAIT(record)
+        # The service may send the fields of a record in another order the next time.
+        return _PORTRAIT(json.loads(record) if isinstance(record, bytes) else record)
     except (TypeError, ValueError):
         # MessagePack has maps whose keys cannot be sorted.
         return repr(record)

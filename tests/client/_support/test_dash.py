@@ -43,12 +43,14 @@ def test_a_get_and_a_form() -> None:
 
 def test_the_second_version() -> None:
     answer = reply(b'{"tags": []}', content_type=JSON)
-    result, sent = ask(answer, lambda dash: dash.patch_v2(('v2', 'x'), {'add': ['é']}))
+    result, sent = ask(answer, lambda dash: dash.call('PATCH', ('v2', 'x'), value={'add': ['é']}))
     assert result == {'tags': []}
     assert (sent[0].method, sent[0].headers['content-type']) == ('PATCH', JSON)
     assert sent[0].body == b'{"add": ["\\u00e9"]}'
     with pytest.raises(BadRequest) as caught:
-        ask(reply(b'{"non_field_errors": ["x"]}', status=400, content_type=JSON), lambda dash: dash.get_v2(('v2',)))
+        ask(
+            reply(b'{"non_field_errors": ["x"]}', status=400, content_type=JSON), lambda dash: dash.call('GET', ('v2',))
+        )
     assert caught.value.status_code == 400
 
 

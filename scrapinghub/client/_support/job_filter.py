@@ -1,0 +1,176 @@
+"""The filter of a job selection, checked on the client: the service may ignore parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from scrapinghub.client.utils import parse_job_key
+
+STATES = ('pending', 'running', 'finished', 'deleted')
+DEFAULT_STATES = STATES[:3]
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs a selection holds; None means any.
+
+    Attributes:
+        project_id: Id of the project.
+        spider: Name of the spider.
+        states: States; by default all but ``deleted``.
+        has_tag: Tags of which a job has at least one.
+        lacks_tag: Tags of which a job has none.
+        startts: Earliest time of the last change of state, in milliseconds since the epoch.
+        endts: Time before which the state changed last, in milliseconds since the epoch.
+        keys: Keys of jobs.
+    """
+
+    project_id: str
+    spider: str | None = None
+    states: tuple[str, ...] | None = None
+    has_tag: tuple[str, ...] | None = None
+    lacks_tag: tuple[str, ...] | None = None
+    startts: int | None = None
+    endts: int | None = None
+    keys: tuple[str, ...] | None = None
+
+    @cached_property
+    def _key_set(self) -> frozenset[str] | None:
+        return None if self.keys is None else frozenset(self.keys)
+
+    @property
+    def narrows(self) -> bool:
+        """Whether there is a filter besides the state."""
+        filters = (self.spider, self.has_tag, self.lacks_tag, self.startts, self.endts, self.keys)
+        return any(value is not None for value in filters)
+
+    @property
+    def fields(self) -> list[str]:
+        """Fields of a summary that :meth:`matches` needs and that are only returned if they are requested."""
+        by_tag = self.has_tag is not None or self.lacks_tag is not None
+        return [*(['spider'] if self.spider is not None else []), *(['tags'] if by_tag else [])]
+
+    def parameters(self) -> list[tuple[str, Any]]:
+        """Return the query parameters of a listing."""
+        values = {
+            'spider': self.spider,
+            'state': self.states or DEFAULT_STATES,
+            'has_tag': self.has_tag,
+            'lacks_tag': self.lacks_tag,
+            'startts': self.startts,
+            'endts': self.endts,
+        }
+        return [
+            (name, one)
+            for name, value in values.items()
+            if value is not None
+            for one in (value if isinstance(value, tuple) else (value,))
+        ]
+
+    def matches(self, summary: Mapping[str, Any]) -> bool | None:
+        """Return whether a job matches; None if its summary lacks a field that is needed.
+
+        Args:
+            summary: A row of a listing for which :attr:`fields` were requested.
+        """
+        key, state, ts = summary.get('key'), summary.get('state'), summary.get('ts')
+        by_time = self.startts is not None or self.endts is not None
+        if state is None or (self.spider is not None and 'spider' not in summary):
+            return None
+        if by_time and not isinstance(ts, int):
+            return None
+        moment = ts or 0
+        # The service leaves out the tags of a job that has none.
+        tags = set(summary.get('tags') or ())
+        return (
+            state in (self.states or DEFAULT_STATES)
+            and (self._key_set is None or key in self._key_set)
+            and (self.spider is None or summary['spider'] == self.spider)
+            and (self.has_tag is None or not tags.isdisjoint(self.has_tag))
+            and (self.lacks_tag is None or tags.isdisjoint(self.lacks_tag))
+            and (self.startts is None or moment >= self.startts)
+            and (self.endts is None or moment < self.endts)
+        )
+
+    def describe(self) -> list[tuple[str, str]]:
+        """Return name and value of each condition, for people."""
+        conditions = {
+            'spider': self.spider,
+            'state': _any_of(self.states),
+            'tags': _any_of(self.has_tag),
+            'without': _any_of(self.lacks_tag),
+            'from': self.startts,
+            'before': self.endts,
+            'key': _any_of(self.keys),
+        }
+        return [(name, str(value)) for name, value in conditions.items() if value is not None]
+
+
+def _any_of(values: tuple[str, ...] | None) -> str | None:
+    if values is None:
+        return None
+    shown = [*values[:3], *([f'{len(values) - 3} more'] if len(values) > 3 else [])]
+    return values[0] if len(values) == 1 else f'any of {", ".join(shown)}'
+
+
+def parse_choices(name: str, value: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """Return one or several names of a filter as a tuple; None for no filter.
+
+    Args:
+        name: Name of the argument, for the error.
+        value: A name, or an iterable of names.
+
+    Raises:
+        TypeError: A name is not a string.
+        ValueError: There are no names.
+    """
+    if value is None:
+        return None
+    names: tuple[Any, ...] = (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
+    if not names:
+        raise ValueError(f'{name} should not be empty: pass None for no filter')
+    for one in names:
+        if not isinstance(one, str) or not one:
+            raise TypeError(f'{name} should be a string or a list of strings, got {one!r}')
+    return names
+
+
+def parse_name(name: str, value: Any) -> str | None:
+    """Return one name of a filter; None for no filter.
+
+    Raises:
+        TypeError: The value is not a string, or is empty.
+    """
+    if value is not None and (not isinstance(value, str) or not value):
+        raise TypeError(f'{name} should be one name, or None for no filter, got {value!r}')
+    return None if value is None else str(value)
+
+
+def parse_states(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """Return the states of a filter; see :func:`parse_choices`."""
+    states = parse_choices('state', value)
+    unknown = [state for state in states or () if state not in STATES]
+    if unknown:
+        raise ValueError(f'state should be one of {", ".join(STATES)}, got {unknown[0]!r}')
+    return states
+
+
+def parse_keys(project_id: str, value: Any) -> tuple[str, ...] | None:
+    """Return the keys of jobs of one project; None for no filter.
+
+    Raises:
+        ValueError: There are no keys, or one is malformed or of another project.
+    """
+    if value is None:
+        return None
+    single = isinstance(value, (str, bytes)) or hasattr(value, 'key')
+    keys = tuple(dict.fromkeys(str(parse_job_key(key)) for key in ([value] if single else value)))
+    if not keys:
+        raise ValueError(f'key should not be empty, got {value!r}: pass None for no filter')
+    for key in keys:
+        if key.partition('/')[0] != project_id:
+            raise ValueError(f'key should be of project {project_id}, got {key}')
+    return keys

@@ -1,0 +1,363 @@
+"""Downloads: every format, continued after any interruption, from any kind of records."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from scrapinghub import DownloadConflict, DownloadIncomplete, ScrapinghubClient, ServerError
+from scrapinghub.client.jobs import Job
+from scrapinghub.client.projects import Project
+from scrapinghub.sandbox import Sandbox
+from support.clocks import ManualClock
+
+COUNT = 60
+FORMATS = ('jl', 'jsonl', 'ndjson', 'jl.gz', 'json', 'csv', 'csv.gz', 'parquet')
+
+
+def make_item(number: int) -> dict[str, Any]:
+    item: dict[str, Any] = {'n': number, 'text': f'a\u2028b"{number}', 'nested': {'list': [number, None], 'x': 0.5}}
+    if number > COUNT // 2:
+        item['late'] = '2026-11-26'
+    return item
+
+
+@pytest.fixture(scope='module')
+def shared_cloud() -> Iterator[Sandbox]:
+    with Sandbox(projects=[1]) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(shared_cloud: Sandbox) -> Sandbox:
+    shared_cloud.reset()
+    return shared_cloud
+
+
+@pytest.fixture
+def client(cloud: Sandbox) -> Iterator[ScrapinghubClient]:
+    with ScrapinghubClient(cloud.apikey, cloud.dash_url, endpoint=cloud.url) as client:
+        client.transport.clock = ManualClock()
+        yield client
+
+
+@pytest.fixture
+def job(project: Project) -> Job:
+    """Return a finished job with items, log entries, requests and samples."""
+    job = project.jobs.run('books', meta={'state': 'running'})
+    for number in range(COUNT):
+        job.items.write(make_item(number))
+        job.logs.log(f'message {number}', level=20 + 10 * (number % 2), ts=1_480_000_000_000 + number)
+        job.requests.add(f'http://x/{number}', 200, 'GET', 1, 2, 1_480_000_000_000)
+        job.samples.write([1_480_000_000_000 + number, number])
+    job.close_writers()
+    job.finish(close_reason='finished')
+    return job
+
+
+def read(path: Path) -> Any:
+    """Return the contents of a file as values."""
+    data = path.read_bytes()
+    if path.suffix == '.gz':
+        data = gzip.decompress(data)
+    if '.csv' in path.name:
+        return list(csv.DictReader(data.decode().splitlines(keepends=True)))
+    if path.suffix == '.parquet':
+        return pq.read_table(path)
+    if path.suffix == '.json':
+        return json.loads(data)
+    return [json.loads(line) for line in data.split(b'\n')[:-1]]
+
+
+@pytest.mark.parametrize('name', FORMATS)
+def test_items_can_be_stored_in_every_format(job: Job, tmp_path: Path, name: str) -> None:
+    items = job.items.list()
+    path = job.items.download(tmp_path / f'items.{name}')
+    assert path == tmp_path / f'items.{name}'
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    found = read(path)
+    if name == 'parquet':
+        assert found.column('n').to_pylist() == list(range(COUNT))
+        assert found.column('late').to_pylist() == [item.get('late') for item in items]
+    elif 'csv' in name:
+        assert [int(row['n']) for row in found] == list(range(COUNT))
+        assert list(found[0]) == [*items[0], 'late']
+        assert json.loads(found[3]['nested']) == items[3]['nested']
+        assert found[3]['text'] == items[3]['text']
+        assert found[3]['late'] == ''
+    else:
+        assert found == items
+    other = job.items.download(str(tmp_path / 'other'), format=name)
+    if name != 'parquet':
+        assert other.read_bytes() == path.read_bytes()
+
+
+def test_other_records_can_be_stored(job: Job, tmp_path: Path) -> None:
+    assert read(job.logs.download(tmp_path / 'logs.jl')) == job.logs.list()
+    assert read(job.requests.download(tmp_path / 'requests.jl')) == job.requests.list()
+    assert read(job.samples.download(tmp_path / 'samples.jl')) == job.samples.list()
+    lines = job.logs.download(tmp_path / 'log.txt').read_text().splitlines()
+    assert lines[1] == '2016-11-24 15:06:40,001 WARNING message 1'
+    assert len(lines) == COUNT
+    with pytest.raises(ValueError, match='jsonl'):
+        job.samples.download(tmp_path / 'samples.csv')
+
+
+def test_collections_can_be_stored_and_continued(project: Project, tmp_path: Path) -> None:
+    store = project.collections.get_store('books')
+    store.set([{'_key': f'k{number:03}', 'n': number} for number in range(COUNT)])
+    records = store.list()
+    path = tmp_path / 'books.jl'
+    interrupt(store, path, 1500)
+    assert read(store.download(path)) == records
+    assert read(store.download(tmp_path / 'some.jl', prefix='k01')) == records[10:20]
+    assert read(store.download(tmp_path / 'keys.jl', key={'k003'})) == [records[3]]
+
+
+def interrupt(records: Any, path: Path, size: int, **arguments: Any) -> None:
+    """Leave a part file of the first bytes of a complete download, as a killed process does."""
+    whole = records.download(path.with_name('whole.jl'), overwrite=True, **arguments).read_bytes()
+
+    def stop(done: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        records.download(path, progress=stop, **arguments)
+    path.with_name(f'{path.name}.part').write_bytes(whole[:size])
+    path.with_name('whole.jl').unlink()
+
+
+@pytest.mark.parametrize('shuffle', [False, True])
+@pytest.mark.parametrize('name', ['jl', 'json', 'csv', 'parquet', 'jl.gz'])
+@pytest.mark.parametrize('size', [0, 1, 70, 2000, 10**6])
+def test_a_killed_download_continues(
+    cloud: Sandbox, job: Job, tmp_path: Path, shuffle: bool, name: str, size: int
+) -> None:
+    items = job.items.list()
+    undisturbed = job.items.download(tmp_path / f'a.{name}')
+    path = tmp_path / f'b.{name}'
+    interrupt(job.items, path, size)
+    cloud.shuffle_fields = shuffle
+    try:
+        job.items.download(path)
+    finally:
+        cloud.shuffle_fields = False
+    if name == 'parquet':
+        assert read(path).to_pylist() == read(undisturbed).to_pylist()
+    elif shuffle:
+        assert 'csv' in name or read(path) == items
+    else:
+        assert path.read_bytes() == undisturbed.read_bytes()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted([path.name, undisturbed.name])
+
+
+def test_only_the_rest_is_read_again(cloud: Sandbox, job: Job, tmp_path: Path) -> None:
+    interrupt(job.items, tmp_path / 'b.jl', 2000)
+    before = len(cloud.requests)
+    job.items.download(tmp_path / 'b.jl')
+    reads = [request for request in list(cloud.requests)[before:] if request.path == f'/items/{job.key}']
+    assert len(reads) == 1
+    assert f'{job.key}/' in str(reads[0].query)
+
+
+def test_replaced_records_are_read_again_with_a_warning(cloud: Sandbox, job: Job, tmp_path: Path) -> None:
+    interrupt(job.items, tmp_path / 'b.jl', 2000)
+    with cloud.client() as other:
+        for number in range(COUNT):
+            other.get_job(job.key).items.write({'other': number})
+    with pytest.warns(UserWarning, match='replaced'):
+        path = job.items.download(tmp_path / 'b.jl')
+    assert read(path) == job.items.list() == [{'other': number} for number in range(COUNT)]
+
+
+def test_an_unfinished_download_of_something_else_is_kept(job: Job, tmp_path: Path) -> None:
+    interrupt(job.items, tmp_path / 'b.jl', 2000)
+    part = (tmp_path / 'b.jl.part').read_bytes()
+    for other in (job.logs.download, lambda path: job.items.download(path, count=3)):
+        with pytest.raises(DownloadConflict, match=r'b\.jl\.part'):
+            other(tmp_path / 'b.jl')
+    assert (tmp_path / 'b.jl.part').read_bytes() == part
+    assert read(job.items.download(tmp_path / 'b.jl')) == job.items.list()
+
+
+def test_existing_files_are_kept_unless_they_may_be_replaced(cloud: Sandbox, job: Job, tmp_path: Path) -> None:
+    path = tmp_path / 'b.jl'
+    path.write_text('mine')
+    before = len(cloud.requests)
+    with pytest.raises(FileExistsError, match='overwrite'):
+        job.items.download(path)
+    assert len(cloud.requests) == before
+    assert path.read_text() == 'mine'
+    cloud.faults.add(status=500, times=None, path='/items/*')
+    with pytest.raises(ServerError):
+        job.items.download(path, overwrite=True)
+    assert path.read_text() == 'mine'
+    cloud.faults.clear()
+    assert read(job.items.download(path, overwrite=True)) == job.items.list()
+
+
+def test_two_downloads_to_one_path_do_not_mix(job: Job, tmp_path: Path) -> None:
+    errors: list[Exception] = []
+
+    def start_another(done: int, total: int | None) -> None:
+        try:
+            job.items.download(tmp_path / 'b.jl')
+        except DownloadConflict as error:
+            errors.append(error)
+
+    assert read(job.items.download(tmp_path / 'b.jl', progress=start_another)) == job.items.list()
+    assert errors
+    assert 'another process' in str(errors[0])
+
+
+def test_the_number_of_records_is_compared_with_the_statistics(cloud: Sandbox, job: Job, tmp_path: Path) -> None:
+    stats = json.dumps({'totals': {'input_values': COUNT + 1}}).encode()
+    cloud.faults.add(
+        status=200, body=stats, path=f'/items/{job.key}/stats', headers={'Content-Type': 'application/json'}, times=None
+    )
+    with pytest.raises(DownloadIncomplete, match=str(COUNT + 1)):
+        job.items.download(tmp_path / 'b.jl')
+    assert (tmp_path / 'b.jl.part').exists()
+    assert not (tmp_path / 'b.jl').exists()
+    cloud.faults.clear()
+    assert read(job.items.download(tmp_path / 'b.jl')) == job.items.list()
+
+
+FILTERS: list[dict[str, Any]] = [
+    {'count': 7},
+    {'start': 5, 'count': 7},
+    {'filter': ('n', '>', [30])},
+    {'filter': [('n', '>', [10]), ('n', '<', [50])], 'count': 5},
+    {'meta': '_key'},
+    {'startafter': '1/1/1/40'},
+]
+
+
+@pytest.mark.parametrize('filters', FILTERS)
+def test_filtered_reads_continue_too(job: Job, tmp_path: Path, filters: dict[str, Any]) -> None:
+    items = job.items.list(**filters)
+    for size in (0, 90, 200, 10**6):
+        path = tmp_path / f'{size}.jl'
+        interrupt(job.items, path, size, **filters)
+        assert read(job.items.download(path, **filters)) == items
+
+
+def test_logs_can_be_filtered_by_level(job: Job, tmp_path: Path) -> None:
+    assert read(job.logs.download(tmp_path / 'b.jl', level='WARNING')) == job.logs.list(level='WARNING')
+
+
+BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({'path': 'x.xls'}, ValueError, 'xls'),
+    ({'path': 'x'}, ValueError, 'suffix'),
+    ({'path': 'x.jl', 'format': 'excel'}, ValueError, 'excel'),
+    ({'path': 'x.jl', 'limit': 3}, TypeError, 'count'),
+    ({'path': 'x.jl', 'filters': None}, TypeError, "'filter'"),
+    ({'path': 'x.jl', 'schema': 1}, ValueError, 'schema'),
+    ({'path': 'x.csv', 'fields': 'name'}, TypeError, 'fields'),
+    ({'path': 'x.jl', 'progress': 'yes'}, TypeError, 'progress'),
+    ({'path': 'no/such/folder/x.jl'}, FileNotFoundError, 'folder'),
+    ({'path': 'x.log'}, ValueError, 'log'),
+]
+
+
+@pytest.mark.parametrize(('arguments', 'kind', 'words'), BAD)
+def test_bad_arguments_are_refused(
+    cloud: Sandbox, job: Job, tmp_path: Path, arguments: dict[str, Any], kind: type[Exception], words: str
+) -> None:
+    before = len(cloud.requests)
+    path = tmp_path / arguments.pop('path')
+    with pytest.raises(kind, match=words):
+        job.items.download(path, **arguments)
+    assert len(cloud.requests) == before
+    assert not path.exists()
+
+
+def test_fields_select_and_order_columns(job: Job, tmp_path: Path) -> None:
+    rows = read(job.items.download(tmp_path / 'b.csv', fields=['late', 'n']))
+    assert list(rows[0]) == ['late', 'n']
+    assert read(job.items.download(tmp_path / 'b.jl', fields=['n']))[5] == {'n': 5}
+    table = read(job.items.download(tmp_path / 'b.parquet', fields=['n', 'text']))
+    assert table.schema.names == ['n', 'text']
+
+
+@pytest.mark.parametrize(
+    'fault', [{'cut': 500}, {'cut': 300, 'times': 5}, {'status': 503, 'times': 2}, {'corrupt': 500}]
+)
+def test_broken_connections_change_nothing(cloud: Sandbox, job: Job, tmp_path: Path, fault: dict[str, Any]) -> None:
+    cloud.faults.add(path=f'/items/{job.key}', **fault)
+    assert read(job.items.download(tmp_path / 'b.jl')) == job.items.list()
+
+
+def test_an_empty_job_has_an_empty_file(project: Project, tmp_path: Path) -> None:
+    job = project.jobs.run('empty', meta={'state': 'finished'})
+    for name in FORMATS:
+        assert len(read(job.items.download(tmp_path / f'b.{name}'))) == 0
+
+
+def test_progress_has_the_total_of_unfiltered_reads(job: Job, tmp_path: Path) -> None:
+    calls: list[tuple[int, int | None]] = []
+
+    def last(read: Callable[..., object], **arguments: Any) -> tuple[int, int | None]:
+        read(progress=lambda *call: calls.append(call), **arguments)
+        return calls[-1]
+
+    assert last(job.items.download, path=tmp_path / 'a.jl') == (COUNT, COUNT)
+    assert last(job.items.download, path=tmp_path / 'b.jl', filter=('n', '<', [3])) == (3, None)
+    assert last(lambda **arguments: list(job.items.iter(**arguments))) == (COUNT, COUNT)
+    assert last(job.items.list, count=4) == (4, 4)
+    assert last(job.samples.list) == (COUNT, None)
+    assert last(job.items.to_arrow) == (COUNT, COUNT)
+
+
+PROGRAM = """
+import sys
+from scrapinghub import ScrapinghubClient
+apikey, dash, url, key, path = sys.argv[1:]
+client = ScrapinghubClient(apikey, dash, endpoint=url)
+print('ready', flush=True)
+client.get_job(key).items.download(path)
+"""
+
+
+def size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+@pytest.mark.parametrize('name', ['jl', 'jl.gz', 'csv', 'parquet'])
+def test_a_process_that_is_killed_leaves_what_the_next_one_needs(
+    cloud: Sandbox, job: Job, tmp_path: Path, name: str
+) -> None:
+    undisturbed = job.items.download(tmp_path / f'a.{name}')
+    path = tmp_path / f'b.{name}'
+    command = [sys.executable, '-c', PROGRAM, cloud.apikey, cloud.dash_url, cloud.url, job.key, str(path)]
+    part = tmp_path / f'b.{name}.part'
+    # The response arrives slowly, so that the process is killed within it.
+    cloud.faults.add(path=f'/items/{job.key}', trickle=100, pause=0.01, times=None)
+    for _ in range(3):
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            deadline = time.monotonic() + 30
+            before = part.stat().st_size if part.exists() else 0
+            while process.poll() is None and time.monotonic() < deadline:
+                if size_of(part) > before:
+                    process.send_signal(signal.SIGKILL)
+                    break
+    cloud.faults.clear()
+    job.items.download(path, overwrite=True)
+    if name == 'parquet':
+        assert read(path).equals(read(undisturbed))
+    else:
+        assert path.read_bytes() == undisturbed.read_bytes()
