@@ -12,6 +12,7 @@ from scrapinghub.client._support.resource import Client, Resource, build_page_ur
 from scrapinghub.client._support.streams import explain_lost_response
 from scrapinghub.client._support.validation import expect_field
 from scrapinghub.client._support.waiting import wait_for_job
+from scrapinghub.client.comments import Comments
 from scrapinghub.client.items import Items
 from scrapinghub.client.logs import Logs
 from scrapinghub.client.requests import Requests
@@ -131,6 +132,11 @@ class Job(Resource):
     def samples(self) -> Samples:
         """The runtime statistics of the job."""
         return Samples(None, self._client, self.key)
+
+    @cached_property
+    def comments(self) -> Comments:
+        """The comments on the items of the job."""
+        return Comments(self._client, self.key)
 
     @cached_property
     def metadata(self) -> JobMeta:

@@ -16,6 +16,7 @@ from scrapinghub.client.activity import Activity
 from scrapinghub.client.collections import Collections
 from scrapinghub.client.frontiers import Frontiers
 from scrapinghub.client.jobs import Jobs
+from scrapinghub.client.periodic_jobs import PeriodicJobs
 from scrapinghub.client.shapes import ProjectSummary
 from scrapinghub.client.spiders import Spiders
 from scrapinghub.client.utils import parse_project_id
@@ -156,6 +157,11 @@ class Project(Resource):
     def frontiers(self) -> Frontiers:
         """The frontiers of the project."""
         return self._frontiers
+
+    @cached_property
+    def periodic_jobs(self) -> PeriodicJobs:
+        """The periodic jobs of the project."""
+        return PeriodicJobs(self._client, self.key)
 
     @cached_property
     def settings(self) -> Settings:

@@ -83,7 +83,12 @@ class JobSelection:
         return list(self)
 
     def keys(self) -> builtins.list[str]:
-        """Return the keys of the jobs."""
+        """Return the keys of the jobs.
+
+        Example:
+            >>> project.jobs.select(spider='spider1').keys()
+            ['123/1/3', '123/1/2', '123/1/1']
+        """
         return [row['key'] for row in self._matching(())]
 
     def count(self) -> int:

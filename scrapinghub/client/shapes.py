@@ -149,3 +149,23 @@ class FrontierBatch(TypedDict):
 
     id: str
     requests: list[list[Any]]
+
+
+class _CommentAlways(TypedDict):
+    item: int
+    field: str | None
+    id: int
+    text: str
+
+
+class Comment(_CommentAlways, total=False):
+    """A comment on an item of a job, or on a field of it.
+
+    ``item`` is the number of the item; ``field`` is None for a comment on the whole item.
+    """
+
+    author: str
+    avatar: str
+    created: str
+    archived: bool
+    editable: bool

@@ -102,12 +102,12 @@ def test_equal_are_two_objects_of_one_kind_and_key(silent: ScrapinghubClient) ->
 @pytest.mark.parametrize(
     ('shown', 'expected'),
     [
-        ('projects.Project 1', 'activity collections frontiers info jobs key settings spiders url'),
+        ('projects.Project 1', 'activity collections frontiers info jobs key periodic_jobs settings spiders url'),
         (
             'jobs.Job 1/2/3',
             (
-                'cancel close_writers delete finish items key logs metadata project_id requests samples start update '
-                'update_tags url wait'
+                'cancel close_writers comments delete finish items key logs metadata project_id requests samples '
+                'start update update_tags url wait'
             ),
         ),
         ('jobs.JobMeta 1/2/3', 'delete get items iter key keys list set update values'),
