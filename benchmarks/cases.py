@@ -1,4 +1,4 @@
-"""The cases: what is measured, the target, and the results."""
+"""The cases, their targets and results."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A server that replays prepared bytes, so that the benchmark measures the client and not the server.
 
-Runs in a process of its own: ``python replay.py SIZES`` prints its port and serves until its standard input is closed.
+Runs in a separate process: ``python replay.py SIZES`` prints its port and serves until its standard input is closed.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class Connection(threading.Thread):
         family, *rest = parts.path.strip('/').split('/')
         packed = 'msgpack' in headers.get('accept', '') and family in ('items', 'collections')
         compressed = 'encoding' in query or 'x-compress' in headers
-        # A listing of jobs is sent in pages, whatever the count.
+        # A listing of jobs is sent in pages, even if more are requested.
         start = int(query.get('start', ['0'])[0]) if family == 'jobq' else None
         body = self.prepared.body(parts.path, packed=packed, compressed=compressed, start=start)
         if method == 'POST':

@@ -45,7 +45,7 @@ def replay(sizes: str) -> Iterator[str]:
 
 
 class Bench:
-    """Runs cases, each in a process of its own.
+    """Runs cases, each in a new process.
 
     Args:
         released: Interpreter of the released package; None to leave it out.
