@@ -128,8 +128,28 @@ class ScrapinghubClient:
             use_msgpack=use_msgpack,
             credentials_hint=found.hint,
         )
+        self._max_outage = max_outage
         self.uploader = Uploader(self.transport, spool=spool or None, max_outage=max_outage)
         _warn_of_password(found)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Settings and credentials only: connections, writers and the spool stay with this client.
+        transport = self.transport
+        names = ('timeout', 'retries', 'user_agent', 'dash_user_agent', 'use_msgpack', 'max_record', 'credentials_hint')
+        options = {name: getattr(transport, name) for name in names}
+        return {
+            'connection_timeout': self.connection_timeout,
+            'max_outage': self._max_outage,
+            'transport': (transport.credentials, transport.endpoints, options),
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        credentials, endpoints, options = state['transport']
+        self.connection_timeout = state['connection_timeout']
+        self._max_outage = state['max_outage']
+        self._address = strip_credentials(endpoints.storage)
+        self.transport = Transport(credentials, endpoints, **options)
+        self.uploader = Uploader(self.transport, max_outage=self._max_outage)
 
     def __repr__(self) -> str:
         return f'<scrapinghub.client.ScrapinghubClient {self._address}>'
@@ -182,8 +202,8 @@ class ScrapinghubClient:
             Unauthorized: The API key is wrong.
 
         Example:
-            >>> client.whoami()['username']  # doctest: +SKIP
-            'sandbox'
+            >>> client.whoami()['username']
+            'admin'
         """
         path = ('v2', 'users', 'me')
         return expect(Dash(self.transport).call('GET', path), dict, f'GET {"/".join(path)}')

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import RECORD_PARAMETERS, encode_pairs, merge_parameters
+from scrapinghub.client._support.parameters import RECORD_PARAMETERS, encode_pairs, merge_parameters, parse_number
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import explain_filters, explain_lost_response, read_stream
-from scrapinghub.client._support.validation import parse_number
 from scrapinghub.client.shapes import ActivityEvent
 from scrapinghub.client.utils import parse_job_key, parse_project_id
 from scrapinghub.config.validation import Expected

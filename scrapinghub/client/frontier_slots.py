@@ -9,10 +9,10 @@ import six
 
 from scrapinghub.client._support.frontier_writers import FrontierWriters, SlotWriter
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import encode_pairs, merge_parameters
+from scrapinghub.client._support.parameters import encode_pairs, merge_parameters, parse_number
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import count_records, read_stream
-from scrapinghub.client._support.validation import expect_field, parse_name, parse_number
+from scrapinghub.client._support.validation import expect_field, parse_name
 from scrapinghub.client.shapes import FrontierBatch, FrontierRequest
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec

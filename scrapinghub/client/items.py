@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from scrapinghub.client._support.families import Family, parse_record_number
-from scrapinghub.client._support.parameters import Time, encode_pairs
+from scrapinghub.client._support.parameters import Time, encode_pairs, parse_number
 from scrapinghub.client._support.records import Filters, KeyedRecords, Names, RelativePath, RequestsParams
-from scrapinghub.client._support.validation import parse_number, parse_path
+from scrapinghub.client._support.validation import parse_path
 from scrapinghub.exceptions import DecodeError
 from scrapinghub.transport.streams.cursor import KeysetCursor
 from scrapinghub.transport.streams.stream import RecordStream, ResumableIterator

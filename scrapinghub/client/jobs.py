@@ -9,10 +9,10 @@ from typing import Any, overload
 
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.job_filter import JobFilter, parse_choices, parse_keys, parse_name, parse_states
-from scrapinghub.client._support.job_listing import SUMMARY_ALIASES, JobListing, OneOrMore
-from scrapinghub.client._support.parameters import Time, check_names, encode_pairs, merge_parameters
+from scrapinghub.client._support.job_listing import SUMMARY_ALIASES, JobListing, OneOrMore, parse_spider
+from scrapinghub.client._support.parameters import Time, check_names, encode_pairs, merge_parameters, parse_number
 from scrapinghub.client._support.scheduling import build_run_form, schedule_job
-from scrapinghub.client._support.validation import expect, expect_field, parse_number, parse_time
+from scrapinghub.client._support.validation import expect, expect_field, parse_time
 from scrapinghub.client._support.waiting import CompletedJobs
 from scrapinghub.client.job import Job, JobMeta
 from scrapinghub.client.selection import JobSelection
@@ -373,4 +373,4 @@ class Jobs(JobListing):
         return values[0] if values else None
 
     def _spider_name(self, spider: str | None) -> str | None:
-        return spider or (None if self.spider is None else self.spider.name)
+        return parse_spider(spider) or (None if self.spider is None else self.spider.name)

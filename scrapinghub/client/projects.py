@@ -184,7 +184,7 @@ class Project(Resource):
             Forbidden: The API key has no access to the project.
 
         Example:
-            >>> project.info()['id']  # doctest: +SKIP
+            >>> project.info()['id']
             123
         """
         path = ('v2', 'projects', self.key)

@@ -38,7 +38,12 @@ class Samples(Records[Sample]):
     """
 
     _family = Family(
-        'samples', has_keys=False, has_stats=False, is_eager=True, upload=WriterOptions(content_encoding='identity')
+        'samples',
+        has_keys=False,
+        has_stats=False,
+        is_eager=True,
+        record_types=(list, tuple),
+        upload=WriterOptions(content_encoding='identity'),
     )
 
     def iter(

@@ -238,3 +238,61 @@ def test_a_job_key_in_each_of_its_forms(form: Callable[[Any], Any], wire: Wire) 
 def test_a_url_of_something_else_is_refused(url: str, wire: Wire) -> None:
     with pytest.raises(ValueError, match='Job key'):
         wire.client().get_job(url)
+
+
+# Records and spiders
+
+
+WRONG_RECORDS: dict[str, list[Any]] = {
+    'items': ['text', b'text', 5, None, [1], [('a', 1)]],
+    'logs': ['text', [1]],
+    'requests': ['http://example.com', None],
+    'samples': ['text', {'a': 1}, 5],
+}
+
+
+@pytest.mark.parametrize('family', WRONG_RECORDS)
+def test_a_record_of_the_wrong_type_is_refused_at_the_call(family: str, wire: Wire) -> None:
+    records = getattr(wire.client().get_job(JOB), family)
+    for record in WRONG_RECORDS[family]:
+        with pytest.raises(TypeError, match=f'a record of {family} should be a (dict|list), got '):
+            records.write(record)
+    assert wire.asked == []
+
+
+def test_the_text_of_a_wrong_record_is_shortened(wire: Wire) -> None:
+    items: Any = wire.client().get_job(JOB).items
+    with pytest.raises(TypeError) as caught:
+        items.write('x' * 5000)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize('value', [7, '7', f'{JOB}/7'])
+@pytest.mark.parametrize('name', ['start', 'startafter', 'start_after'])
+def test_the_number_of_a_record_is_its_key(name: str, value: Any, project: Any, wire: Wire) -> None:
+    project.jobs.get(JOB).items.list(**{name: value})
+    assert wire.requests[0].query[0] == (name.replace('_', ''), f'{JOB}/7')
+
+
+def test_a_spider_is_given_as_its_object(project: Any, wire: Wire) -> None:
+    spider = project.spiders.get('s')
+    wire.answers |= {'/jobq/1/2/summary': lines_reply(), '/spiders/1/2/lastjobsummary': lines_reply()}
+    wire.answers['/api/jobs/update.json'] = json_reply('{"status": "ok", "count": 0}')
+    project.jobs.list(spider=spider)
+    project.jobs.count(spider)
+    project.jobs.iter_all(spider=spider)
+    project.jobs.summary(spider=spider)
+    project.jobs.iter_last(spider=spider)
+    assert [target for target in wire.asked[1:] if 'ids' not in target] == [
+        'GET /jobq/1/list?spider=s', 'GET /jobq/1/count?spider=s', 'GET /jobq/1/list?spider=s&count=1000',
+        'GET /jobq/1/2/summary', 'GET /spiders/1/2/lastjobsummary',
+    ]  # fmt: skip
+    assert project.jobs.run(spider).key == JOB
+    project.jobs.update_tags(add=['a'], spider=spider)
+    assert all('spider=s' in body for body in wire.bodies[-2:])
+
+
+def test_a_list_of_keys_is_not_the_key_of_a_record(project: Any, wire: Wire) -> None:
+    with pytest.raises(TypeError, match=r'use iter\(key='):
+        project.collections.get_store('store').get(['a', 'b'])
+    assert wire.asked == []

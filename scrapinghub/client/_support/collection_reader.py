@@ -10,10 +10,9 @@ import six
 
 from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, Tables, join_lines, report_progress
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import RECORD_PARAMETERS, Time, encode_pairs, merge_parameters
+from scrapinghub.client._support.parameters import RECORD_PARAMETERS, Time, encode_pairs, merge_parameters, parse_number
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import Explain, count_records, explain_errors, explain_filters, read_stream
-from scrapinghub.client._support.validation import parse_number
 from scrapinghub.exceptions import NotFound, ScrapinghubAPIError
 from scrapinghub.export.progress import Progress
 from scrapinghub.transport import codec
@@ -58,6 +57,7 @@ class CollectionReader(Resource, Downloads, Tables):
         Raises:
             NotFound: The record does not exist.
             ValueError: The key is None or empty.
+            TypeError: The key is a list.
 
         Example:
             >>> foo_store.get('first')
@@ -65,6 +65,8 @@ class CollectionReader(Resource, Downloads, Tables):
         """
         if key is None:
             raise ValueError('key cannot be None')
+        if isinstance(key, (list, tuple, set, frozenset, Mapping)):
+            raise TypeError(f'key should be a string, got {key!r}: use iter(key=[…]) for several records')
         text = six.ensure_text(key) if isinstance(key, bytes) else str(key)
         if not text:
             raise ValueError('key cannot be empty')

@@ -10,8 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scrapinghub.client._support.parameters import check_names
-from scrapinghub.client._support.validation import parse_number
+from scrapinghub.client._support.parameters import check_names, parse_number
 from scrapinghub.export.progress import Progress, make_report
 from scrapinghub.transport.streams.stream import RecordStream
 

@@ -30,6 +30,7 @@ class Family:
         has_stats: Whether the service keeps statistics.
         is_eager: Whether ``iter`` sends its first request at the call, as it did before release 3.
         has_log_lines: Whether files can have lines of time, level and message.
+        record_types: Types of a record; the first one names them in errors.
         upload: Options of the batch writer.
     """
 
@@ -42,6 +43,7 @@ class Family:
     has_stats: bool = True
     is_eager: bool = False
     has_log_lines: bool = False
+    record_types: tuple[type, ...] = (dict, Mapping)
     upload: WriterOptions = field(default_factory=WriterOptions)
 
     def accept(self, use_msgpack: bool, values: Mapping[str, Any]) -> str:

@@ -35,6 +35,12 @@ class FrontierWriters:
         self._lock = threading.Lock()
         self._slots: dict[tuple[str, str], SlotWriter] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), '_lock': None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
+
     def of_slot(self, frontier: str, slot: str) -> SlotWriter:
         """Return the one writer of a slot."""
         with self._lock:
@@ -83,6 +89,12 @@ class SlotWriter:
         self._lock = threading.Lock()
         self._writer: Writer | None = None
         self._tally = _Tally(f'POST {"/".join(path)}')
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        writer = self._writer
+        if writer is not None and writer.offset < writer.next_number:
+            raise TypeError(f'{writer} has requests that are not stored: call flush() before copying it')
+        return SlotWriter, (self._client, self._path)
 
     @property
     def newcount(self) -> int:

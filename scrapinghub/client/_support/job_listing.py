@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn, Protocol, overload
 
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters
+from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters, parse_number
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.spider_ids import find_spider_id
 from scrapinghub.client._support.streams import read_stream
-from scrapinghub.client._support.validation import parse_number
 from scrapinghub.client.shapes import JobSummary
 from scrapinghub.client.utils import find_job_key, parse_project_id
 from scrapinghub.config.validation import Expected
@@ -289,6 +288,7 @@ class JobListing(Resource):
 
     def _spider_path(self, spider: str | None) -> tuple[str, ...]:
         """Return the path segments of the project, or of the spider, whose id is requested."""
+        spider = parse_spider(spider)
         if spider is None:
             return tuple(self.key.split('/'))
         key = f'{self.project_id}/{find_spider_id(self._client.transport, self.project_id, spider)}'
@@ -308,7 +308,7 @@ class JobListing(Resource):
         meta: OneOrMore = None,
     ) -> dict[str, Any]:
         return {
-            'spider': spider if self.spider is None else self.spider.name,
+            'spider': parse_spider(spider) if self.spider is None else self.spider.name,
             'state': state,
             'has_tag': has_tag,
             'lacks_tag': lacks_tag,
@@ -322,6 +322,11 @@ class JobListing(Resource):
     ) -> Iterator[JobSummary]:
         cursor = JobPages(encode_pairs(values), count, start=start, everything=everything)
         return read_stream(self._client.transport, ('jobq', self.project_id, 'list'), cursor, codec.ANY, eager=True)
+
+
+def parse_spider(spider: Any) -> Any:
+    """Return the name of a spider, which may be given as an object."""
+    return spider if spider is None or isinstance(spider, str) else getattr(spider, 'name', spider)
 
 
 def _parse_keys(keys: Any) -> Any:

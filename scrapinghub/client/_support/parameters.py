@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import chain
@@ -32,12 +33,10 @@ ALIASES: Mapping[str, str] = {
     'start_ts': 'startts',
 }
 
-# What the service knows at the endpoints that return records.
+# What the service knows at the endpoints that return records, as far as it has an effect on records: not the options of
+# CSV, such as ``fields``.
 RECORD_PARAMETERS = frozenset(
-    [
-        *('count', 'start', 'startafter', 'startts', 'endts', 'offset', 'filter', 'meta', 'nodata'),
-        *('format', 'fields', 'include_headers', 'sep', 'quote', 'escape', 'lineend', 'saveas'),
-    ]
+    {'count', 'start', 'startafter', 'startts', 'endts', 'offset', 'filter', 'meta', 'nodata', 'format'}
 )
 
 # Parameters that select what is returned: in a new method, an empty one is an error instead of "no filter".
@@ -138,6 +137,32 @@ _PARSERS: Mapping[str, Callable[[str, Any, bool], Any]] = {
     'meta': lambda name, value, strict: parse_names(value),
     'jobmeta': lambda name, value, strict: parse_names(value),
 }
+
+
+def parse_number(name: str, value: Any) -> int | None:
+    """Return an argument that counts records or rows.
+
+    Args:
+        name: Name of the argument, for the error.
+        value: An integer, a string of digits, or None.
+
+    Returns:
+        The integer; None for None.
+
+    Raises:
+        ValueError: The value is not an integer, or is negative.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f'{name} should be an integer, got {value!r}') from None
+    if number < 0 or isinstance(value, bool):
+        raise ValueError(f'{name} should be a number of at least 0, got {value!r}')
+    return number
 
 
 def encode_pairs(values: Mapping[str, Any]) -> Pairs:

@@ -17,10 +17,10 @@ from scrapinghub.client._support.exports import (
 )
 from scrapinghub.client._support.families import Family, seek_position
 from scrapinghub.client._support.following import Following, read_tail
-from scrapinghub.client._support.parameters import encode_pairs
+from scrapinghub.client._support.parameters import encode_pairs, parse_number
 from scrapinghub.client._support.resource import Client
 from scrapinghub.client._support.streams import explain_filters, read_stream
-from scrapinghub.client._support.validation import parse_names, parse_number
+from scrapinghub.client._support.validation import parse_names
 from scrapinghub.export.progress import Progress
 from scrapinghub.transport import codec
 from scrapinghub.transport.streams.cursors import SkipCursor

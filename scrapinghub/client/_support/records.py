@@ -7,11 +7,11 @@ from typing import Any, ClassVar, TypeVar
 
 from scrapinghub.client._support.families import Family, choose_cursor
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters
+from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters, parse_number
 from scrapinghub.client._support.record_exports import ExportedRecords, TabularRecords
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import explain_filters, read_stream
-from scrapinghub.client._support.validation import expect, parse_name, parse_number, parse_path
+from scrapinghub.client._support.validation import expect, parse_name, parse_path
 from scrapinghub.client.shapes import Stats
 from scrapinghub.config.validation import Expected
 from scrapinghub.export.progress import Progress
@@ -100,6 +100,12 @@ class Records(Resource, ExportedRecords[R]):
         expect(stats, dict, f'GET {"/".join(path)}')
         return stats
 
+    def __getstate__(self) -> dict[str, Any]:
+        writer = self._writer
+        if writer is not None and writer.offset < writer.next_number:
+            raise TypeError(f'{self!r} has records that are not stored: call flush() before copying it')
+        return {**vars(self), '_writer': None}
+
     # Reading
 
     def _read(
@@ -112,7 +118,7 @@ class Records(Resource, ExportedRecords[R]):
         progress: Progress = False,
     ) -> RecordStream[R]:
         values = self._parse(named, params)
-        segments = parse_path(path)
+        segments = () if path is None else parse_path(path)
         limit = parse_number('count', count)
         accept = self._family.accept(self._client.transport.use_msgpack, values)
         cursor = choose_cursor(self._family, self.key, values, limit, depth=len(segments), accept=accept)
@@ -145,8 +151,10 @@ class Records(Resource, ExportedRecords[R]):
     def _parse(self, named: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of a read in the form of the service."""
         values = merge_parameters(named, params, self._family.parameters)
-        if isinstance(values.get('start'), int):
-            values['start'] = self._key_of(parse_number('start', values['start']))
+        for name in ('start', 'startafter'):
+            value = values.get(name)
+            if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
+                values[name] = self._key_of(parse_number(name, value))
         if 'index' in values:
             index = values['index']
             is_list = isinstance(index, Iterable) and not isinstance(index, str)
@@ -248,6 +256,7 @@ class Records(Resource, ExportedRecords[R]):
             The number of the record, counted from 0.
 
         Raises:
+            TypeError: The record is not a dict, or for samples not a list.
             ValueTooLarge: The JSON text of the record is larger than 1 MiB.
             UploadError: Earlier records could not be stored; the error holds them.
             AssertionError: The writer is closed.
@@ -256,6 +265,9 @@ class Records(Resource, ExportedRecords[R]):
             >>> job.items.write({'name': 'first'})
             0
         """
+        if not isinstance(item, self._family.record_types):
+            kind = self._family.record_types[0].__name__
+            raise TypeError(f'a record of {self._family.name} should be a {kind}, got {item!r:.200}')
         writer = self._writer
         if writer is None:
             writer = self._create_writer()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -27,32 +26,6 @@ _RECORD_FORMATS = ('json', 'jl', 'jsonlines', 'msgpack')
 
 
 # Arguments
-
-
-def parse_number(name: str, value: Any) -> int | None:
-    """Return an argument that counts records or rows.
-
-    Args:
-        name: Name of the argument, for the error.
-        value: An integer, a string of digits, or None.
-
-    Returns:
-        The integer; None for None.
-
-    Raises:
-        ValueError: The value is not an integer, or is negative.
-    """
-    if value is None:
-        return None
-    if isinstance(value, str) and value.isdecimal():
-        return int(value)
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise ValueError(f'{name} should be an integer, got {value!r}') from None
-    if number < 0 or isinstance(value, bool):
-        raise ValueError(f'{name} should be a number of at least 0, got {value!r}')
-    return number
 
 
 def parse_names(value: str | bytes | Iterable[str | bytes] | None) -> list[str]:

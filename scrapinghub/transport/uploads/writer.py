@@ -42,6 +42,9 @@ class Writer:
     def __repr__(self) -> str:
         return f'<Writer {self.queue.shown_url} at {self.queue.next_number}>'
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError('a writer cannot be copied: create one with the copy of its client')
+
     @property
     def url(self) -> str:
         """Address of the records."""

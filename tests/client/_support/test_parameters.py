@@ -11,6 +11,7 @@ from scrapinghub.client._support.parameters import (
     encode_form_value,
     encode_pairs,
     merge_parameters,
+    parse_number,
 )
 
 KNOWN = frozenset({*RECORD_PARAMETERS, *ALIASES.values()})
@@ -67,6 +68,17 @@ def test_a_new_method_refuses_an_empty_selection(name: str, value: Any) -> None:
 
 def test_a_selection_that_is_an_iterator_is_read_once() -> None:
     assert merge_parameters({'key': iter(['1/2/3'])}, {}, strict=True) == {'key': ['1/2/3']}
+
+
+@pytest.mark.parametrize(('value', 'expected'), [(None, None), (0, 0), (5, 5), ('17', 17)])
+def test_numbers(value: Any, expected: int | None) -> None:
+    assert parse_number('count', value) == expected
+
+
+@pytest.mark.parametrize('value', ['x', 1.5, -1, True, '-1', [1]])
+def test_what_is_not_a_number_is_refused_by_name(value: Any) -> None:
+    with pytest.raises(ValueError, match='count should be'):
+        parse_number('count', value)
 
 
 def test_how_values_are_encoded() -> None:

@@ -114,7 +114,6 @@ def test_a_count_of_none_at_all_asks_nothing(wire: Wire, family: str) -> None:
                 ('meta', '_key'),
             ],
         ),
-        ({'sep': ';'}, [('sep', ';'), ('meta', '_key')]),
     ],
 )
 def test_what_a_read_of_items_asks(wire: Wire, arguments: dict[str, Any], query: list[tuple[str, str]]) -> None:

@@ -13,23 +13,11 @@ from scrapinghub.client._support.validation import (
     encode_filters,
     parse_level,
     parse_name,
-    parse_number,
     parse_time,
 )
 
 MOMENT = datetime(2024, 5, 6, tzinfo=timezone.utc)
 MILLISECONDS = 1714953600000
-
-
-@pytest.mark.parametrize(('value', 'expected'), [(None, None), (0, 0), (5, 5), ('17', 17)])
-def test_numbers(value: Any, expected: int | None) -> None:
-    assert parse_number('count', value) == expected
-
-
-@pytest.mark.parametrize('value', ['x', 1.5, -1, True, '-1', [1]])
-def test_what_is_not_a_number_is_refused_by_name(value: Any) -> None:
-    with pytest.raises(ValueError, match='count should be'):
-        parse_number('count', value)
 
 
 @pytest.mark.parametrize(
