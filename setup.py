@@ -50,6 +50,8 @@ setup(
     extras_require={
         # Tables of records, and Parquet files.
         'arrow': ['pyarrow>=17.0.0'],
+        # The command line.
+        'cli': ['click>=8.1.7'],
         'dotenv': ['python-dotenv>=1.0.0'],
         # Decodes JSON lines in less than half of the time, with the same result.
         'fast': ['msgspec>=0.19.0'],
@@ -60,7 +62,10 @@ setup(
         'sandbox': ['msgpack>=1.0.3', 'werkzeug>=3.0.6'],
         'scrapy': ['scrapy>=2.11.0'],
     },
-    entry_points={'pytest11': ['scrapinghub_sandbox = scrapinghub.sandbox.pytest_plugin']},
+    entry_points={
+        'console_scripts': ['scrapinghub = scrapinghub.__main__:main'],
+        'pytest11': ['scrapinghub_sandbox = scrapinghub.sandbox.pytest_plugin'],
+    },
     classifiers=[
         'Development Status :: 5 - Production/Stable',
         'Intended Audience :: Developers',

@@ -12,6 +12,7 @@ extensions = [
     'sphinx.ext.autodoc',
     'sphinx.ext.napoleon',
     'sphinx.ext.viewcode',
+    'sphinx_click',
     'sphinx_copybutton',
 ]
 exclude_patterns = ['_build']

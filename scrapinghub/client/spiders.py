@@ -61,6 +61,22 @@ class Spiders(Resource):
         spider_id = find_spider_id(self._client.transport, self.project_id, spider, values)
         return Spider(self._client, self.project_id, spider_id, spider)
 
+    def get_name(self, spider_id: int | str) -> str:
+        """Return the name of a spider, by the number in the keys of its jobs; sends one request.
+
+        Args:
+            spider_id: Number of the spider: the second part of the key of a job.
+
+        Raises:
+            NotFound: The spider does not exist.
+
+        Example:
+            >>> project.spiders.get_name(1)
+            'spider1'
+        """
+        path = ('v2', 'projects', self.project_id, 'spiders', str(spider_id))
+        return expect_field(Dash(self._client.transport).call('GET', path), 'name', str, f'GET {"/".join(path)}')
+
     def iter(self) -> Iterator[SpiderInfo]:
         """Iterate over descriptions of the spiders; ``id`` is the name of a spider.
 

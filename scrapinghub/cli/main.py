@@ -1,0 +1,79 @@
+"""The group of all commands, and what their errors become."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from scrapinghub import __version__
+from scrapinghub.cli.collections import collections
+from scrapinghub.cli.jobs import cancel, delete, jobs, run_job, show, tag, wait
+from scrapinghub.cli.output import print_rows
+from scrapinghub.cli.periodic_jobs import periodic_jobs
+from scrapinghub.cli.records import download, items, logs, requests
+from scrapinghub.cli.sandbox import sandbox
+from scrapinghub.cli.support import Settings, common_options, connect
+
+INTERRUPTED = 130
+
+
+@click.group(context_settings={'help_option_names': ['-h', '--help'], 'max_content_width': 100})
+@click.version_option(__version__, prog_name='scrapinghub')
+def cli() -> None:
+    """Work with jobs, their data, collections and periodic jobs in Scrapy Cloud.
+
+    The API key is read from the environment variable SH_APIKEY, a .env file or scrapinghub.yml. Use shub to deploy
+    projects.
+
+    Commands print tables on a terminal, and JSON lines to a pipe or with --json. They return 1 if the service refuses
+    a request or a job does not end with "finished", 2 for wrong arguments, and 130 after Ctrl-C.
+    """
+
+
+@cli.command()
+@common_options
+def whoami(settings: Settings) -> None:
+    """Show the user that the API key belongs to."""
+    with connect(settings) as client:
+        print_rows([client.whoami()], settings)
+
+
+for command in (
+    *(jobs, run_job, wait, cancel, show, items, logs, requests, download, delete, tag),
+    *(collections, periodic_jobs, sandbox),
+):
+    cli.add_command(command)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command; return the exit status."""
+    from scrapinghub.exceptions import ScrapinghubAPIError
+
+    debug = '--debug' in arguments
+    try:
+        return cli.main(list(arguments), prog_name='scrapinghub', standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo('Interrupted.', err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader, such as head, has seen enough. Python would fail again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ScrapinghubAPIError, OSError, ImportError) as error:
+        return _report(error, 1, debug=debug)
+    except (ValueError, TypeError, RuntimeError) as error:
+        # What the library says about arguments, and about missing credentials.
+        return _report(error, 2, debug=debug)
+
+
+def _report(error: Exception, status: int, *, debug: bool) -> int:
+    if debug:
+        raise error
+    click.echo(f'Error: {error}', err=True)
+    return status

@@ -1,0 +1,93 @@
+"""Print tables for people, and JSON lines for programs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from itertools import chain, islice
+from typing import Any
+
+import click
+
+from scrapinghub.cli.support import Settings
+
+# Rows by which the widths of the columns are chosen.
+SAMPLE_ROWS = 100
+SMALLEST_TIME = 10**12
+
+
+def is_for_people(settings: Settings) -> bool:
+    """Return whether to print tables instead of JSON lines."""
+    return not settings.json and sys.stdout.isatty()
+
+
+def print_rows(rows: Iterable[Mapping[str, Any]], settings: Settings, columns: Sequence[str] | None = None) -> None:
+    """Print records: a table on a terminal, otherwise JSON lines.
+
+    Args:
+        rows: The records.
+        settings: Options of the command.
+        columns: Fields to print, in order; all by default.
+    """
+    if not is_for_people(settings):
+        for row in rows:
+            selected = row if columns is None else {name: row[name] for name in columns if name in row}
+            click.echo(json.dumps(selected, ensure_ascii=False, default=str))
+        return
+    rows = iter(rows)
+    sample = list(islice(rows, SAMPLE_ROWS))
+    if not sample:
+        click.echo('Nothing found.', err=True)
+        return
+    names = list(columns or dict.fromkeys(chain.from_iterable(sample)))
+    names = [name for name in names if any(row.get(name) not in (None, '', []) for row in sample)] or names
+    widths = fit_widths(names, [[cell(row.get(name)) for name in names] for row in sample])
+    click.secho(_line(names, widths), bold=True)
+    for row in chain(sample, rows):
+        click.echo(_line([cell(row.get(name)) for name in names], widths))
+
+
+def print_fields(fields: Mapping[str, Any], settings: Settings) -> None:
+    """Print one object: a line for each field on a terminal, otherwise JSON."""
+    if not is_for_people(settings):
+        click.echo(json.dumps(fields, ensure_ascii=False, default=str))
+        return
+    width = max(map(len, fields), default=0)
+    for name, value in fields.items():
+        click.echo(f'{click.style(name.ljust(width), bold=True)}  {cell(value)}')
+
+
+def fit_widths(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Return the widths of columns that fit the terminal; the widest columns are cut first."""
+    available = shutil.get_terminal_size().columns - 2 * (len(names) - 1)
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    while sum(widths) > available and max(widths) > 4:
+        widths[widths.index(max(widths))] -= 1
+    return widths
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return '  '.join(_cut(text, width).ljust(width) for text, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f'{text[: max(0, width - 1)]}…'
+
+
+def cell(value: Any) -> str:
+    """Return a value as the text of a cell."""
+    if value is None:
+        return ''
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, int) and not isinstance(value, bool) and value > SMALLEST_TIME:
+        text = datetime.fromtimestamp(value / 1000, timezone.utc).strftime('%Y-%m-%d %H:%M:%S')
+    elif isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value):
+        text = ', '.join(value)
+    else:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    # A control character of scraped data could change the terminal.
+    return ''.join(character if character.isprintable() else ' ' for character in text)
