@@ -22,7 +22,10 @@ nitpicky = True
 nitpick_ignore_regex = [
     ('py:.*', r'(?!scrapinghub\.).*'),
     # Internal classes: what a public class inherits from them is shown with that class.
-    ('py:.*', r'scrapinghub\.(client\.(_support|frontier_slots)|config|transport)\..*'),
+    (
+        'py:.*',
+        r'scrapinghub\.(client\.(_support|frontier_slots|utils\._\w+)|config|transport)(\..*)?',
+    ),
     # Of the older clients, only the two entry points are documented.
     ('py:.*', r'scrapinghub\.(hubstorage|legacy)\..*'),
 ]
