@@ -190,6 +190,16 @@ class HeadedResponse(http.client.HTTPResponse):
         # The body may be read much later.
         stream.deadline = None
 
+    def _read_status(self) -> tuple[str, int, str]:
+        # http.client takes each status but 100 for the final one: the real response would be that of the next request.
+        version, status, reason = super()._read_status()
+        while 100 <= status < 200:
+            if status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                raise http.client.HTTPException('it switches to another protocol (101), which was not requested')
+            http.client.parse_headers(self.fp)
+            version, status, reason = super()._read_status()
+        return version, status, reason
+
     def flush(self) -> None:
         """Do nothing: nothing is ever written to a response.
 

@@ -36,13 +36,13 @@ def redirect_target(call: Call, response: requests.Response) -> str:
     Raises:
         UnexpectedRedirect: The redirect must not be followed; the message holds the reason.
     """
-    # Bytes that are not ASCII become percent-encoded, as browsers send them.
-    location = quote(response.headers['Location'].encode('latin-1'), safe=_PRINTABLE)
+    location = response.headers['Location']
     target: str | None = None
     try:
-        if _AMBIGUOUS(response.headers['Location']):
+        if _AMBIGUOUS(location):
             raise _Refused('its address has a backslash or control characters')
-        target = urljoin(response.url, location)
+        # Bytes that are not ASCII become percent-encoded, as browsers send them.
+        target = urljoin(response.url, quote(location.encode('latin-1'), safe=_PRINTABLE))
         _check(call, urlsplit(response.url), urlsplit(target), target)
         return target
     except (ValueError, LocationParseError):

@@ -188,13 +188,13 @@ class Transport:
             The response; its body is not read.
 
         Raises:
-            requests.HTTPError: The status is 300 or more; the body of the response is read, up to 64 KiB.
+            requests.HTTPError: The status is not 2xx; the body of the response is read, up to 64 KiB.
             requests.RequestException: No response arrived.
             UnexpectedRedirect: The response redirects to where a request with credentials must not be sent.
         """
         response = self._send(call, call.url, number)
         status = response.status_code
-        if status < 300:
+        if 200 <= status < 300:
             return response
         redirects = 0
         while response.is_redirect:
@@ -204,10 +204,10 @@ class Transport:
                 raise UnexpectedRedirect(f'{strip_credentials(call.url)} redirects more than {MAX_REDIRECTS} times')
             response = self._send(call, redirect_target(call, response), number)
             status = response.status_code
-        if status < 300 or status in call.handled_statuses:
+        if 200 <= status < 300 or status in call.handled_statuses:
             return response
         self._keep_error_body(response)
-        # Below 400: a redirect without a target, or "not modified". Neither holds what was asked for.
+        # Below 400: a redirect without a target, for instance, or "not modified".
         kind = 'Server Error' if status >= 500 else 'Client Error' if status >= 400 else 'No Answer'
         # As raise_for_status words it, but the address may hold credentials.
         where = strip_secrets(response.url)

@@ -11,7 +11,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from scrapinghub.exceptions import NetworkError, StreamInterrupted
+from scrapinghub.exceptions import BadRequest, NetworkError, StreamInterrupted
 from scrapinghub.transport.http.body import Body
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.connections import Adapter
@@ -19,7 +19,8 @@ from scrapinghub.transport.http.retries import RetrySettings
 from scrapinghub.transport.streams.cursor import KeysetCursor
 from scrapinghub.transport.streams.responses import Source
 from scrapinghub.transport.streams.stream import RecordStream
-from support.scripted_server import JSON_LINES, Reply, Server
+from support.scripted_server import JSON_LINES, Reply, Request, Server, reply
+from support.storage_model import exact, sample_storage, stream_of
 from support.transports import make_transport
 
 STATUS = b'HTTP/1.1 200 OK\r\n'
@@ -127,6 +128,63 @@ def test_an_answer_without_a_body(status: str) -> None:
             response = transport.open(Call('GET', f'{server.url}/x', handled_statuses=frozenset({304})))
             assert b''.join(Body(response)) == b''
         assert server.connections == 1
+        transport.close()
+
+
+# Informational responses
+
+HINTS = b'HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n'
+OTHERS = b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 199 Whatever\r\nX: 1\r\n\r\n'
+
+
+@pytest.mark.parametrize('before', [HINTS, OTHERS, OTHERS + HINTS * 3])
+@pytest.mark.parametrize('parts', [1, 7])
+def test_informational_responses_are_skipped(before: bytes, parts: int) -> None:
+    def respond(request: Request) -> Reply:
+        head = before + reply(request.path.encode(), content_type='text/plain').data
+        size = -(-len(head) // parts)
+        return Reply(b'', [head[start : start + size] for start in range(0, len(head), size)])
+
+    with Server(respond) as server:
+        transport = make_transport(server, retries=RetrySettings(0))
+        responses = [transport.complete(Call('GET', f'{server.url}/{number}')) for number in range(4)]
+        assert [response.text for response in responses] == ['/0', '/1', '/2', '/3']
+        assert {response.status_code for response in responses} == {200}
+        # None of them was left on the connection.
+        assert server.connections == 1
+        transport.close()
+
+
+def test_the_final_status_decides_about_a_write() -> None:
+    with Server(lambda request: Reply(HINTS + reply(b'no', status=400).data)) as server:
+        transport = make_transport(server, retries=RetrySettings(0))
+        for _ in range(2):
+            with pytest.raises(BadRequest):
+                transport.post(('items', '1/2/3'), value={})
+        transport.close()
+
+
+def test_records_after_an_informational_response_are_all_read() -> None:
+    storage = sample_storage()
+    with Server(lambda request: Reply(HINTS + storage.respond(request).data)) as server:
+        assert exact(list(stream_of(make_transport(server), 'items'))) == exact(storage.items)
+
+
+@pytest.mark.parametrize('end', [b'', b'HTTP/1.1 2'])
+def test_a_connection_that_ends_after_an_informational_response(end: bytes) -> None:
+    with Server(lambda request: Reply(HINTS + end, close=True)) as server, pytest.raises(NetworkError):
+        make_transport(server, retries=RetrySettings(0)).get(('x',))
+
+
+def test_a_change_of_the_protocol_is_an_error() -> None:
+    switch = b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n'
+    with Server(lambda request: Reply(switch + reply(b'[]').data)) as server:
+        transport = make_transport(server, retries=RetrySettings(0))
+        for _ in range(2):
+            with pytest.raises(NetworkError, match='another protocol'):
+                transport.get(('x',))
+        # The connection is not used again.
+        assert server.connections == 2
         transport.close()
 
 

@@ -32,18 +32,15 @@ from scrapinghub.exceptions import (
     ReadTimedOut,
     ScrapinghubAPIError,
     TLSFailed,
-    UnexpectedRedirect,
 )
 from scrapinghub.transport import codec
 from scrapinghub.transport.http import responses
 from scrapinghub.transport.http import transport as transport_module
-from scrapinghub.transport.http.call import Call
-from scrapinghub.transport.http.redirects import redirect_target
 from scrapinghub.transport.http.retries import RetrySettings
 from scrapinghub.transport.http.transport import Transport
 from support.clocks import ManualClock, TickingClock
 from support.scripted_server import JSON_LINES, MSGPACK, Reply, Request, Server, chunked, reply
-from support.stream_kinds import exact, sample_storage, stream_of
+from support.stream_kinds import sample_storage, stream_of
 from support.transports import KEY, make_transport
 
 # What is sent
@@ -297,116 +294,6 @@ def test_one_line_is_logged_for_each_request(caplog: pytest.LogCaptureFixture) -
         'GET /items/%C3%A9 200, 0 ms, stream bytes, attempt 1',
         'GET /samples/1 200, 0 ms, stream bytes, attempt 1',
     ]
-
-
-# Redirects
-
-
-class Redirecting:
-    """A server that redirects from one path to others."""
-
-    def __init__(self, **targets: str) -> None:
-        self.targets = targets
-        self.server = Server(self.respond)
-
-    def respond(self, request: Request) -> Reply:
-        name = request.segments[0]
-        if name in self.targets:
-            location = self.targets[name].format(url=self.server.url, port=self.server.port)
-            return reply(b'moved', status=302, headers={'Location': location})
-        return reply(b'"here"', content_type='application/json')
-
-
-def test_a_redirect_is_followed_on_the_same_host() -> None:
-    redirecting = Redirecting(a='/b?x=1', b='{url}/c', c='d')
-    with redirecting.server as server:
-        assert make_transport(server).get(('a',), {'q': 1}).value == 'here'
-        assert [request.target for request in server.requests] == ['/a?q=1', '/b?x=1', '/c', '/d']
-        assert {request.headers.get('authorization') for request in server.requests} == {
-            requests.auth._basic_auth_str(KEY, '')
-        }
-
-
-@pytest.mark.parametrize(
-    ('location', 'why'),
-    [
-        ('http://other.invalid/x', 'another host'),
-        ('//other.invalid/x', 'another host'),
-        ('http://127.0.0.1:9/x', 'another port'),
-        ('ftp://127.0.0.1:{port}/x', 'less secure'),
-        ('file:///etc/passwd', 'another host'),
-        ('http://127.0.0.1:99999/x', 'cannot be parsed'),
-        ('http://127.0.0.1:port/x', 'cannot be parsed'),
-        ('http://[1', 'cannot be parsed'),
-        ('http://user:secret@other.invalid/x?key=secret', 'has credentials'),
-        ('http://127.0.0.1.other.invalid:{port}/', 'another host'),
-    ],
-)
-def test_a_redirect_that_is_not_followed(location: str, why: str) -> None:
-    redirecting = Redirecting(a=location)
-    with redirecting.server as server:
-        with pytest.raises(UnexpectedRedirect, match=why) as caught:
-            make_transport(server).get(('a',))
-        assert len(server.requests) == 1
-    assert caught.value.status_code == 302
-    assert 'secret' not in str(caught.value)
-
-
-@pytest.mark.parametrize('method', ['post', 'delete'])
-def test_only_a_get_is_redirected(method: str) -> None:
-    redirecting = Redirecting(a='/b')
-    with redirecting.server as server:
-        with pytest.raises(UnexpectedRedirect, match='sent to one address only'):
-            getattr(make_transport(server), method)(('a',))
-        assert len(server.requests) == 1
-
-
-def test_a_loop_of_redirects_ends() -> None:
-    redirecting = Redirecting(a='/b', b='/a')
-    with redirecting.server as server:
-        with pytest.raises(UnexpectedRedirect, match='more than 5 times'):
-            make_transport(server).get(('a',))
-        assert len(server.requests) == 6
-
-
-def test_the_body_of_a_redirect_is_not_read() -> None:
-    gate = threading.Event()
-
-    def respond(request: Request) -> Reply:
-        if request.path == '/a':
-            head = b'HTTP/1.1 301 Moved\r\nLocation: /b\r\nContent-Length: 100000000000\r\n\r\nbegin'
-            return Reply(head, hold=gate, close=True)
-        gate.set()
-        return reply(b'1')
-
-    with Server(respond) as server:
-        assert make_transport(server).get(('a',)).value == 1
-        assert len(server.requests) == 2
-
-
-def test_a_stream_follows_redirects_too() -> None:
-    storage = sample_storage()
-
-    def respond(request: Request) -> Reply:
-        if 'moved' not in request.path:
-            return reply(status=307, headers={'Location': f'/items/moved?{request.target.partition("?")[2]}'})
-        return storage.respond(request)
-
-    with Server(respond) as server:
-        assert exact(list(stream_of(make_transport(server), 'items'))) == exact(storage.items)
-
-
-def test_from_http_to_https_of_the_same_host() -> None:
-    response = requests.Response()
-    response.url = 'http://storage.invalid/a'
-    call = Call('GET', 'http://storage.invalid/a')
-    for location in ('https://storage.invalid/b', 'https://storage.invalid:443/b', 'http://storage.invalid:80/b'):
-        response.headers['Location'] = location
-        assert redirect_target(call, response) == location
-    response.url = 'https://storage.invalid/a'
-    response.headers['Location'] = 'http://storage.invalid/b'
-    with pytest.raises(UnexpectedRedirect, match='less secure'):
-        redirect_target(call, response)
 
 
 # Proxies and certificates
