@@ -1,4 +1,4 @@
-"""The exceptions of the library: one tree, and one table from HTTP status to class.
+"""The exceptions of the library: one tree.
 
 ::
 
@@ -8,9 +8,9 @@
     ├── Forbidden              403
     ├── NotFound               404
     ├── ValueTooLarge          413, or refused before sending; also a ValueError
-    ├── DuplicateJobError      the same job is already waiting or running
+    ├── DuplicateJobError      the same job is already pending or running
     ├── ServerError            500-599
-    ├── NetworkError           no complete answer arrived
+    ├── NetworkError           no complete response arrived
     │   ├── ConnectionFailed   also requests.ConnectionError
     │   ├── ConnectTimedOut    also requests.ConnectTimeout
     │   ├── ReadTimedOut       also requests.ReadTimeout
@@ -18,8 +18,8 @@
     │   ├── ProxyFailed        also requests.exceptions.ProxyError
     │   ├── BodyBroken         also requests.exceptions.ChunkedEncodingError
     │   └── EncodingBroken     also requests.exceptions.ContentDecodingError
-    ├── UnexpectedRedirect     the answer points elsewhere, and following would be wrong
-    ├── DecodeError            the answer is complete but is not what was asked for; also a ValueError
+    ├── UnexpectedRedirect     a redirect that must not be followed
+    ├── DecodeError            the response is complete but cannot be decoded; also a ValueError
     ├── StreamInterrupted      a stream broke and could not be resumed
     └── UploadError            a writer could not deliver records; it holds them
 
@@ -29,9 +29,10 @@
 from __future__ import annotations
 
 from typing import Any, TypeVar
-from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
 import requests
+
+from scrapinghub.redaction import redact, strip_credentials
 
 __all__ = [
     'APIError',
@@ -62,59 +63,34 @@ __all__ = [
 ]
 
 
-def strip_credentials(url: str | None) -> str | None:
-    """Return a URL without user, password, query or fragment, so that it may be shown.
-
-    Args:
-        url: Any URL, or None.
-
-    Returns:
-        The URL up to its path; None for None, and for what is no URL.
-    """
-    if not url:
-        return url
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    return urlunsplit((parts.scheme, parts.netloc.rpartition('@')[2], parts.path, '', ''))
-
-
-def strip_secrets(url: str) -> str:
-    """Return a URL as errors of ``requests`` tell it, with its query, but without user, password and API key.
-
-    Args:
-        url: The URL of an answer.
-    """
-    parts = urlsplit(url)
-    pairs = [pair for pair in parts.query.split('&') if unquote_plus(pair.partition('=')[0]).lower() != 'apikey']
-    return urlunsplit((parts.scheme, parts.netloc.rpartition('@')[2], parts.path, '&'.join(pairs), ''))
-
-
 class ScrapinghubAPIError(Exception):
-    """Base class of every error that the service or the way to it causes.
+    """Base class of all errors of requests.
 
-    ``str()`` begins with the words of the server, unchanged; a hint of ours, where there is one, follows on a line of
-    its own.
+    The first line of ``str()`` is the message of the server, unchanged; lines about the request and with help follow.
 
     Args:
-        message: What went wrong; taken from ``http_error`` if it is missing.
-        http_error: The error of the HTTP library behind this one.
+        message: The message; taken from ``http_error`` if it is missing.
+        http_error: The error of the HTTP library that caused this one.
 
     Attributes:
+        message: The message, without the lines that follow it.
         http_error: As given, or None.
-        status_code: HTTP status of the answer, None if there was none.
+        original: The exception that caused this one: usually ``http_error``; None if there is none.
+        status_code: HTTP status of the response, None if there was none.
         method: HTTP method of the request, None if unknown.
         url: URL of the request without credentials and query, None if unknown.
+        context: Which request failed and what it concerned, as one line; None if unknown.
         maybe_applied: True if the request was not repeated because the service may already have carried it out.
-        hint: A line of help, or None.
+        hint: Lines of help, or None.
     """
 
     maybe_applied: bool = False
+    context: str | None = None
     hint: str | None = None
 
     def __init__(self, message: str | None = None, http_error: Exception | None = None) -> None:
         self.http_error = http_error
+        self.original = http_error
         response = getattr(http_error, 'response', None)
         request = getattr(http_error, 'request', None) or getattr(response, 'request', None)
         self.status_code: int | None = getattr(response, 'status_code', None)
@@ -122,15 +98,16 @@ class ScrapinghubAPIError(Exception):
         self.url: str | None = strip_credentials(getattr(request, 'url', None))
         if not message and http_error is not None:
             message = message_of(http_error)
-        self.message = message
-        super().__init__(message)
+        self.message = redact(message) if isinstance(message, str) else message
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         text = str(self.message)
-        if not self.hint:
+        lines = [line for line in (self.context, self.hint) if line]
+        if not lines:
             return text
-        # The service ends many of its texts with a line feed.
-        return f'{text}{self.hint}' if text.endswith('\n') else f'{text}\n{self.hint}'
+        # The service ends many of its messages with a line feed.
+        return '\n'.join([text.removesuffix('\n'), *lines])
 
     def add_hint(self, hint: str | None) -> None:
         """Add a line of help.
@@ -146,7 +123,7 @@ class ScrapinghubAPIError(Exception):
 
 
 def _rebuild(cls: type[ScrapinghubAPIError], message: str | None) -> ScrapinghubAPIError:
-    """Make the shell of an unpickled error; its attributes follow as the pickled state."""
+    """Make an error without attributes, which follow as the pickled state."""
     error = cls.__new__(cls, message)
     error.args = (message,)
     return error
@@ -165,7 +142,7 @@ class Forbidden(ScrapinghubAPIError):
 
 
 class NotFound(ScrapinghubAPIError):
-    """The thing that was asked for does not exist (HTTP 404, or a name that the service does not know)."""
+    """The resource does not exist (HTTP 404, or a name that the service does not know)."""
 
 
 class ValueTooLarge(ScrapinghubAPIError, ValueError):
@@ -173,7 +150,7 @@ class ValueTooLarge(ScrapinghubAPIError, ValueError):
 
 
 class DuplicateJobError(ScrapinghubAPIError):
-    """The same job is already waiting or running."""
+    """The same job is already pending or running."""
 
 
 class ServerError(ScrapinghubAPIError):
@@ -181,11 +158,11 @@ class ServerError(ScrapinghubAPIError):
 
 
 class NetworkError(ScrapinghubAPIError):
-    """No complete answer arrived; each subclass is also the class of ``requests`` that it was."""
+    """No complete response arrived; each subclass is also the matching class of ``requests``."""
 
 
 class ConnectionFailed(NetworkError, requests.ConnectionError):
-    """The connection could not be opened, or was closed before an answer came."""
+    """The connection could not be opened, or was closed before a response arrived."""
 
 
 class ConnectTimedOut(NetworkError, requests.ConnectTimeout):
@@ -193,7 +170,7 @@ class ConnectTimedOut(NetworkError, requests.ConnectTimeout):
 
 
 class ReadTimedOut(NetworkError, requests.ReadTimeout):
-    """The service did not answer within the time-out, or an answer stopped arriving."""
+    """The service did not respond within the time-out, or a response stopped arriving."""
 
 
 class TLSFailed(NetworkError, requests.exceptions.SSLError):
@@ -205,19 +182,19 @@ class ProxyFailed(NetworkError, requests.exceptions.ProxyError):
 
 
 class BodyBroken(NetworkError, requests.exceptions.ChunkedEncodingError):
-    """The answer ended before it was complete."""
+    """The response ended before it was complete."""
 
 
 class EncodingBroken(NetworkError, requests.exceptions.ContentDecodingError):
-    """The compression of the answer is damaged."""
+    """The compression of the response is damaged."""
 
 
 class UnexpectedRedirect(ScrapinghubAPIError):
-    """The service redirects to where a request with credentials must not follow."""
+    """The service redirects to an address where a request with credentials must not be sent."""
 
 
 class DecodeError(ScrapinghubAPIError, ValueError):
-    """An answer is complete but cannot be decoded, or is of another type than the call owes."""
+    """A response is complete but cannot be decoded, or is not of a type that the call can return."""
 
 
 class SchemaMismatch(ScrapinghubAPIError, ValueError):
@@ -248,7 +225,7 @@ class StreamInterrupted(ScrapinghubAPIError):
     """A stream broke and could not be resumed within its budget.
 
     Raised combined with the class of its last cause, so that ``except ServerError`` and
-    ``except requests.ConnectionError`` see it too. Iterating again goes on after the last record delivered.
+    ``except requests.ConnectionError`` see it too. Iterating again continues after the last record delivered.
 
     Attributes:
         last_key: Key of the last record delivered; None if none was, or if the records have no keys.
@@ -275,8 +252,8 @@ class StreamInterrupted(ScrapinghubAPIError):
         error.delivered = delivered
         error.last_key = last_key
         where = f' (last key: {last_key})' if last_key is not None else ''
-        told = f'The stream ended early after {delivered} records{where} and could not be resumed.'
-        error.hint = told if delivered else 'No record came before.'
+        ended = f'The stream ended early after {delivered} records{where} and could not be resumed.'
+        error.hint = ended if delivered else 'No record was received before.'
         error.add_hint(cause.hint)
         return error
 
@@ -290,7 +267,7 @@ _combined_classes: dict[tuple[type[ScrapinghubAPIError], type[ScrapinghubAPIErro
 
 
 def _combine(ours: type[Combined], cause: type[ScrapinghubAPIError], message: str | None) -> Combined:
-    """Make the shell of an error that is an ``ours`` and of the class of its cause."""
+    """Make an error without attributes that is an ``ours`` and of the class of its cause."""
     cls = ours if issubclass(ours, cause) else _combined_class(ours, cause)
     error = cls.__new__(cls, message)
     error.args = (message,)
@@ -316,9 +293,9 @@ class UploadError(ScrapinghubAPIError):
     Raised combined with the class of its cause where there is one, so that ``except Unauthorized`` sees it too.
 
     Attributes:
-        records: The records that are not stored, in the order in which they were written, as JSON gives them back.
-        url: Where they should have gone.
-        others: Where several writers failed at once, the errors of the other ones.
+        records: The records that are not stored, in the order in which they were written, as JSON decodes them.
+        url: The address that they were written to.
+        others: The errors of other writers that failed at the same time.
     """
 
     records: list[Any]
@@ -339,10 +316,10 @@ class UploadError(ScrapinghubAPIError):
         """Build the error of a writer that gives up.
 
         Args:
-            cause: Why, already one of this tree.
-            records: What is not stored.
-            url: Where it should have gone, without credentials.
-            hint: What became of the records.
+            cause: The reason, already one of this tree.
+            records: The records that are not stored.
+            url: The address that they were written to, without credentials.
+            hint: What happened to the records.
 
         Returns:
             An error that is an ``UploadError`` and of the class of ``cause``.
@@ -384,52 +361,8 @@ class APIError(Exception):
         return self._type
 
 
-_CLASS_BY_STATUS: dict[int, type[ScrapinghubAPIError]] = {
-    400: BadRequest,
-    401: Unauthorized,
-    403: Forbidden,
-    404: NotFound,
-    413: ValueTooLarge,
-}
-
-# In the order in which they are tried: the classes of requests inherit from one another.
-_CLASS_BY_NETWORK_ERROR: tuple[tuple[type[Exception], type[NetworkError]], ...] = (
-    (requests.ConnectTimeout, ConnectTimedOut),
-    (requests.Timeout, ReadTimedOut),
-    (requests.exceptions.SSLError, TLSFailed),
-    (requests.exceptions.ProxyError, ProxyFailed),
-    (requests.exceptions.ChunkedEncodingError, BodyBroken),
-    (requests.exceptions.ContentDecodingError, EncodingBroken),
-    (requests.ConnectionError, ConnectionFailed),
-)
-
-
-def class_for_status(status: int) -> type[ScrapinghubAPIError]:
-    """Return the exception class for an HTTP status of 400 or more."""
-    if 500 <= status <= 599:
-        return ServerError
-    return _CLASS_BY_STATUS.get(status, ScrapinghubAPIError)
-
-
-def from_http_error(error: requests.RequestException) -> ScrapinghubAPIError:
-    """Translate an error of ``requests`` into one of this tree; the caller raises it ``from`` the original.
-
-    Args:
-        error: A status error with its response, or a network error.
-
-    Returns:
-        The exception to raise.
-    """
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return class_for_status(error.response.status_code)(http_error=error)
-    for theirs, ours in _CLASS_BY_NETWORK_ERROR:
-        if isinstance(error, theirs):
-            return ours(http_error=error)
-    return ScrapinghubAPIError(http_error=error)
-
-
 def message_of(error: Exception) -> str:
-    """Return the server's own words for an HTTP error, or the text of the error.
+    """Return the message of the server for an HTTP error, or the text of the error.
 
     Args:
         error: Usually an error of ``requests`` with a ``response``.
@@ -439,7 +372,7 @@ def message_of(error: Exception) -> str:
         error.
     """
     response: requests.Response | None = getattr(error, 'response', None)
-    # The answer of any other error of requests broke off: there is nothing to read, or no end to it.
+    # The response of any other error of requests broke off: its body is incomplete, or was never read.
     broke_off = isinstance(error, requests.RequestException) and not isinstance(error, requests.HTTPError)
     if response is not None and not broke_off:
         try:

@@ -23,11 +23,9 @@ from scrapinghub.exceptions import (
     TLSFailed,
     UploadError,
     ValueTooLarge,
-    class_for_status,
-    from_http_error,
-    strip_credentials,
-    strip_secrets,
 )
+from scrapinghub.redaction import strip_credentials, strip_secrets
+from scrapinghub.transport.http.errors import class_for_status, from_http_error
 
 CLASSES = sorted(set(exceptions.__all__) - {'APIError'})
 

@@ -20,7 +20,7 @@ from scrapinghub.client.utils import AnyJobKey, parse_job_key, parse_project_id
 from scrapinghub.client.utils import parse_auth as parse_auth
 from scrapinghub.config.credentials import Found, Hidden, find_credentials, user_level
 from scrapinghub.config.endpoints import find_endpoints
-from scrapinghub.exceptions import strip_credentials
+from scrapinghub.redaction import strip_credentials
 from scrapinghub.transport.http.retries import RetrySettings
 from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.uploads.uploader import Uploader

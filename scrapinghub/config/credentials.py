@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from scrapinghub.config.validation import Expected
+from scrapinghub.redaction import remember
 
 KEY_VARIABLES = ('SH_APIKEY', 'SHUB_APIKEY')
 JOB_VARIABLE = 'SHUB_JOBAUTH'
@@ -55,6 +56,7 @@ class Credentials(tuple[str, str]):
     def __new__(cls, user: str, password: str = '') -> Credentials:
         """Pair a user with a password."""
         pair = super().__new__(cls, (user, password))
+        remember(str(user), str(password))
         # The traceback of the error below must not show them; the UnicodeEncodeError of a later place would.
         del user, password
         if not _fit_a_header(pair):

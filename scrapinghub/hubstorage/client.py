@@ -179,7 +179,7 @@ class HubstorageClient:
             ours = self.translate_error(error, attempts)
             if ours is error:
                 raise
-            raise ours from error
+            raise ours from None
         return response
 
     def translate_error(self, error: requests.RequestException, attempts: Attempts | None = None) -> Exception:

@@ -35,9 +35,9 @@ class Connection(legacy.Connection):
         try:
             return super()._request(*args, **kwargs)
         except APIError as error:
-            raise _translated(error) from error
+            raise _translated(error) from None
         except requests.RequestException as error:
-            raise self.transport.translate_error(error) from error
+            raise self.transport.translate_error(error) from None
 
 
 _CLASSES: dict[str, type[ScrapinghubAPIError]] = {

@@ -63,8 +63,9 @@ def shown(error: BaseException) -> str:
 def test_a_refused_key(cloud: Sandbox, ask: Ask) -> None:
     with ScrapinghubClient(KEY, cloud.dash_url, endpoint=cloud.url) as client, pytest.raises(Unauthorized) as caught:
         ask(client)
-    words, hint = lines_of(caught.value)
+    words, request, hint = lines_of(caught.value)
     assert words in ('Unauthorized', 'Authentication failed')
+    assert request.split(' ')[0] in ('GET', 'POST')
     assert hint.startswith('The client used an API key, given by the argument auth.')
     assert 'Zyte API' in hint
 
@@ -76,8 +77,9 @@ def test_a_refused_key_of_a_writer(cloud: Sandbox) -> None:
         with pytest.raises(UploadError) as caught:
             items.flush()
         assert items.writer().take_back() == [{'a': 1}]
-    words, records, hint = lines_of(caught.value)
+    words, request, records, hint = lines_of(caught.value)
     assert words == 'Unauthorized'
+    assert request == 'POST items/1/1/1: HTTP 401 for job 1/1/1'
     assert 'are not stored' in records
     assert 'an API key, given by the argument auth' in hint
 
@@ -104,7 +106,7 @@ def test_where_refused_credentials_came_from(
         client = ScrapinghubClient(None, cloud.dash_url, endpoint=cloud.url)
     with client, pytest.raises(Unauthorized) as caught:
         client.get_project(1).jobs.count()
-    assert f'The client used {kind}' in lines_of(caught.value)[1]
+    assert f'The client used {kind}' in lines_of(caught.value)[-1]
 
 
 def test_an_empty_key_is_called_one(cloud: Sandbox) -> None:
@@ -121,13 +123,14 @@ def test_a_collection_that_nobody_wrote_to(project: Project) -> None:
     for read in (books.list, books.count):
         with pytest.raises(NotFound) as caught:
             read()
-        first, second = lines_of(caught.value)
+        first, second, third = lines_of(caught.value)
         assert first == 'unknown collection books'
-        assert second.startswith('There is no collection 1/s/books.')
+        assert 'there is no collection books in project 1, or no access to project 1' in second
+        assert third.startswith('There is no collection 1/s/books.')
     for key in ('a', 'a/b'):
         with pytest.raises(NotFound) as caught:
             books.get(key)
-        assert lines_of(caught.value)[1].startswith(f'There is no record {key!r} in collection 1/s/books')
+        assert lines_of(caught.value)[-1].startswith(f'There is no record {key!r} in collection 1/s/books')
 
 
 def test_a_filter_that_the_service_does_not_understand(client: ScrapinghubClient, project: Project) -> None:
@@ -137,7 +140,7 @@ def test_a_filter_that_the_service_does_not_understand(client: ScrapinghubClient
     for read in (job.items, job.logs, job.requests, job.samples, books, project.activity):
         with pytest.raises(BadRequest) as caught:
             read.list(filter=[('size', '~', [3]), ('size', '>', [1])])
-        words, hint = lines_of(caught.value)
+        words, _, hint = lines_of(caught.value)
         assert "operator '~'" in words
         assert hint.startswith('The request was filtered by ["size", "~", [3]] and ["size", ">", [1]].')
         assert 'A filter is (field, operator, argument)' in hint
@@ -148,7 +151,10 @@ def test_a_filter_that_the_service_does_not_understand(client: ScrapinghubClient
 def test_a_bad_request_without_a_filter_says_nothing_of_filters(project: Project) -> None:
     with pytest.raises(BadRequest) as caught:
         project.collections.get_store('books').set({'value': 1})
-    assert lines_of(caught.value) == ['Error parsing data, missing value for _key field']
+    assert lines_of(caught.value) == [
+        'Error parsing data, missing value for _key field',
+        'POST collections/1/s/books: HTTP 400 for collection books in project 1',
+    ]
 
 
 def test_the_words_of_the_service_are_not_touched() -> None:
@@ -198,7 +204,7 @@ def test_a_time_out_of_one_call_names_it(mute: str) -> None:
             client.get_job('1/1/1').items.list(requests_params={'timeout': timeout})
         words, delivered, limit = lines_of(caught.value)
         assert words == f'GET {mute}/items/1/1/1: timed out while waiting for the server'
-        assert delivered == 'No record came before.'
+        assert delivered == 'No record was received before.'
         assert limit.startswith("The limit of 0.05 seconds for each wait for the server is the 'timeout' in requests_p")
 
 

@@ -94,7 +94,7 @@ def test_what_is_no_project_is_refused(wire: Wire) -> None:
 )
 def test_the_dash_speaks_for_itself(status: int, kind: type[ScrapinghubAPIError], message: str, wire: Wire) -> None:
     wire.answers['/api/scrapyd/listprojects.json'] = reply(b'<html>', status=status, content_type='text/html')
-    with pytest.raises(kind, match=f'^{message}$'):
+    with pytest.raises(kind, match=f'^{message}\n'):
         wire.client().projects.list()
 
 

@@ -22,7 +22,6 @@ LONGEST_FUNCTION = 60
 LONGEST_MODULE = 400
 # Modules that are still longer. The numbers only become smaller; an entry that is no longer needed is removed.
 LONGER_MODULES = {
-    'scrapinghub/exceptions.py': 460,
 }
 
 

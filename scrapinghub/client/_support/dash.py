@@ -10,6 +10,7 @@ import requests
 from scrapinghub.exceptions import APIError, BadRequest, NotFound, ScrapinghubAPIError, ServerError, Unauthorized
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call, Params
+from scrapinghub.transport.http.errors import context_of
 from scrapinghub.transport.http.paths import Path
 from scrapinghub.transport.http.responses import DecodedResponse
 from scrapinghub.transport.http.retries import FINAL_STATUSES, Repeat
@@ -93,14 +94,16 @@ class Dash:
         try:
             answer = self._fetch(method, path, handled_statuses=_HANDLED_STATUSES, **fields)
         except NotFound as error:
-            raise _rephrased(NotFound('Not found'), error, None) from error
+            raise _rephrased(NotFound('Not found'), error, None) from None
         except ServerError as error:
             cause = APIError('Internal server error', APIError.ERR_SERVER_ERROR)
-            raise _rephrased(ServerError('Internal server error'), error, cause) from error
+            raise _rephrased(ServerError('Internal server error'), error, cause) from None
         try:
             return check_status(answer)
-        except Unauthorized as error:
-            error.hint = self._transport.credentials_hint
+        except ScrapinghubAPIError as error:
+            error.context = context_of(error, self._transport.endpoints)
+            if isinstance(error, Unauthorized):
+                error.hint = self._transport.credentials_hint
             raise
 
 
@@ -139,6 +142,7 @@ def _rephrased(
     error: ScrapinghubAPIError, source: ScrapinghubAPIError, http_error: Exception | None
 ) -> ScrapinghubAPIError:
     error.http_error = http_error
+    error.original, error.context = source.original, source.context
     error.status_code, error.method, error.url = source.status_code, source.method, source.url
     error.hint, error.maybe_applied = source.hint, source.maybe_applied
     return error

@@ -24,13 +24,20 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
+from requests.hooks import default_hooks
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from scrapinghub.redaction import redact, strip_secrets
 
 # A head, a whole value, or one record of a stream may take this many time-outs: slow bytes must not block a call for
 # ever.
 BODY_TIMEOUTS = 5
 # Lines that follow one another may have so many bytes together; the head of a response has some hundreds.
 MAX_LINES_BYTES = 1024 * 1024
+
+ACCEPT_ENCODING = 'gzip, deflate'
+# Many threads may share one client; a smaller pool would discard connections.
+POOL_SIZE = 256
 
 # What ``requests`` leaves unchanged: a lower-case host, and segments without dots only or characters to quote.
 _PLAIN_URL = re.compile(
@@ -69,6 +76,18 @@ class Prepared(requests.PreparedRequest):
             self._cookies = cookies
         else:
             super().prepare_cookies(cookies)
+
+    def without_credentials(self) -> Prepared:
+        """Return a copy for errors, which may be logged or pickled: without credentials, cookies and hooks."""
+        shown = Prepared()
+        vars(shown).update(vars(self), _cookies=None)
+        shown.headers = self.headers.copy()
+        for name in ('Authorization', 'Proxy-Authorization', 'Cookie'):
+            shown.headers.pop(name, None)
+        shown.hooks = default_hooks()
+        if shown.url is not None and ('@' in shown.url or 'apikey' in shown.url.lower()):
+            shown.url = strip_secrets(shown.url)
+        return shown
 
 
 class Session(requests.Session):
@@ -192,12 +211,19 @@ class HeadedResponse(http.client.HTTPResponse):
 
     def _read_status(self) -> tuple[str, int, str]:
         # http.client takes each status but 100 for the final one: the real response would be that of the next request.
-        version, status, reason = super()._read_status()
+        try:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+        except http.client.BadStatusLine as error:
+            # It may be anything, the request included.
+            line = redact(str(error))
+            vars(error).update(line=line)
+            error.args = (line,)
+            raise
         while 100 <= status < 200:
             if status == http.HTTPStatus.SWITCHING_PROTOCOLS:
                 raise http.client.HTTPException('it switches to another protocol (101), which was not requested')
             http.client.parse_headers(self.fp)
-            version, status, reason = super()._read_status()
+            version, status, reason = super()._read_status()  # type: ignore[misc]
         return version, status, reason
 
     def flush(self) -> None:
@@ -316,6 +342,22 @@ class Adapter(HTTPAdapter):
         manager = super().proxy_manager_for(proxy, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
+
+
+def make_session(user_agent: str) -> Session:
+    """Return a session with such pools.
+
+    Args:
+        user_agent: Header of the same name.
+    """
+    session = Session()
+    adapter = Adapter(pool_connections=16, pool_maxsize=POOL_SIZE)
+    session.mount('http://', adapter)
+    session.mount('https://', adapter)
+    session.cookies = Cookies()
+    session.headers.clear()
+    session.headers.update({'Accept-Encoding': ACCEPT_ENCODING, 'Connection': 'keep-alive', 'User-Agent': user_agent})
+    return session
 
 
 def renew(adapter: Any) -> None:

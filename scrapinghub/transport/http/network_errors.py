@@ -10,6 +10,7 @@ from typing import Any
 import requests
 from urllib3 import exceptions as urllib3_errors
 
+from scrapinghub.redaction import redact
 from scrapinghub.transport.http.connections import BODY_TIMEOUTS, Prepared
 
 
@@ -95,6 +96,10 @@ def describe(error: Exception) -> str:
     Returns:
         One line.
     """
+    return redact(_describe(error))
+
+
+def _describe(error: Exception) -> str:
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f'HTTP {error.response.status_code} {error.response.reason or ""}'.rstrip()
     chain = list(causes(error))

@@ -9,9 +9,11 @@ import requests
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from scrapinghub.exceptions import UnexpectedRedirect, strip_credentials
+from scrapinghub.exceptions import UnexpectedRedirect
+from scrapinghub.redaction import strip_credentials
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.paths import PORTS
+from scrapinghub.transport.http.responses import conceal
 
 MAX_REDIRECTS = 5
 
@@ -49,6 +51,7 @@ def redirect_target(call: Call, response: requests.Response) -> str:
         reason = 'its address cannot be parsed'
     except _Refused as refused:
         reason = str(refused)
+    conceal(response)
     shown = strip_credentials(target) or 'another address'
     raise UnexpectedRedirect(
         f'{call} was answered with status {response.status_code}, a redirect to {shown}, which is not followed: '

@@ -10,6 +10,7 @@ from typing import Any
 import requests
 
 from scrapinghub.exceptions import DecodeError
+from scrapinghub.redaction import redact, redact_bytes, strip_secrets
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.body import Body
 from scrapinghub.transport.http.call import Call
@@ -74,6 +75,17 @@ def set_body(response: requests.Response, body: bytes) -> None:
     response.raw = io.BytesIO(body)
 
 
+def conceal(response: requests.Response) -> None:
+    """Remove credentials that a server has sent back from a response that becomes part of an error."""
+    if isinstance(response.raw, io.BytesIO):
+        set_body(response, redact_bytes(response.content))
+        vars(response).update(_content=False, _content_consumed=False)
+    response.reason = redact(response.reason or '')
+    response.url = strip_secrets(response.url)
+    for name, value in response.headers.items():
+        response.headers[name] = redact(value)
+
+
 def decode(call: Call, response: requests.Response, max_record: int) -> list[Any]:
     """Return the values of a complete response.
 
@@ -93,7 +105,7 @@ def decode(call: Call, response: requests.Response, max_record: int) -> list[Any
     try:
         decoder = codec.decoder_for(content_type, asked=asked, max_record=limit, max_json=JSON_BYTES)
     except codec.Malformed as error:
-        raise undecodable(call, response, body, error) from error
+        raise undecodable(call, response, body, error) from None
     values: list[Any] = []
     for start in range(0, len(body), codec.PIECE_SIZE):
         values += decoder.feed(body[start : start + codec.PIECE_SIZE])
@@ -101,14 +113,17 @@ def decode(call: Call, response: requests.Response, max_record: int) -> list[Any
             raise DecodeError(f'the response to {call} has more than {MAX_VALUES} values')
     values += decoder.finish()
     if decoder.error is not None:
-        raise undecodable(call, response, body, decoder.error) from decoder.error
+        raise undecodable(call, response, body, decoder.error) from None
     return values
 
 
 def undecodable(call: Call, response: requests.Response, body: bytes, error: Exception) -> DecodeError:
     """Return the error for a complete response that cannot be decoded; it shows how the body begins."""
-    start = body[:200].decode('utf-8', 'replace')
-    return DecodeError(
+    conceal(response)
+    start = redact_bytes(body)[:200].decode('utf-8', 'replace')
+    failure = DecodeError(
         f'the response to {call} cannot be decoded ({error}); it begins: {start!r}',
         requests.HTTPError(str(error), response=response),
     )
+    failure.original = error
+    return failure

@@ -16,34 +16,30 @@ from requests.cookies import RequestsCookieJar
 
 from scrapinghub.config.credentials import Credentials
 from scrapinghub.config.endpoints import Endpoints
-from scrapinghub.exceptions import (
-    DecodeError,
-    NetworkError,
-    ScrapinghubAPIError,
-    Unauthorized,
-    UnexpectedRedirect,
-    from_http_error,
-    strip_credentials,
-    strip_secrets,
-)
+from scrapinghub.exceptions import DecodeError, ScrapinghubAPIError, UnexpectedRedirect
+from scrapinghub.redaction import strip_credentials
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.body import Body
 from scrapinghub.transport.http.call import UNSET, Call, Params, Unset, checked_options, checked_timeout
-from scrapinghub.transport.http.connections import BODY_TIMEOUTS, Adapter, Cookies, Prepared, Session, renew
-from scrapinghub.transport.http.network_errors import describe, hint_for
+from scrapinghub.transport.http.connections import BODY_TIMEOUTS, Prepared, make_session, renew
+from scrapinghub.transport.http.errors import translate
 from scrapinghub.transport.http.paths import Path, encode_segment
 from scrapinghub.transport.http.redirects import MAX_REDIRECTS, redirect_target
-from scrapinghub.transport.http.responses import VALUE_BYTES, DecodedResponse, decode, read_body, read_pieces, set_body
+from scrapinghub.transport.http.responses import (
+    VALUE_BYTES,
+    DecodedResponse,
+    conceal,
+    decode,
+    read_body,
+    read_pieces,
+    set_body,
+)
 from scrapinghub.transport.http.retries import Attempts, Clock, Policy, Repeat, RetrySettings, SystemClock, retry
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT = 60.0
-ACCEPT_ENCODING = 'gzip, deflate'
 ERROR_BODY_BYTES = 64 * 1024
-# Many threads may share one client; a smaller pool would discard connections.
-POOL_SIZE = 256
-
 _REPEATED_METHODS = ('GET', 'DELETE', 'HEAD')
 
 _transports: weakref.WeakSet[Transport] = weakref.WeakSet()
@@ -112,7 +108,7 @@ class Transport:
         """
         # No cached_property: before Python 3.12 these have a lock, which a fork may leave locked for ever.
         session: requests.Session | None = self.__dict__.get('_session')
-        return session or self.__dict__.setdefault('_session', self._make_session())
+        return session or self.__dict__.setdefault('_session', make_session(self.user_agent))
 
     @session.setter
     def session(self, session: requests.Session) -> None:
@@ -122,18 +118,6 @@ class Transport:
     def session(self) -> None:
         # mock.patch.object restores it by this.
         self.__dict__.pop('_session', None)
-
-    def _make_session(self) -> requests.Session:
-        session = Session()
-        adapter = Adapter(pool_connections=16, pool_maxsize=POOL_SIZE)
-        session.mount('http://', adapter)
-        session.mount('https://', adapter)
-        session.cookies = Cookies()
-        session.headers.clear()
-        session.headers['Accept-Encoding'] = ACCEPT_ENCODING
-        session.headers['Connection'] = 'keep-alive'
-        session.headers['User-Agent'] = self.user_agent
-        return session
 
     def close(self) -> None:
         """Close the connections that are not in use."""
@@ -209,9 +193,8 @@ class Transport:
         self._keep_error_body(response)
         # Below 400: a redirect without a target, for instance, or "not modified".
         kind = 'Server Error' if status >= 500 else 'Client Error' if status >= 400 else 'No Answer'
-        # As raise_for_status words it, but the address may hold credentials.
-        where = strip_secrets(response.url)
-        raise requests.HTTPError(f'{status} {kind}: {response.reason} for url: {where}', response=response)
+        # As raise_for_status words it.
+        raise requests.HTTPError(f'{status} {kind}: {response.reason} for url: {response.url}', response=response)
 
     def _send(self, call: Call, url: str, number: int) -> requests.Response:
         """Send a request once to one address; the only function that sends requests."""
@@ -238,7 +221,11 @@ class Transport:
         response: requests.Response | None = None
         try:
             response = session.send(prepared, **settings)
+            response.request = prepared.without_credentials()
             return response
+        except requests.RequestException as error:
+            error.request = prepared.without_credentials()
+            raise
         finally:
             if logger.isEnabledFor(logging.DEBUG):
                 milliseconds = (self.clock.monotonic() - started) * 1000
@@ -263,6 +250,7 @@ class Transport:
         with closing(response), suppress(requests.RequestException):
             pieces.extend(read_pieces(Body(response), ERROR_BODY_BYTES, self.clock, self.body_timeout))
         set_body(response, b''.join(pieces)[:ERROR_BODY_BYTES])
+        conceal(response)
 
     # A call: attempts until there is a complete response
 
@@ -294,31 +282,19 @@ class Transport:
         try:
             response = retry(lambda: self.complete(call, attempts.number), attempts)
         except requests.RequestException as error:
-            raise self.translate_error(error, attempts) from error
+            raise self.translate_error(error, attempts) from None
         return DecodedResponse(response, decode(call, response, self.max_record))
 
     def translate_error(
         self, error: requests.RequestException, attempts: Attempts | None = None
     ) -> ScrapinghubAPIError:
-        """Return the exception of our tree for a failure.
+        """Return the exception of the library for a failure; it is raised ``from None``.
 
         Args:
             error: The failure.
             attempts: The retry loop that gave up, if there was one.
         """
-        ours = from_http_error(error)
-        if isinstance(ours, NetworkError):
-            number = 1 if attempts is None else attempts.number
-            where = f'{ours.method} {ours.url}: ' if ours.url else ''
-            ours.message = f'{where}{describe(error)}' + (f' ({number} attempts)' if number > 1 else '')
-            ours.args = (ours.message,)
-            ours.add_hint(hint_for(error, self.timeout))
-        if attempts is not None:
-            ours.maybe_applied = attempts.maybe_applied
-            ours.add_hint(attempts.hint)
-        if isinstance(ours, Unauthorized):
-            ours.add_hint(self.credentials_hint)
-        return ours
+        return translate(error, attempts, self.endpoints, self.timeout, self.credentials_hint)
 
     def complete(self, call: Call, number: int = 1) -> requests.Response:
         """Send a request once, and read the whole response.

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from scrapinghub.transport.http.connections import make_session
 from scrapinghub.transport.http.transport import Transport
 from support.scripted_server import Server, reply
 from support.stream_kinds import sample_storage, stream_of
@@ -95,14 +96,14 @@ def test_a_child_does_not_wait_for_a_thread_that_makes_the_session(monkeypatch: 
     with Server(lambda request: reply(b'1')) as server:
         making, done = threading.Event(), threading.Event()
 
-        class Slow(Transport):
-            def _make_session(self) -> Any:
+        def make_slowly(user_agent: str) -> Any:
+            if user_agent == 'slow':
                 making.set()
                 done.wait(2 * SECONDS)
-                return super()._make_session()
+            return make_session(user_agent)
 
-        quick = make_transport(server)
-        slow = Slow(quick.credentials, quick.endpoints, user_agent='test')
+        monkeypatch.setattr('scrapinghub.transport.http.transport.make_session', make_slowly)
+        quick, slow = make_transport(server), make_transport(server, user_agent='slow')
         thread = threading.Thread(target=lambda: slow.session)
         thread.start()
         assert making.wait(SECONDS)

@@ -223,7 +223,9 @@ def test_the_user_reads_what_the_service_asked_for() -> None:
         with pytest.raises(ScrapinghubAPIError) as caught:
             make_transport(server).get(('x',))
         assert len(server.requests) == 1
-    assert str(caught.value).startswith('slow down\nThe service asks to wait 3600 seconds (Retry-After)')
+    assert str(caught.value).startswith(
+        'slow down\nGET x: HTTP 429\nThe service asks to wait 3600 seconds (Retry-After)'
+    )
     assert caught.value.status_code == 429
 
 
@@ -244,7 +246,7 @@ def test_statuses_that_are_not_repeated(status: int) -> None:
         with pytest.raises(ScrapinghubAPIError) as caught:
             make_transport(server).get(('x',))
         assert len(server.requests) == 1
-    assert (str(caught.value), caught.value.status_code) == ('no', status)
+    assert (caught.value.message, caught.value.status_code) == ('no', status)
     assert not isinstance(caught.value, requests.RequestException)
 
 
@@ -301,7 +303,7 @@ def test_a_refused_post_was_not_applied() -> None:
     with Server(lambda request: reply(b'no', status=400)) as server, pytest.raises(ScrapinghubAPIError) as caught:
         make_transport(server).post(('x',), value=1)
     assert not caught.value.maybe_applied
-    assert str(caught.value) == 'no'
+    assert caught.value.hint is None
 
 
 def test_a_post_that_times_out() -> None:
@@ -450,8 +452,8 @@ def test_the_last_error_is_raised_as_it_is() -> None:
             make_transport(server).get(('x',))
         assert len(server.requests) == 4
     assert caught.value.status_code == 504
-    assert str(caught.value) == 'words'
-    assert isinstance(caught.value.__cause__, requests.HTTPError)
+    assert caught.value.message == 'words'
+    assert isinstance(caught.value.original, requests.HTTPError)
     assert not isinstance(caught.value, NotFound)
 
 

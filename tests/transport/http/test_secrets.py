@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import pickle
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+import requests
+import responses
 
 import scrapinghub
 from scrapinghub.client._support.dash import Dash
@@ -35,6 +39,19 @@ SECRETS = (
 
 Act = Callable[[Transport], object]
 
+
+def echo(request: Request) -> str:
+    """Return the credentials of a request, in the forms in which a server may send them back."""
+    header = request.headers.get('authorization', '')
+    pair = base64.b64decode(header.partition(' ')[2]).decode()
+    user, _, password = pair.partition(':')
+    return f'{header} {pair} {password or user} {header.replace("/", chr(92) + "/")} {quote(header, safe="")}'
+
+
+def echo_head(request: Request) -> Reply:
+    return Reply(f'HTTP/1.1 500 {echo(request)}\r\nX-Echo: {echo(request)}\r\nContent-Length: 0\r\n\r\n'.encode())
+
+
 ANSWERS: dict[str, Callable[[Request], Reply]] = {
     'refused': lambda request: reply(b'no', status=401),
     'failed': lambda request: reply(b'', status=500),
@@ -48,6 +65,14 @@ ANSWERS: dict[str, Callable[[Request], Reply]] = {
     'elsewhere': lambda request: reply(status=302, headers={'Location': 'http://other.invalid/'}),
     'in circles': lambda request: reply(status=302, headers={'Location': request.path}),
     'not modified': lambda request: reply(status=304),
+    'echo': lambda request: reply(echo(request).encode(), status=400),
+    'echo in a message': lambda request: reply(json.dumps({'message': echo(request)}).encode(), status=403),
+    'compressed echo': lambda request: reply(echo(request).encode(), status=404, encoding='gzip'),
+    'echo in a page': lambda request: reply(echo(request).encode(), content_type='text/html'),
+    'echo in a head': echo_head,
+    'echo in a redirect': lambda request: reply(status=302, headers={'Location': f'http://x.invalid/{echo(request)}'}),
+    'echo instead of http': lambda request: Reply(echo(request).encode() + b'\r\n', close=True),
+    'echo of the dash': lambda request: reply(json.dumps({'status': 'error', 'message': echo(request)}).encode() * 2),
 }
 ACTS: dict[str, Act] = {
     'get': lambda transport: transport.get(('x',)),
@@ -66,21 +91,28 @@ def assert_hidden(text: str) -> None:
         assert secret not in text
 
 
-def assert_error_hides(error: BaseException) -> None:
+def assert_error_hides(error: BaseException, with_locals: bool = True) -> None:
     """Look at an error as a crash reporter does: with the locals of every frame of the package."""
     shown: BaseException | None = error
     chain = []
     while shown is not None and shown not in chain:
         chain.append(shown)
-        shown = shown.__cause__ or shown.__context__
+        shown = shown.__cause__ or shown.__context__ or getattr(shown, 'http_error', None)
     for link in chain:
         assert_hidden(f'{link} {link!r} {link.args!r} {getattr(link, "hint", "")}')
         frames = traceback.TracebackException.from_exception(link, capture_locals=True)
         for frame in frames.stack:
-            if frame.filename.startswith(PACKAGE):
+            if with_locals and frame.filename.startswith(PACKAGE):
                 assert_hidden(str(frame.locals))
+        request = getattr(link, 'request', None)
+        response = getattr(link, 'response', None)
+        for headers in (getattr(request, 'headers', {}), getattr(getattr(response, 'request', None), 'headers', {})):
+            assert 'authorization' not in headers
+        if isinstance(response, requests.Response):
+            assert_hidden(f'{response.headers} {response.text} {response.reason}')
     assert_hidden(''.join(traceback.format_exception(error)))
     assert_hidden(str(vars(error)))
+    assert_hidden(pickle.dumps(error, 0).decode('latin-1'))
 
 
 @pytest.mark.parametrize('act', ACTS)
@@ -92,9 +124,24 @@ def test_no_key_is_shown_when_a_call_fails(answer: str, act: str, caplog: pytest
         with pytest.raises(ScrapinghubAPIError) as caught:
             ACTS[act](transport)
         transport.close()
-    assert_error_hides(caught.value)
+    # The locals of functions that read a response hold it as it arrived.
+    assert_error_hides(caught.value, with_locals='echo' not in answer)
     assert_hidden(caplog.text)
     pickle.loads(pickle.dumps(caught.value))
+
+
+def test_the_request_of_a_response_holds_no_key_although_it_was_sent() -> None:
+    with Server(lambda request: reply(b'1')) as server:
+        response = make_transport(server).get(('x',)).response
+        assert 'authorization' not in response.request.headers
+        assert 'authorization' in server.requests[0].headers
+
+
+@responses.activate
+def test_tests_of_programs_still_see_the_credentials_that_were_sent() -> None:
+    responses.add('GET', 'http://storage.invalid/x', body='1')
+    make_transport('http://storage.invalid').get(('x',))
+    assert responses.calls[0].request.headers['Authorization'] == requests.auth._basic_auth_str(KEY, '')
 
 
 def test_no_key_is_shown_when_a_stream_gives_up() -> None:
@@ -120,7 +167,7 @@ def test_an_address_that_holds_a_key_is_not_shown(body: bytes) -> None:
         transport = make_transport(server.url.replace('//', f'//{KEY}:@'), credentials=None)
         with pytest.raises(ScrapinghubAPIError) as caught:
             transport.get(('x',), {'apikey': KEY})
-    assert str(caught.value) == f'400 Client Error: Bad Request for url: {server.url}/x'
+    assert str(caught.value) == f'400 Client Error: Bad Request for url: {server.url}/x\nGET x: HTTP 400'
     error: BaseException | None = caught.value
     while error is not None:
         assert_hidden(f'{error} {error!r} {error.args!r}')

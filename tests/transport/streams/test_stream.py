@@ -592,8 +592,8 @@ def test_a_stream_that_cannot_go_on_says_how_far_it_came() -> None:
         assert error.status_code == 503
         assert error.delivered == len(got) > 0
         assert error.last_key == f'{JOB}/{len(got) - 1}'
-        assert str(error).startswith('<h1>no</h1>\nThe stream ended early after')
-        assert isinstance(error.__cause__, requests.HTTPError)
+        assert str(error).startswith('<h1>no</h1>\nGET items/1: HTTP 503')
+        assert isinstance(error.original, requests.HTTPError)
         assert isinstance(pickle.loads(pickle.dumps(error)), ServerError)
         # Three hours without progress.
         assert 3 * 3600 <= sum(clock.waits) < 3 * 3600 + 61

@@ -1,0 +1,88 @@
+"""Keep credentials out of texts: errors, log lines, and copies of what a server sends back."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
+
+HIDDEN = '***'
+
+# Shorter ones are no keys, and would hide parts of ordinary words.
+_SHORTEST = 6
+# Programs may use a token for each job: only the latest are kept.
+_MOST_SECRETS = 1000
+
+_secrets: dict[str, None] = {}
+
+
+def remember(user: str, password: str = '') -> None:
+    """Hide credentials from now on wherever :func:`redact` is applied.
+
+    Args:
+        user: User, or API key.
+        password: Password; empty for an API key.
+    """
+    pair = f'{user}:{password}'.encode('latin-1', 'replace')
+    texts = [password, binascii.hexlify(pair).decode()] if password else [user]
+    basic = base64.b64encode(pair).decode()
+    # JSON may escape slashes, and addresses hold neither these nor equals signs.
+    texts += [basic, basic.replace('/', '\\/'), quote(basic, safe=''), quote(texts[0], safe='')]
+    for text in texts:
+        if len(text) >= _SHORTEST and text not in _secrets:
+            _secrets[text] = None
+    while len(_secrets) > _MOST_SECRETS:
+        _secrets.pop(next(iter(_secrets), ''), None)
+
+
+def redact(text: str) -> str:
+    """Return a text without credentials: each is replaced by asterisks.
+
+    Args:
+        text: Any text.
+
+    Example:
+        >>> remember('0123456789abcdef')
+        >>> redact('apikey=0123456789abcdef')
+        'apikey=***'
+    """
+    for secret in list(_secrets):
+        if secret in text:
+            text = text.replace(secret, HIDDEN)
+    return text
+
+
+def redact_bytes(data: bytes) -> bytes:
+    """Return bytes without credentials, see :func:`redact`."""
+    text = data.decode('latin-1')
+    shown = redact(text)
+    return data if shown == text else shown.encode('latin-1')
+
+
+def strip_credentials(url: str | None) -> str | None:
+    """Return a URL without user, password, query or fragment, so that it may be shown.
+
+    Args:
+        url: Any URL, or None.
+
+    Returns:
+        The URL up to its path; None for None, and for what cannot be parsed.
+    """
+    if not url:
+        return url
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return urlunsplit((parts.scheme, parts.netloc.rpartition('@')[2], parts.path, '', ''))
+
+
+def strip_secrets(url: str) -> str:
+    """Return a URL as errors of ``requests`` show it, with its query, but without user, password and API key.
+
+    Args:
+        url: The URL of a response.
+    """
+    parts = urlsplit(url)
+    pairs = [pair for pair in parts.query.split('&') if unquote_plus(pair.partition('=')[0]).lower() != 'apikey']
+    return urlunsplit((parts.scheme, parts.netloc.rpartition('@')[2], parts.path, '&'.join(pairs), ''))
