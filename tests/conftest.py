@@ -15,6 +15,7 @@ hypothesis.settings.load_profile('fast')
 # What a developer has exported for real work must not reach a test: it would change results, or send them to the
 # service.
 ENVIRONMENT = (
+    'SCRAPINGHUB_INSTANT_RETRIES',
     'SCRAPINGHUB_LOG',
     'SHUB_APIKEY',
     'SHUB_APIURL',

@@ -59,25 +59,23 @@ def test_nothing_is_shown_by_default(unsteady: str) -> None:
 
 
 @pytest.mark.parametrize('wish', ['debug', ' DEBUG '])
-def test_debug_shows_a_line_for_each_request_and_a_warning_for_each_retry(unsteady: str, wish: str) -> None:
+def test_debug_shows_a_line_for_each_request_and_each_retry(unsteady: str, wish: str) -> None:
     out, err = run(PROGRAM, unsteady, KEY, SCRAPINGHUB_LOG=wish)
     assert out == '7\n'
-    first, warning, second = err.splitlines()
+    first, retry, second = err.splitlines()
     assert 'DEBUG scrapinghub.transport.http.transport: GET /jobq/1/count 503, ' in first
     assert first.endswith(' ms, 0 bytes, attempt 1')
-    assert (
-        'WARNING scrapinghub.transport.http.retries: GET /jobq/1/count failed (attempt 1), next attempt in ' in warning
-    )
-    assert warning.endswith(' s: HTTP 503 Some Reason')
+    assert 'INFO scrapinghub.transport.http.waits: GET /jobq/1/count failed (attempt 1), next attempt in ' in retry
+    assert retry.endswith(' s: HTTP 503 Some Reason')
     assert 'DEBUG scrapinghub.transport.http.transport: GET /jobq/1/count 200, ' in second
     assert second.endswith(' ms, 1 bytes, attempt 2')
     assert KEY not in err
 
 
-def test_warning_shows_the_retries_alone(unsteady: str) -> None:
-    _, err = run(PROGRAM, unsteady, KEY, SCRAPINGHUB_LOG='warning')
+def test_info_shows_the_retries_alone(unsteady: str) -> None:
+    _, err = run(PROGRAM, unsteady, KEY, SCRAPINGHUB_LOG='info')
     (line,) = err.splitlines()
-    assert 'WARNING scrapinghub.transport.http.retries: ' in line
+    assert 'INFO scrapinghub.transport.http.waits: ' in line
 
 
 def test_a_program_that_shows_the_log_itself_sees_each_line_once(unsteady: str) -> None:
@@ -108,11 +106,10 @@ def quiet() -> Iterator[logging.Logger]:
     logger.setLevel(level)
 
 
-def test_the_library_has_a_handler_that_does_nothing(quiet: logging.Logger) -> None:
-    assert any(isinstance(handler, logging.NullHandler) for handler in quiet.handlers)
-    quiet.handlers.clear()
+def test_the_library_has_no_handler_so_that_python_shows_its_warnings(quiet: logging.Logger) -> None:
+    assert quiet.handlers == []
     logs.set_up('')
-    assert [type(handler) for handler in quiet.handlers] == [logging.NullHandler]
+    assert quiet.handlers == []
     assert quiet.level == logging.NOTSET
 
 
@@ -122,8 +119,8 @@ def test_every_logger_of_the_library_has_a_name_below_its_own(caplog: pytest.Log
     with Server(lambda request: next(answers)) as server:
         make_transport(server, ManualClock()).get(('items', 1), {'apikey': 'topsecret'})
     ours = [record for record in caplog.records if record.name.partition('.')[0] != 'urllib3']
-    assert {record.name.rpartition('.')[2] for record in ours} == {'transport', 'retries'}
-    assert [record.levelname for record in ours] == ['DEBUG', 'WARNING', 'DEBUG', 'WARNING', 'DEBUG']
+    assert {record.name.rpartition('.')[2] for record in ours} == {'transport', 'waits'}
+    assert [record.levelname for record in ours] == ['DEBUG', 'INFO', 'WARNING', 'DEBUG', 'INFO', 'DEBUG']
     texts = [record.getMessage() for record in ours]
     assert texts[0].startswith('GET /items/1 no response, ')
     assert texts[1].endswith(' s: the server closed the connection without a response')

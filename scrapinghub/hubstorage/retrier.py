@@ -10,8 +10,9 @@ from typing import Any
 import requests
 
 from scrapinghub.transport.http.call import Call
-from scrapinghub.transport.http.retries import Attempts, Clock, RetrySettings, retry
+from scrapinghub.transport.http.retries import Attempts, RetrySettings, retry
 from scrapinghub.transport.http.transport import Transport
+from scrapinghub.transport.http.waits import Clock
 
 _within_a_loop: ContextVar[bool] = ContextVar('within_a_loop', default=False)
 

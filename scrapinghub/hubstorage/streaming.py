@@ -27,7 +27,7 @@ MAX_RETRIES: int = 180
 RETRY_INTERVAL: float = 60
 
 
-def stream_policy(settings: RetrySettings, delivered: int, limits: tuple[int, float]) -> Policy:
+def stream_policy(settings: RetrySettings, delivered: int, limits: tuple[int, float]) -> Callable[[], Policy]:
     """Return what makes the retry policy of a stream.
 
     Args:

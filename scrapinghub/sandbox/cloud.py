@@ -65,7 +65,7 @@ class Sandbox:
     Example:
         >>> with Sandbox(projects=[123]) as cloud:
         ...     sorted(cloud.environ)
-        ['SHUB_APIURL', 'SHUB_JOBQ', 'SHUB_STORAGE', 'SH_APIKEY']
+        ['SCRAPINGHUB_INSTANT_RETRIES', 'SHUB_APIURL', 'SHUB_JOBQ', 'SHUB_STORAGE', 'SH_APIKEY']
     """
 
     def __init__(
@@ -111,6 +111,8 @@ class Sandbox:
             'SHUB_JOBQ': self.url,
             'SHUB_APIURL': self.dash_url,
             'SH_APIKEY': self.apikey,
+            # Tests of programs need not wait between retries; clients apply it to this machine only.
+            'SCRAPINGHUB_INSTANT_RETRIES': '1',
         }
 
     @property

@@ -12,7 +12,7 @@ import pytest
 from faults.reading import OTHER_PROJECT, PROJECT, READS, fill
 from scrapinghub import ScrapinghubClient
 from scrapinghub.sandbox import Sandbox
-from scrapinghub.transport.http.retries import Clock
+from scrapinghub.transport.http.waits import Clock
 from support.clocks import FastClock, ManualClock
 
 

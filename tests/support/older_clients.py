@@ -19,6 +19,8 @@ def cloud(shared_cloud: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     shared_cloud.reset()
     for name, value in shared_cloud.environ.items():
         monkeypatch.setenv(name, value)
+    # The tests look at the pauses.
+    monkeypatch.delenv('SCRAPINGHUB_INSTANT_RETRIES')
     return shared_cloud
 
 

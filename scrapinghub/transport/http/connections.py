@@ -39,6 +39,9 @@ ACCEPT_ENCODING = 'gzip, deflate'
 # Many threads may share one client; a smaller pool would discard connections.
 POOL_SIZE = 256
 
+# A header with a number or a cookie is never longer: int() raises an error for numbers of more than 4300 digits.
+MAX_VALUE_LENGTH = 4096
+
 # What ``requests`` leaves unchanged: a lower-case host, and segments without dots only or characters to quote.
 _PLAIN_URL = re.compile(
     r'https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,3}|:[1-5][0-9]{4})?(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+'
@@ -128,6 +131,8 @@ class _WholeLines(io.BufferedReader):
 
     Attributes:
         time_limit: Seconds that lines which follow one another, with no other data in between, may take together.
+        deadline: When this time is over; None before the first line.
+        size: Number of bytes of these lines.
     """
 
     # An empty line in place of the status line, or after the last chunk, is left to http.client.
@@ -135,7 +140,7 @@ class _WholeLines(io.BufferedReader):
     first: io.BufferedReader | None = None
     time_limit = math.inf
     deadline: float | None = None
-    _size = 0
+    size = 0
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Return the next line.
@@ -146,7 +151,7 @@ class _WholeLines(io.BufferedReader):
             TimeoutError: They take too long, although bytes keep arriving.
         """
         if self.deadline is None:
-            self.deadline, self._size = time.monotonic() + self.time_limit, 0
+            self.deadline, self.size = time.monotonic() + self.time_limit, 0
         limit = sys.maxsize if size is None or size < 0 else size
         line = b''
         while not line.endswith(b'\n') and len(line) < limit:
@@ -159,8 +164,8 @@ class _WholeLines(io.BufferedReader):
             line += super().read(min(held.find(b'\n') + 1 or len(held), limit - len(line)))
             if time.monotonic() > self.deadline:
                 raise TimeoutError(f'the head of the response did not arrive within {self.time_limit:.0f} seconds')
-        self._size += len(line)
-        if self._size > MAX_LINES_BYTES:
+        self.size += len(line)
+        if self.size > MAX_LINES_BYTES:
             raise http.client.HTTPException(f'its head has more than {MAX_LINES_BYTES} bytes')
         return line
 
@@ -208,6 +213,16 @@ class HeadedResponse(http.client.HTTPResponse):
                 self.fp = stream
         # The body may be read much later.
         stream.deadline = None
+        if (stream.size if end is None else end.end()) > MAX_VALUE_LENGTH:
+            self._check_huge_values()
+
+    def _check_huge_values(self) -> None:
+        for name in ('Content-Length', 'Set-Cookie'):
+            if any(len(value) > MAX_VALUE_LENGTH for value in self.headers.get_all(name, ())):
+                if name == 'Content-Length':
+                    raise http.client.HTTPException(f'its {name} has more than {MAX_VALUE_LENGTH} characters')
+                # Browsers ignore such cookies, too.
+                del self.headers[name]
 
     def _read_status(self) -> tuple[str, int, str]:
         # http.client takes each status but 100 for the final one: the real response would be that of the next request.

@@ -14,7 +14,7 @@ from scrapinghub.redaction import redact, redact_bytes, strip_secrets
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.body import Body
 from scrapinghub.transport.http.call import Call
-from scrapinghub.transport.http.retries import Clock
+from scrapinghub.transport.http.waits import Clock
 
 VALUE_BYTES = 256 * 1024 * 1024
 # The smallest values take many times their bytes in memory, and hardly any when compressed: what is decoded at once has

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,7 +34,8 @@ from scrapinghub.transport.http.responses import (
     read_pieces,
     set_body,
 )
-from scrapinghub.transport.http.retries import Attempts, Clock, Policy, Repeat, RetrySettings, SystemClock, retry
+from scrapinghub.transport.http.retries import Attempts, Policy, Repeat, RetrySettings, retry
+from scrapinghub.transport.http.waits import Clock, SystemClock
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,8 @@ class Transport:
         self.max_record = max_record
         self.clock: Clock = clock or SystemClock()
         self._environment: dict[str, dict[str, Any]] = {}
+        # Hosts that have responded, by their part of the address.
+        self._contacted: set[str] = set()
         _transports.add(self)
 
     @property
@@ -222,6 +225,7 @@ class Transport:
         try:
             response = session.send(prepared, **settings)
             response.request = prepared.without_credentials()
+            self._contacted.add(urlsplit(url).netloc)
             return response
         except requests.RequestException as error:
             error.request = prepared.without_credentials()
@@ -254,16 +258,26 @@ class Transport:
 
     # A call: attempts until there is a complete response
 
-    def attempts(self, call: Call, policy: Policy | None = None, started: float | None = None) -> Attempts:
+    def attempts(
+        self, call: Call, policy: Callable[[], Policy] | None = None, started: float | None = None
+    ) -> Attempts:
         """Return the retry loop of one operation.
 
         Args:
             call: The request.
-            policy: Makes the policy; that of a single call by default.
+            policy: Returns the policy; that of a single call by default.
             started: When the first attempt began, by the clock; now by default.
         """
         repeat = call.repeat or (Repeat.ALWAYS if call.method in _REPEATED_METHODS else Repeat.UNRECEIVED)
-        return Attempts(policy or self.retries.for_call, self.clock, call, repeat=repeat, started=started)
+        return Attempts(
+            policy or self.retries.for_call,
+            self.clock,
+            call,
+            repeat=repeat,
+            url=call.url,
+            contacted=self._contacted,
+            started=started,
+        )
 
     def fetch(self, call: Call, policy: Policy | None = None) -> DecodedResponse:
         """Send a request until a complete response has arrived, and decode it.

@@ -122,8 +122,8 @@ class Recovery:
             ours = self._source.explain(error, self._attempts, cursor)
             if ours is error:
                 raise
-            raise ours from error
-        clock.wait(seconds)
+            raise ours from None
+        self._attempts.wait(seconds)
 
     def _count_bad(self, error: BadRecord | CutRecord) -> None:
         """Raise if a record is bad, and not only this copy of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Iterator
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 import requests
+from hypothesis import example, given
+from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 
-from scrapinghub.exceptions import BadRequest, NetworkError, StreamInterrupted
+from scrapinghub.exceptions import BadRequest, NetworkError, ScrapinghubAPIError, StreamInterrupted
 from scrapinghub.transport.http.body import Body
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.connections import Adapter
@@ -186,6 +189,63 @@ def test_a_change_of_the_protocol_is_an_error() -> None:
         # The connection is not used again.
         assert server.connections == 2
         transport.close()
+
+
+# Headers that no server should send
+
+NAMES = (
+    'Content-Length', 'Transfer-Encoding', 'Content-Encoding', 'Content-Type', 'Retry-After', 'Set-Cookie', 'Location',
+    'Connection', 'Keep-Alive', 'Date', 'X\xe9', '', ' Leading', 'Two Words', 'Content-Length ',
+)  # fmt: skip
+DIGITS = '9' * 5000
+VALUES = (
+    '', '0', '1', '-1', '+1', '1, 1', '1, 2', '1 2', '0x1', DIGITS, f'-{DIGITS}', 'chunked', 'gzip', 'identity',
+    'x-gzip', 'br', 'chunked, chunked', 'application/json; charset=nonsense', 'text/html; charset="',
+    f'a=b; Max-Age={DIGITS}',
+       f'a=b; Expires=Mon, 01 Jan {DIGITS} 00:00:00 GMT', f'a=b; Version={DIGITS}; Port="{DIGITS}"',
+    f'Mon, 01 Jan {DIGITS}', 'close', 'upgrade', '\xff\xfe', '\x00', '\t', '=?utf-8?q?=00?=', 'x' * 70_000,
+)  # fmt: skip
+HEADERS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=3)
+
+
+class Hostile:
+    """A server that sends the headers of the present example."""
+
+    def __init__(self) -> None:
+        self.head = b''
+        self.server = Server(lambda request: Reply(self.head + b'\r\n{"a": 1}', close=True))
+
+
+@pytest.fixture(scope='module')
+def hostile() -> Iterator[Hostile]:
+    hostile = Hostile()
+    with hostile.server:
+        yield hostile
+
+
+@given(st.sampled_from((200, 204, 302, 400, 429, 503, 999)), HEADERS)
+@example(200, [('Content-Length', DIGITS)])
+@example(404, [('Content-Length', DIGITS)])
+@example(200, [('Set-Cookie', f'a=b; Expires=Mon, 01 Jan {DIGITS} 00:00:00 GMT')])
+def test_any_header_gives_a_value_or_an_error_of_the_library(
+    hostile: Hostile, status: int, headers: list[tuple[str, str]]
+) -> None:
+    lines = [f'HTTP/1.1 {status} Reason', *[f'{name}: {value}' for name, value in headers]]
+    hostile.head = '\r\n'.join([*lines, '']).encode('latin-1')
+    transport = make_transport(hostile.server, retries=RetrySettings(0), timeout=2)
+    with contextlib.suppress(ScrapinghubAPIError):
+        assert transport.get(('items', 1)).values in ([], [{'a': 1}])
+    with contextlib.suppress(ScrapinghubAPIError):
+        assert list(stream_of(transport, 'items')) in ([], [{'a': 1}])
+    transport.close()
+
+
+def test_a_length_of_thousands_of_digits_is_named() -> None:
+    head = b'HTTP/1.1 200 OK\r\nContent-Length: ' + DIGITS.encode() + b'\r\n\r\n'
+    with Server(lambda request: Reply(head + b'1', close=True)) as server:
+        transport = make_transport(server, retries=RetrySettings(0))
+        with pytest.raises(NetworkError, match='Content-Length has more than'):
+            transport.get(('x',))
 
 
 @LOOKS_UP

@@ -30,7 +30,8 @@ from scrapinghub.exceptions import (
     TLSFailed,
 )
 from scrapinghub.transport.http import retries
-from scrapinghub.transport.http.retries import Attempts, Repeat, RetrySettings, SystemClock
+from scrapinghub.transport.http.retries import Attempts, Repeat, RetrySettings
+from scrapinghub.transport.http.waits import SystemClock
 from support.clocks import ManualClock
 from support.scripted_server import Reply, Request, Server, reply
 from support.transports import make_transport
@@ -191,13 +192,31 @@ def test_retry_after_a_date_that_is_over() -> None:
     assert pauses_of(RetrySettings(1).for_call(), error=status_error(503, Retry_After=date))[0] < 2
 
 
-@pytest.mark.parametrize('value', ['\xb2', 'soon', '-1', '1.5', '', ' ', 'Wed, 99 Oct 2015 07:28:00 GMT', '1e3'])
+@pytest.mark.parametrize(
+    'value',
+    [
+        '\xb2',
+        'soon',
+        '-1',
+        '-' + '9' * 5000,
+        'Mon, 1 Jan',
+        'Mon, 01 Jan -9 0:0:0 GMT',
+        '1.5',
+        '',
+        ' ',
+        'Wed, 99 Oct 2015 07:28:00 GMT',
+        '1e3',
+    ],
+)
 def test_a_retry_after_that_says_nothing(value: str) -> None:
     error = status_error(503, Retry_After=value)
     assert len(pauses_of(RetrySettings(2).for_call(), error=error)) == 2
 
 
-@pytest.mark.parametrize('value', ['61', '9' * 400, 'Fri, 31 Dec 9999 23:59:59 GMT'])
+FAR_DATES = ('Fri, 31 Dec 9999 23:59:59 GMT', 'Mon, 01 Jan 99999999999 00:00:00 GMT', 'Mon, 01 Jan 10000 00:00:00 GMT')
+
+
+@pytest.mark.parametrize('value', ['61', '9' * 400, '9' * 5000, *FAR_DATES])
 def test_retry_after_beyond_the_budget(value: str) -> None:
     attempts = Attempts(RetrySettings().for_call, ManualClock(), 'GET /x')
     error = status_error(429, Retry_After=value)
@@ -210,12 +229,31 @@ def test_retry_after_beyond_the_budget(value: str) -> None:
     assert len(attempts.hint) < 300
 
 
-@pytest.mark.parametrize('value', ['9' * 400, '100000000', 'Fri, 31 Dec 9999 23:59:59 GMT'])
+@pytest.mark.parametrize('value', ['9' * 400, '100000000', *FAR_DATES])
 def test_retry_after_of_years_without_a_limit_of_time(value: str) -> None:
     attempts = Attempts(RetrySettings(3).for_call, ManualClock(), 'GET /x')
     with pytest.raises(requests.HTTPError):
         attempts.pause_after(status_error(503, Retry_After=value))
     assert attempts.hint is not None
+
+
+@pytest.mark.parametrize('value', ['7200', '9' * 5000, *FAR_DATES])
+def test_a_writer_waits_an_hour_at_most_whatever_is_asked(value: str) -> None:
+    attempts = Attempts(RetrySettings.for_upload, ManualClock(), 'POST /items/1')
+    for _ in range(3):
+        assert attempts.pause_after(status_error(503, Retry_After=value)) == 3600
+
+
+@given(
+    st.text(st.characters(max_codepoint=255), max_size=40) | st.from_regex(r'(Mon, )?\d{1,12} \w{3} \d{1,12} .{0,12}')
+)
+def test_any_retry_after_is_a_pause_or_the_error(value: str) -> None:
+    attempts = Attempts(RetrySettings(3).for_call, ManualClock(), 'GET /x')
+    error = status_error(503, Retry_After=value)
+    try:
+        assert 0 <= attempts.pause_after(error) <= retries.MAX_RETRY_AFTER_SECONDS
+    except requests.HTTPError as raised:
+        assert raised is error  # noqa: PT017
 
 
 def test_the_user_reads_what_the_service_asked_for() -> None:
@@ -435,12 +473,12 @@ def test_every_pause_is_logged_without_secrets(caplog: pytest.LogCaptureFixture)
     with Server(lambda request: next(answers)) as server:
         make_transport(server).get(('items', 1), {'apikey': 'topsecret'})
     lines = [(record.levelname, record.getMessage()) for record in caplog.records]
-    assert [level for level, _ in lines] == ['DEBUG', 'WARNING', 'DEBUG', 'WARNING', 'DEBUG']
+    assert [level for level, _ in lines] == ['DEBUG', 'INFO', 'WARNING', 'DEBUG', 'INFO', 'DEBUG']
     assert lines[0][1].startswith('GET /items/1 no response, 0 ms, - bytes, attempt 1')
     assert lines[1][1].startswith('GET /items/1 failed (attempt 1), next attempt in 4.')
     assert lines[1][1].partition(' s: ')[2]
-    assert 'HTTP 503' in lines[3][1]
-    assert lines[4][1].startswith('GET /items/1 200, 0 ms, 1 bytes, attempt 3')
+    assert 'HTTP 503' in lines[4][1]
+    assert lines[5][1].startswith('GET /items/1 200, 0 ms, 1 bytes, attempt 3')
     assert 'topsecret' not in caplog.text
 
 

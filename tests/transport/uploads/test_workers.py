@@ -207,17 +207,19 @@ def test_a_handler_of_our_log_lines_may_write(uploader: Uploader, storage: Stora
         def emit(self, record: logging.LogRecord) -> None:
             writer.write(record.levelname)
 
-    handler = Handler(logging.WARNING)
+    handler = Handler(logging.INFO)
     logger = logging.getLogger('scrapinghub')
     logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     try:
         writer.write(0)
         writer.write(1)
         writer.flush(10)
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
     writer.flush(10)
-    assert storage.stored(PATH) == [0, 1, 'WARNING']
+    assert storage.stored(PATH) == [0, 1, 'INFO']
 
 
 def test_dropping_the_uploader_sends_and_ends_the_thread(server: Server, storage: Storage) -> None:
