@@ -41,6 +41,11 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT = 60.0
 ERROR_BODY_BYTES = 64 * 1024
+# Environment variables that requests reads.
+ENVIRONMENT = (
+    'http_proxy', 'https_proxy', 'all_proxy', 'no_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY',
+    'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE',
+)  # fmt: skip
 _REPEATED_METHODS = ('GET', 'DELETE', 'HEAD')
 
 _transports: weakref.WeakSet[Transport] = weakref.WeakSet()
@@ -98,7 +103,8 @@ class Transport:
         self.use_msgpack = use_msgpack
         self.max_record = max_record
         self.clock: Clock = clock or SystemClock()
-        self._environment: dict[str, dict[str, Any]] = {}
+        # By host: what proxies and certificates depend on, and these.
+        self._settings: dict[str, tuple[Any, dict[str, Any]]] = {}
         # Hosts that have responded, by their part of the address.
         self._contacted: set[str] = set()
         _transports.add(self)
@@ -238,14 +244,17 @@ class Transport:
                 logger.debug('%s %s, %.0f ms, %s bytes, attempt %d', call, status, milliseconds, size, number)
 
     def _settings_for(self, url: str) -> dict[str, Any]:
-        """Return proxies and certificates from the environment, looked up once for each host."""
+        """Return proxies and certificates, determined once for each host and again when a setting has changed."""
+        session = self.session
+        proxies = tuple(session.proxies.items())
+        state = (session.trust_env, session.verify, session.cert, proxies, *map(os.environ.get, ENVIRONMENT))
         parts = urlsplit(url)
         origin = f'{parts.scheme}://{parts.netloc}'
-        settings = self._environment.get(origin)
-        if settings is None:
-            settings = dict(self.session.merge_environment_settings(origin, {}, None, None, None))
+        known, settings = self._settings.get(origin, (None, {}))
+        if known != state:
+            settings = dict(session.merge_environment_settings(origin, {}, None, None, None))
             settings.pop('stream', None)
-            self._environment[origin] = settings
+            self._settings[origin] = state, settings
         return settings
 
     def _keep_error_body(self, response: requests.Response) -> None:

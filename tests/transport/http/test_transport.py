@@ -15,6 +15,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -339,13 +340,19 @@ class ForwardingProxy:
         self.thread.join(10)
 
 
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the proxies and certificates of this machine."""
+    for name in transport_module.ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures('no_proxies')
 def test_a_proxy_from_the_environment_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_up = []
     environment = requests.utils.get_environ_proxies
     with ForwardingProxy() as proxy:
         monkeypatch.setenv('http_proxy', proxy.url)
-        monkeypatch.delenv('no_proxy', raising=False)
-        monkeypatch.delenv('NO_PROXY', raising=False)
 
         def counted(url: str, no_proxy: str | None = None) -> Any:
             looked_up.append(url)
@@ -358,6 +365,69 @@ def test_a_proxy_from_the_environment_is_looked_up_once(monkeypatch: pytest.Monk
         transport.close()
     assert proxy.lines == ['GET http://storage.invalid/x HTTP/1.1'] * 3
     assert looked_up == ['http://storage.invalid']
+
+
+@pytest.mark.usefixtures('no_proxies')
+@pytest.mark.parametrize('name', ['http_proxy', 'HTTP_PROXY', 'all_proxy'])
+def test_a_proxy_that_is_set_after_the_first_request_is_used(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with (
+        Server(lambda request: reply(b'"direct"', content_type='application/json')) as server,
+        ForwardingProxy() as proxy,
+    ):
+        transport = make_transport(server)
+        assert transport.get(('x',)).value == 'direct'
+        monkeypatch.setenv(name, proxy.url)
+        assert transport.get(('x',)).value == 'proxied'
+        monkeypatch.setenv('no_proxy', '127.0.0.1')
+        assert transport.get(('x',)).value == 'direct'
+        monkeypatch.delenv('no_proxy')
+        assert transport.get(('x',)).value == 'proxied'
+        transport.session.trust_env = False
+        assert transport.get(('x',)).value == 'direct'
+        transport.close()
+
+
+@pytest.mark.usefixtures('no_proxies')
+def test_a_proxy_of_the_session_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        Server(lambda request: reply(b'"direct"', content_type='application/json')) as server,
+        ForwardingProxy() as proxy,
+    ):
+        transport = make_transport(server)
+        assert transport.get(('x',)).value == 'direct'
+        transport.session.proxies['http'] = proxy.url
+        assert transport.get(('x',)).value == 'proxied'
+        transport.session.proxies = {}
+        assert transport.get(('x',)).value == 'direct'
+        transport.close()
+
+
+@pytest.mark.usefixtures('no_proxies')
+def test_certificates_that_are_set_after_the_first_request_are_used(
+    tls_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TLSServer(tls_files) as url:
+        transport = make_transport(url, retries=RetrySettings(0))
+        with pytest.raises(TLSFailed):
+            transport.get(('x',))
+        monkeypatch.setenv('REQUESTS_CA_BUNDLE', str(tls_files / 'cert.pem'))
+        assert transport.get(('x',)).value == 1
+        monkeypatch.delenv('REQUESTS_CA_BUNDLE')
+        with pytest.raises(TLSFailed):
+            transport.get(('x',))
+        transport.session.verify = str(tls_files / 'cert.pem')
+        assert transport.get(('x',)).value == 1
+        transport.close()
+
+
+@pytest.mark.usefixtures('no_proxies')
+def test_the_settings_of_a_session_are_passed_on() -> None:
+    transport = make_transport('https://storage.invalid')
+    assert transport._settings_for('https://storage.invalid/x')['verify'] is True
+    transport.session.verify = False
+    transport.session.cert = '/cert.pem'
+    settings = transport._settings_for('https://storage.invalid/x')
+    assert (settings['verify'], settings['cert']) == (False, '/cert.pem')
 
 
 def test_no_proxy_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -394,46 +464,70 @@ def test_certificates_come_from_the_environment(monkeypatch: pytest.MonkeyPatch,
     assert make_transport('https://storage.invalid')._settings_for('https://storage.invalid/x')['verify'] is True
 
 
-def test_a_server_whose_certificate_is_not_trusted(tls_server: int) -> None:
+def test_a_server_whose_certificate_is_not_trusted(tls_files: Path) -> None:
     clock = ManualClock()
-    transport = make_transport(f'https://127.0.0.1:{tls_server}', clock)
-    with pytest.raises(TLSFailed) as caught:
-        transport.get(('x',))
+    with TLSServer(tls_files) as url, pytest.raises(TLSFailed) as caught:
+        make_transport(url, clock).get(('x',))
     assert 'CERTIFICATE_VERIFY_FAILED' in str(caught.value.original)
     assert clock.waits == []
 
 
-def test_certificates_are_checked_unless_that_is_switched_off(tls_server: int) -> None:
-    transport = make_transport(f'https://127.0.0.1:{tls_server}')
-    with pytest.raises(TLSFailed):
-        transport.get(('x',), options={'verify': None})
+def test_certificates_are_checked_unless_that_is_switched_off(tls_files: Path) -> None:
+    with TLSServer(tls_files) as url:
+        transport = make_transport(url)
+        with pytest.raises(TLSFailed):
+            transport.get(('x',), options={'verify': None})
     for verify in ('', 0):
         with pytest.raises(ValueError, match='verify should be the path of a file'):
             transport.get(('x',), options={'verify': verify})
 
 
 @pytest.fixture
-def tls_server(tmp_path: Any) -> Iterator[int]:
+def tls_files(tmp_path: Path) -> Path:
+    """A folder with a certificate of 127.0.0.1 and its key."""
     openssl = shutil.which('openssl')
     if openssl is None:
         pytest.skip('openssl makes the certificate')
     subprocess.run(
         [openssl, 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', 'key.pem', '-out', 'cert.pem',
-         '-days', '2', '-subj', '/CN=127.0.0.1'], check=True, capture_output=True, cwd=tmp_path,
+         '-days', '2', '-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'],
+        check=True, capture_output=True, cwd=tmp_path,
     )  # fmt: skip
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / 'cert.pem', tmp_path / 'key.pem')
-    with socket.create_server(('127.0.0.1', 0)) as listener:
+    return tmp_path
 
-        def serve() -> None:
-            connection, _ = listener.accept()
-            with connection, contextlib.suppress(OSError):
-                context.wrap_socket(connection, server_side=True)
 
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield listener.getsockname()[1]
-        thread.join(10)
+class TLSServer:
+    """A server that answers 1 to each request, each on a connection of its own."""
+
+    def __init__(self, files: Path) -> None:
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(files / 'cert.pem', files / 'key.pem')
+        self.listener = socket.create_server(('127.0.0.1', 0))
+
+    def __enter__(self) -> str:
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+        return f'https://127.0.0.1:{self.listener.getsockname()[1]}'
+
+    def serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with (
+                connection,
+                contextlib.suppress(OSError),
+                self.context.wrap_socket(connection, server_side=True) as tls,
+            ):
+                tls.recv(65536)
+                tls.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n1')
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(10)
 
 
 # Connections
