@@ -114,7 +114,7 @@ def test_a_record_that_cannot_be_decoded_is_told_by_an_error_that_programs_know(
             list(stream)
         assert type(caught.value) is DecodeError
         assert isinstance(caught.value, ValueError)
-        assert isinstance(caught.value.__cause__, requests.RequestException)
+        assert isinstance(caught.value.original, requests.RequestException)
         assert (caught.value.status_code, caught.value.url) == (200, f'{server.url}/items/1/2/3')
         hubstorage.close()
 

@@ -23,7 +23,7 @@ from scrapinghub.transport.streams.cursor import KeysetCursor
 from scrapinghub.transport.streams.responses import Source
 from scrapinghub.transport.streams.stream import RecordStream
 from support.scripted_server import JSON_LINES, Reply, Request, Server, reply
-from support.storage_model import exact, sample_storage, stream_of
+from support.stream_kinds import exact, sample_storage, stream_of
 from support.transports import make_transport
 
 STATUS = b'HTTP/1.1 200 OK\r\n'

@@ -19,7 +19,7 @@ from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.redirects import redirect_target
 from scrapinghub.transport.http.retries import RetrySettings
 from support.scripted_server import Reply, Request, Server, reply
-from support.storage_model import exact, sample_storage, stream_of
+from support.stream_kinds import exact, sample_storage, stream_of
 from support.transports import KEY, make_transport
 
 

@@ -18,7 +18,8 @@ from scrapinghub.transport.http import waits
 from scrapinghub.transport.http.retries import Attempts, Policy, RetrySettings
 from support.clocks import ManualClock
 from support.scripted_server import Reply, Server, reply
-from support.storage_model import instead, sample_storage, stream_of
+from support.storage import instead
+from support.stream_kinds import sample_storage, stream_of
 from support.transports import make_transport
 
 ROOT = Path(__file__).parents[3]
