@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from scrapinghub.client._support.html import render_card
-from scrapinghub.exceptions import strip_credentials
+from scrapinghub.redaction import strip_credentials
 
 if TYPE_CHECKING:
     from scrapinghub.transport.http.transport import Transport
