@@ -104,6 +104,7 @@ def test_loggers_that_programs_silence(name: str) -> None:
 def test_what_is_logged_can_be_silenced_by_the_name_of_the_package(
     cloud: Sandbox, client: ScrapinghubClient, hubstorage: HubstorageClient, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     cloud.faults.add(status=503, times=2)
     client.projects.summary()
     hubstorage.server_timestamp()

@@ -63,7 +63,7 @@ def test_a_stream_that_gives_up_says_so_and_can_go_on(world: World, make_client:
     assert broken.met
     if 'list_iter' in read or READS[read].__code__.co_names[0] == '_still':
         # These wrap the stream in a generator of the test, which is over.
-        assert caught.value.__cause__ is not None
+        assert caught.value.original is not None
         return
     assert caught.value.delivered == len(got)
     with pytest.raises(ScrapinghubAPIError):

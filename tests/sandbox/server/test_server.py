@@ -337,6 +337,7 @@ def test_a_port_and_a_key_may_be_chosen() -> None:
             'SHUB_JOBQ': cloud.url,
             'SHUB_APIURL': f'{cloud.url}api/',
             'SH_APIKEY': 'f' * 32,
+            'SCRAPINGHUB_INSTANT_RETRIES': '1',
         }
         assert 'ffff' not in repr(cloud)
         with pytest.raises(OSError, match='in use'):
