@@ -8,8 +8,8 @@ from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
 HIDDEN = '***'
 
-# Shorter ones are no keys, and would hide parts of ordinary words.
-_SHORTEST = 6
+# Shorter ones, and words, are not keys: to hide them would garble ordinary messages.
+_SHORTEST = 8
 # Programs may use a token for each job: only the latest are kept.
 _MOST_SECRETS = 1000
 
@@ -29,7 +29,7 @@ def remember(user: str, password: str = '') -> None:
     # JSON may escape slashes, and addresses hold neither these nor equals signs.
     texts += [basic, basic.replace('/', '\\/'), quote(basic, safe=''), quote(texts[0], safe='')]
     for text in texts:
-        if len(text) >= _SHORTEST and text not in _secrets:
+        if len(text) >= _SHORTEST and not text.isalpha() and text not in _secrets:
             _secrets[text] = None
     while len(_secrets) > _MOST_SECRETS:
         _secrets.pop(next(iter(_secrets), ''), None)

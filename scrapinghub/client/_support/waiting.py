@@ -12,7 +12,8 @@ from scrapinghub.client._support.resource import Client
 from scrapinghub.exceptions import NetworkError, NotFound, ScrapinghubAPIError, WaitTimeout
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call
-from scrapinghub.transport.http.retries import Clock, RetrySettings, is_transient_for_upload
+from scrapinghub.transport.http.retries import RetrySettings, is_transient_for_upload
+from scrapinghub.transport.http.waits import Clock
 from scrapinghub.transport.streams.cursors import split_names
 
 T = TypeVar('T')

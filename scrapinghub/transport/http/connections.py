@@ -206,7 +206,7 @@ class HeadedResponse(http.client.HTTPResponse):
             stream.needs_line = False
         else:
             # The whole head has arrived, so that none of its lines can be cut or late.
-            self.fp = io.BufferedReader(io.BytesIO(stream.read(end.end())))
+            self.fp = io.BufferedReader(io.BytesIO(io.BufferedReader.read(stream, end.end())))
             try:
                 super().begin()
             finally:

@@ -288,12 +288,12 @@ class Transport:
             started=started,
         )
 
-    def fetch(self, call: Call, policy: Policy | None = None) -> DecodedResponse:
+    def fetch(self, call: Call, policy: Callable[[], Policy] | None = None) -> DecodedResponse:
         """Send a request until a complete response has arrived, and decode it.
 
         Args:
             call: The request.
-            policy: Makes the retry policy; that of a single call by default.
+            policy: Returns the retry policy; that of a single call by default.
 
         Returns:
             The response.
