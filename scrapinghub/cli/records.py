@@ -74,15 +74,13 @@ def _printable(message: str) -> str:
 @click.argument('kind', type=click.Choice(KINDS))
 @click.argument('key')
 @click.argument('path', type=click.Path())
-@click.option('--max-workers', type=click.IntRange(1), metavar='N', help='Number of connections.')
 @click.option('--overwrite', is_flag=True, help='Replace an existing file.')
 @common_options
-def download(settings: Settings, kind: str, key: str, path: str, max_workers: int | None, overwrite: bool) -> None:
+def download(settings: Settings, kind: str, key: str, path: str, overwrite: bool) -> None:
     """Store the records of a job in a file; continues an interrupted download.
 
     The suffix of PATH determines the format: .jl, .jsonl, .ndjson, .json, .csv, .parquet, .log; .gz compresses.
     """
-    options = {} if max_workers is None else {'max_workers': max_workers}
     with connect(settings) as client:
         records = getattr(client.get_job(key), kind)
-        click.echo(records.download(path, progress=True, overwrite=overwrite, **options))
+        click.echo(records.download(path, progress=True, overwrite=overwrite))
