@@ -18,6 +18,7 @@ TICK = 1.0
 # How long a worker with nothing to do stays.
 IDLE_SECONDS = 5.0
 MAX_WORKERS = 16
+SHORTEST_WAIT = 0.001
 
 _release_all = methodcaller('_release_save')
 
@@ -41,13 +42,15 @@ class Wakeup(threading.Event):
             pass
 
     def is_set(self) -> bool:
-        """Return whether the next wait ends at once."""
+        """Return whether the next wait ends immediately."""
         return not self._tokens.empty()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait; return False if :meth:`set` was not called within ``timeout`` seconds."""
+        # In Python 3.10, a timeout that is over before the first look at the queue blocks for ever.
+        block = timeout is None or timeout >= SHORTEST_WAIT
         try:
-            self._tokens.get(timeout=timeout)
+            self._tokens.get(block, timeout if block else None)
         except Empty:
             return False
         return True
