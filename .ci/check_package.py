@@ -53,6 +53,10 @@ def package_files() -> set[str]:
     }
 
 
+# Modules that need an extra with another name than their folder.
+NEEDED = {'scrapinghub.export.tables': {'arrow'}, 'scrapinghub.export.types': {'arrow'}}
+
+
 def modules(files: set[str], extras: list[str], installed: tuple[str, ...]) -> list[str]:
     """List the modules that can be imported.
 
@@ -64,7 +68,7 @@ def modules(files: set[str], extras: list[str], installed: tuple[str, ...]) -> l
     names = []
     for file in sorted(files):
         name = file.removesuffix('.py').removesuffix('/__init__').replace('/', '.')
-        needed = {*name.split('.')[1:2]} & {*extras}
+        needed = {*name.split('.')[1:2]} & {*extras} | NEEDED.get(name, set())
         if file.endswith('.py') and name.rpartition('.')[2] not in NOT_IMPORTED and needed <= {*installed}:
             names.append(name)
     return names
