@@ -66,6 +66,14 @@ class LogHandler(logging.Handler):
         """Make no lock: the queue needs none, and a line that a signal handler writes must not wait."""
         self.lock = None
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Collect a line that passes the filters; since Python 3.13, the base class needs a lock for this."""
+        # Since Python 3.12, a filter may replace the record.
+        passed: Any = self.filter(record)
+        if passed:
+            self.emit(record if passed is True else passed)
+        return bool(passed)
+
     def emit(self, record: logging.LogRecord) -> None:
         """Collect a line."""
         if record.levelno < logging.INFO and record.name.partition('.')[0] in _UPLOADS:
