@@ -179,6 +179,7 @@ def test_a_cancelled_job_stops_its_crawl(crawls: Crawls, web: Server) -> None:
     assert (job.metadata['state'], job.metadata['close_reason']) == ('finished', 'cancelled'), text
 
 
+@pytest.mark.soak  # it waits for the time-outs of Scrapy, which a busy machine misses
 def test_a_second_ctrl_c_ends_the_process_while_the_storage_is_away(
     crawls: Crawls, web: Server, cloud: Sandbox
 ) -> None:
