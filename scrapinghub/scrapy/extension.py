@@ -40,6 +40,8 @@ class JobExtension:
 
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
+        # Log handlers of other crawls in this process leave these lines out.
+        self._logger = logging.LoggerAdapter(logger, {'crawler': crawler})
         self._session = Session.of(crawler)
         self._interval = crawler.settings.getfloat('SCRAPINGHUB_SAMPLE_INTERVAL', SAMPLE_INTERVAL)
         if not self._interval > 0:
@@ -70,11 +72,11 @@ class JobExtension:
         try:
             self._storage = self._session.storage = await loop.in_thread(self._open_storage, spider.name)
         except Exception as error:  # noqa: BLE001 - Scrapy would log any error, and crawl without storing
-            logger.error('The crawl is not stored and is stopped, because it has no job: %s', error)
+            self._logger.error('The crawl is not stored and is stopped, because it has no job: %s', error)
             self._stop_at_start('job_not_created')
             return
         self._session.job_key = self._storage.job.key
-        logger.info('This crawl is job %s of Scrapy Cloud', self._storage.job.key)
+        self._logger.info('This crawl is job %s of Scrapy Cloud', self._storage.job.key)
         self._session.log.start(self._put_log, loop)
         self._sample()
         if self._given is None:
@@ -116,7 +118,7 @@ class JobExtension:
         try:
             storage.put('items', item_record(item))
         except (TypeError, ValueError) as error:
-            logger.error('An item is not stored: %s', error)
+            self._logger.error('An item is not stored: %s', error)
             self._crawler.stats.inc_value('scrapinghub/items_not_stored')
             return None
         return None if storage.has_room else storage.wait_for_room()
@@ -147,15 +149,15 @@ class JobExtension:
         try:
             cancelled = await self._session.loop.in_thread(is_cancelled, job)
         except ScrapinghubAPIError as error:
-            logger.debug('The state of job %s is not known: %s', job.key, error)
+            self._logger.debug('The state of job %s is not known: %s', job.key, error)
             return
         if cancelled and not self._ended:
-            logger.info('Job %s was cancelled', job.key)
+            self._logger.info('Job %s was cancelled', job.key)
             close_spider(self._crawler, 'cancelled')
 
     def _records_refused(self, error: Exception) -> None:
         if not self._ended:
-            logger.error('The crawl is stopped, because its records cannot be stored: %s', error)
+            self._logger.error('The crawl is stopped, because its records cannot be stored: %s', error)
             close_spider(self._crawler, NOT_STORED)
 
     # The end
@@ -195,7 +197,7 @@ class JobExtension:
         if error is None:
             return True
         JobFile(self._folder).write(job.key, created=created, **fields)
-        logger.error(
+        self._logger.error(
             'Not everything of job %s is stored: %s\nThe rest is in %s, and the next crawl stores it',
             job.key, error, self._folder,
         )  # fmt: skip

@@ -74,6 +74,7 @@ class FrontierMiddleware:
                 'JOBDIR cannot be used with FrontierMiddleware: it would filter batches that have to be crawled again'
             )
         self._crawler = crawler
+        self._logger = logging.LoggerAdapter(logger, {'crawler': crawler})
         self._session = Session.of(crawler)
         # Made here, in one thread: later, several threads use it.
         self._client = self._session.client
@@ -177,7 +178,7 @@ class FrontierMiddleware:
             try:
                 self._queue(output)
             except ValueError as error:
-                logger.error('%s. It is crawled without the frontier', error)
+                self._logger.error('%s. It is crawled without the frontier', error)
             else:
                 return None
         output.meta.pop(WORK_KEY, None)
@@ -271,7 +272,7 @@ class FrontierMiddleware:
             self._fail('The frontier cannot be used', error, 'frontier_unavailable')
 
     def _fail(self, text: str, error: Exception, reason: str) -> None:
-        logger.error('%s: %s\nThe batches that are not deleted are crawled again next time', text, error)
+        self._logger.error('%s: %s\nThe batches that are not deleted are crawled again next time', text, error)
         self._exhausted = True
         if not self._closed:
             close_spider(self._crawler, reason)
@@ -318,7 +319,7 @@ class FrontierMiddleware:
         try:
             request = from_queue(fingerprint, data, spider)
         except ValueError as error:
-            logger.error('A request of the frontier is skipped: %s', error)
+            self._logger.error('A request of the frontier is skipped: %s', error)
             return
         self._track(request, batch)
         self._crawler.stats.inc_value('scrapinghub/frontier/read')
