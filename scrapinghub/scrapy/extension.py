@@ -47,8 +47,9 @@ class JobExtension:
         if not self._interval > 0:
             raise ValueError(f'SCRAPINGHUB_SAMPLE_INTERVAL should be a positive number of seconds: {self._interval}')
         self._folder = self._session.use_spool(crawler.spidercls.name)
-        # Made here, in one thread: later, several threads use it.
-        self._client = self._session.client
+        # Made here, in one thread: later, several threads use them.
+        self._client = self._session.job_client
+        _ = self._session.client
         self._storage: JobStorage | None = None
         self._given = find_job()
         self._recovery: Deferred[None] | None = None
@@ -185,7 +186,7 @@ class JobExtension:
         error: Exception | None = storage.error
         try:
             job.close_writers()
-            self._client.uploader.flush()
+            self._session.flush()
         except UploadError as refusal:
             error = refusal
         shown = {'close_reason': NOT_STORED} if error else {}

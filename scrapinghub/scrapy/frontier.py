@@ -77,7 +77,7 @@ class FrontierMiddleware:
         self._logger = logging.LoggerAdapter(logger, {'crawler': crawler})
         self._session = Session.of(crawler)
         # Made here, in one thread: later, several threads use it.
-        self._client = self._session.client
+        _ = self._session.client
         self._frontier = name
         self._slot = settings.get('SCRAPINGHUB_FRONTIER_SLOT') or '0'
         self._slots = settings.getint('SCRAPINGHUB_FRONTIER_SLOTS', 1)
@@ -293,8 +293,8 @@ class FrontierMiddleware:
         frontier = self._session.project.frontiers.get(self._frontier)
         for slot, requests in new.items():
             frontier.get(slot).q.add(requests)
-        # Items, records of collections and requests: they use the same client.
-        self._client.uploader.flush()
+        # Items, records of collections and requests.
+        self._session.flush()
         if done:
             frontier.get(self._slot).q.delete(done)
 

@@ -36,8 +36,7 @@ class JobStorage:
         self._loop = loop
         self._on_error = on_error
         self._queues = {
-            family: RecordQueue(getattr(job, family).writer(append=append), folder / f'{family}.jl')
-            for family in FAMILIES
+            family: RecordQueue(getattr(job, family).writer(append=append), folder, family) for family in FAMILIES
         }
         self._waiters: list[Deferred[None]] = []
         self._moving = False

@@ -7,7 +7,7 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from scrapinghub.scrapy.record_queue import read_records
 from scrapinghub.transport.http.retries import Repeat
 
 logger = logging.getLogger(__name__)
+
+OpenClient = Callable[[Path | None], ScrapinghubClient]
 
 #: Name of the spool file in the folder of a crawl.
 SPOOL = 'records.spool'
@@ -122,12 +124,12 @@ def finish_job(client: ScrapinghubClient, key: str, *, created: bool, fields: Ma
             job.metadata.set(name, value)
 
 
-def recover_jobs(folders: Path, open_client: Callable[[Path], ScrapinghubClient]) -> None:
+def recover_jobs(folders: Path, open_client: OpenClient) -> None:
     """Store what earlier crawls could not store, and finish their jobs.
 
     Args:
         folders: Folder with a folder for each crawl. Those of crawls that are running are left out.
-        open_client: Makes a client with a spool.
+        open_client: Makes a client with the spool at a path, or without one.
     """
     for folder in sorted(path for path in folders.iterdir() if (path / SPOOL).exists()):
         found = JobFile(folder).read()
@@ -135,29 +137,38 @@ def recover_jobs(folders: Path, open_client: Callable[[Path], ScrapinghubClient]
             _recover_job(folder, *found, open_client)
 
 
-def _recover_job(
-    folder: Path, key: str, created: bool, fields: dict[str, Any], open_client: Callable[[Path], ScrapinghubClient]
-) -> None:
+def _recover_job(folder: Path, key: str, created: bool, fields: dict[str, Any], open_client: OpenClient) -> None:
     try:
-        client = open_client(folder / SPOOL)
+        # It stores what the spool has, and holds the folder.
+        spooled = open_client(folder / SPOOL)
     except RuntimeError:
         # The crawl is running.
         return
     except (OSError, ValueError) as error:
         logger.warning('The records in %s cannot be stored: %s', folder, error)
         return
+    client = open_client(None)
     job = client.get_job(key)
     try:
         for family in FAMILIES:
-            writer = getattr(job, family).writer()
-            for record in read_records(folder / f'{family}.jl', writer.next_number):
-                writer.write(record)
+            _send_again(getattr(job, family), read_records(folder, family))
         job.close_writers()
+        spooled.uploader.flush()
         finish_job(client, key, created=created, fields={'close_reason': 'failed', **fields})
-        client.close()
     except ScrapinghubAPIError as error:
         logger.warning('The records of job %s in %s cannot be stored: %s', key, folder, error)
-        client.close(timeout=0)
         return
+    finally:
+        client.close(timeout=0)
+        spooled.close(timeout=0)
     shutil.rmtree(folder)
     logger.info('Stored the rest of job %s, which an earlier crawl left', key)
+
+
+def _send_again(family: Any, records: Iterator[tuple[int, Any]]) -> None:
+    """Send records to their numbers, where the service may have them already."""
+    writer = None
+    for number, record in records:
+        if writer is None:
+            writer = family.writer(start=number)
+        writer.write(record)

@@ -1,17 +1,18 @@
-"""Write the records of one family without blocking the event loop."""
+"""Write the records of one family without blocking the event loop, and keep them on disk until they are stored."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from scrapinghub.exceptions import UploadError, ValueTooLarge
 from scrapinghub.transport.codec import encode_json
 
-MAX_BYTES = 1024 * 1024
+MAX_RECORD_BYTES = 1024 * 1024
+# Size at which a new file is begun, in bytes.
+MAX_FILE_BYTES = 8 * 1024 * 1024
 
 
 class RecordWriter(Protocol):
@@ -20,6 +21,11 @@ class RecordWriter(Protocol):
     @property
     def full(self) -> bool:
         """Whether the next :meth:`write` would wait."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """Number of the first record that is not stored."""
         ...
 
     @property
@@ -32,31 +38,47 @@ class RecordWriter(Protocol):
         ...
 
 
-class RecordQueue:
-    """Pass records to a batch writer, and keep them in a file while the writer has no room.
+class _File(NamedTuple):
+    """A file of a queue, and the number of its first record."""
 
-    Each line of the file is a JSON array of the number of a record and the record. After a crash,
-    :func:`read_records` returns those that did not reach the spool of the writer.
+    path: Path
+    first: int
+
+
+class RecordQueue:
+    """Pass records to a batch writer, and keep them in files until they are stored.
+
+    Records for which the writer has no room wait in the files. Each line of a file is a JSON array of the number of a
+    record and the record. A file is deleted when all its records are stored. After a crash, :func:`read_records`
+    returns the records of the files: some of them may be stored, under the same number.
 
     All methods are called in the thread of the event loop.
 
     Args:
-        writer: The writer.
-        path: Path of the file, which is made when it is needed.
+        writer: The writer. It needs no spool.
+        folder: Folder of the files.
+        name: Beginning of their names.
+        max_file_bytes: Size at which a new file is begun, in bytes.
 
     Attributes:
-        waiting: Number of records in the file that the writer has not taken.
+        waiting: Number of records that the writer has not taken.
         error: Why a record could not be taken; the writer is given no further one after that.
     """
 
-    def __init__(self, writer: RecordWriter, path: Path) -> None:
+    def __init__(self, writer: RecordWriter, folder: Path, name: str, *, max_file_bytes: int = MAX_FILE_BYTES) -> None:
         self.waiting = 0
         self.error: UploadError | OSError | None = None
         self._writer = writer
-        self._path = path
+        self._folder = folder
+        self._name = name
+        self._max_file_bytes = max_file_bytes
         self._next = writer.next_number
+        self._files: list[_File] = []
         self._appended: BinaryIO | None = None
+        self._size = 0
+        # The file, and the place in it, of the first record that waits.
         self._read: BinaryIO | None = None
+        self._read_index = 0
 
     def put(self, record: Any) -> int:
         """Take a record. Does not wait for the network.
@@ -71,28 +93,35 @@ class RecordQueue:
             ValueTooLarge: The JSON text is larger than 1 MiB.
             TypeError, ValueError: The record cannot be encoded as JSON.
         """
+        text = encode_json(record).encode()
+        if len(text) > MAX_RECORD_BYTES:
+            raise ValueTooLarge(f'a record of {len(text)} bytes is larger than {MAX_RECORD_BYTES} bytes')
         number = self._next
-        if self.waiting or self.error is not None or self._writer.full or not self._write(record):
-            self._append(number, record)
         self._next = number + 1
+        try:
+            place = self._append(number, b'[%d,%b]\n' % (number, text))
+        except OSError as error:
+            self.error = error
+            return number
+        if self.waiting or self.error is not None or self._writer.full or not self._write(record):
+            if not self.waiting:
+                self._open_for_reading(len(self._files) - 1, place)
+            self.waiting += 1
         return number
 
     def move(self) -> None:
-        """Pass records from the file to the writer, as many as it has room for."""
-        if self._read is None:
-            return
+        """Pass records from the files to the writer, as many as it has room for."""
         while self.waiting and self.error is None and not self._writer.full:
-            position = self._read.tell()
-            if not self._write(json.loads(self._read.readline())[1]):
-                self._read.seek(position)
-                return
-            self.waiting -= 1
-        if not self.waiting:
-            os.truncate(self._path, 0)
-            self._read.seek(0)
+            assert self._read is not None
+            line = self._read.readline()
+            if not line:
+                self._open_for_reading(self._read_index + 1, 0)
+            elif self._write(json.loads(line)[1]):
+                self.waiting -= 1
+        self._delete_stored()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the files."""
         for file in (self._appended, self._read):
             if file is not None:
                 file.close()
@@ -105,39 +134,54 @@ class RecordQueue:
             return False
         return True
 
-    def _append(self, number: int, record: Any) -> None:
-        text = encode_json(record).encode()
-        if len(text) > MAX_BYTES:
-            raise ValueTooLarge(f'a record of {len(text)} bytes is larger than {MAX_BYTES}')
-        try:
-            if self._appended is None:
-                # Not buffered: the records in the file survive the end of the process.
-                self._appended = self._path.open('ab', buffering=0)
-                self._read = self._path.open('rb')
-            self._appended.write(b'[%d,%b]\n' % (number, text))
-        except OSError as error:
-            self.error = error
-        else:
-            self.waiting += 1
+    def _append(self, number: int, line: bytes) -> int:
+        """Append a line to the last file, and return its place in it."""
+        if self._appended is None or self._size >= self._max_file_bytes:
+            self._begin_file(number)
+        assert self._appended is not None
+        self._appended.write(line)
+        place = self._size
+        self._size += len(line)
+        return place
+
+    def _begin_file(self, number: int) -> None:
+        if self._appended is not None:
+            self._appended.close()
+        path = self._folder / f'{self._name}-{number}.jl'
+        # Not buffered: the lines of the file survive the end of the process.
+        self._appended, self._size = path.open('ab', buffering=0), 0
+        self._files.append(_File(path, number))
+        self._delete_stored()
+
+    def _open_for_reading(self, index: int, place: int) -> None:
+        if self._read is not None:
+            self._read.close()
+        self._read_index = index
+        self._read = self._files[index].path.open('rb')
+        self._read.seek(place)
+
+    def _delete_stored(self) -> None:
+        while len(self._files) > 1 and self._files[1].first <= self._writer.offset:
+            self._files.pop(0).path.unlink()
+            self._read_index -= 1
 
 
-def read_records(path: Path, start: int) -> Iterator[Any]:
-    """Return the records in the file of a queue.
+def read_records(folder: Path, name: str) -> Iterator[tuple[int, Any]]:
+    """Return the records in the files of a queue.
 
     Args:
-        path: Path of the file, which need not exist.
-        start: Number of the first record to return.
+        folder: Folder of the files.
+        name: Beginning of their names.
 
     Yields:
-        The records with this number and later ones, in order.
+        The number of a record and the record, in the order of the numbers.
     """
-    if not path.exists():
-        return
-    with path.open('rb') as lines:
-        for line in lines:
-            # A process that was killed may leave half a line at the end.
-            if not line.endswith(b'\n'):
-                return
-            number, record = json.loads(line)
-            if number >= start:
-                yield record
+    files = [(int(path.stem.rpartition('-')[2]), path) for path in folder.glob(f'{name}-*.jl')]
+    for _, path in sorted(files):
+        with path.open('rb') as lines:
+            for line in lines:
+                # A process that was killed may leave half a line at the end.
+                if not line.endswith(b'\n'):
+                    return
+                number, record = json.loads(line)
+                yield number, record

@@ -99,9 +99,23 @@ class Session:
 
     @cached_property
     def client(self) -> ScrapinghubClient:
-        """The client. It has a spool after :meth:`use_spool`."""
-        as_job = find_job() is not None and not is_stored_by_platform()
-        return self.open_client(self.folder and self.folder / SPOOL, as_job=as_job)
+        """The client for everything but the records of the job. It has a spool after :meth:`use_spool`."""
+        return self.open_client(self.folder and self.folder / SPOOL)
+
+    @cached_property
+    def job_client(self) -> ScrapinghubClient:
+        """The client for the records of the job, which are kept on disk in another way: a spool would take longer."""
+        return self.open_client()
+
+    def flush(self) -> None:
+        """Wait until everything written so far is stored; blocks.
+
+        Raises:
+            UploadError: Some of it cannot be stored.
+        """
+        self.client.uploader.flush()
+        if self.storage is not None:
+            self.job_client.uploader.flush()
 
     @property
     def project(self) -> Project:
@@ -123,11 +137,12 @@ class Session:
         atexit.register(_remove_unused, self.folder)
         return self.folder
 
-    def open_client(self, spool: Path | None = None, *, as_job: bool = False) -> ScrapinghubClient:
+    def open_client(self, spool: Path | None = None) -> ScrapinghubClient:
         """Return a client that is closed at the end of the crawl."""
+        as_job = find_job() is not None and not is_stored_by_platform()
         client = make_client(as_job=as_job, spool=spool, max_outage=self.max_outage)
-        if spool is not None:
-            # After a second Ctrl-C the process exits without waiting for the storage: the records are in the spool.
+        if self.folder is not None:
+            # After a second Ctrl-C the process exits without waiting for the storage: the records are on disk.
             atexit.register(client.close, timeout=0)
         self._opened.append(client)
         return client
