@@ -107,7 +107,7 @@ def test_a_killed_crawl_loses_no_request(crawls: Crawls, web: Server) -> None:
 
 def test_a_batch_is_deleted_after_its_results_are_stored(crawls: Crawls, web: Server, cloud: Sandbox) -> None:
     results = [
-        cloud.faults.add(method='POST', path=path, times=None, hold=True) for path in ('/items/*', '/collections/*')
+        cloud.faults.add(method='POST', path=path, times=None, hold=True) for path in ('/collections/*', '/items/*')
     ]
     settings = {
         **SETTINGS,
