@@ -189,6 +189,10 @@ class JobExtension:
             self._session.flush()
         except UploadError as refusal:
             error = refusal
+        if self._session.is_leaving:
+            return False
+        if error is None and not storage.is_stored:
+            error = UploadError('the client was closed before', records=[])
         shown = {'close_reason': NOT_STORED} if error else {}
         try:
             finish_job(self._client, job.key, created=created, fields={**fields, **shown})

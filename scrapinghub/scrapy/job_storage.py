@@ -56,6 +56,11 @@ class JobStorage:
         return number
 
     @property
+    def is_stored(self) -> bool:
+        """Whether all records are stored."""
+        return all(queue.is_stored for queue in self._queues.values())
+
+    @property
     def has_room(self) -> bool:
         """Whether items do not have to wait."""
         items = self._queues['items']

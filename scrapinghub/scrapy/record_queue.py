@@ -109,6 +109,11 @@ class RecordQueue:
             self.waiting += 1
         return number
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether all records are stored."""
+        return self._writer.offset >= self._next
+
     def move(self) -> None:
         """Pass records from the files to the writer, as many as it has room for."""
         while self.waiting and self.error is None and not self._writer.full:

@@ -23,7 +23,7 @@ from scrapinghub.exceptions import UploadError
 from scrapinghub.scrapy.environment import find_job, find_project, is_stored_by_platform, make_client
 from scrapinghub.scrapy.event_loop import EventLoop
 from scrapinghub.scrapy.job_storage import JobStorage
-from scrapinghub.scrapy.jobs import SPOOL, JobFile
+from scrapinghub.scrapy.jobs import SPOOL
 from scrapinghub.scrapy.log_handler import LogHandler
 from scrapinghub.scrapy.next_spider import NextSpider
 
@@ -57,6 +57,7 @@ class Session:
         finish: Called at the end of the crawl, before the client is closed. Returns whether everything is stored.
         reason: Close reason of the spider.
         storage: Stores the records of the job; None where nothing is stored.
+        is_leaving: Whether the process exits before the crawl is stored.
         log: Collects the log lines of the crawl.
         job_key: Key of the job; None while there is none.
         record_request: Records a request and its answer, with the number of its parent; None where nothing is stored.
@@ -75,6 +76,7 @@ class Session:
         self._opened: list[ScrapinghubClient] = []
         self.reason = 'failed'
         self.storage: JobStorage | None = None
+        self.is_leaving = False
         self._next_spider = NextSpider.from_settings(settings)
         self._crawler = ref(crawler)
         crawler.signals.connect(self._spider_closed, signals.spider_closed)
@@ -134,32 +136,38 @@ class Session:
         self.spools.mkdir(parents=True, exist_ok=True)
         name = ''.join(letter if letter.isalnum() else '_' for letter in spider)
         self.folder = Path(tempfile.mkdtemp(prefix=f'{name}-', dir=self.spools))
-        atexit.register(_remove_unused, self.folder)
+        atexit.register(self._leave)
         return self.folder
 
     def open_client(self, spool: Path | None = None) -> ScrapinghubClient:
         """Return a client that is closed at the end of the crawl."""
         as_job = find_job() is not None and not is_stored_by_platform()
         client = make_client(as_job=as_job, spool=spool, max_outage=self.max_outage)
-        if self.folder is not None:
-            # After a second Ctrl-C the process exits without waiting for the storage: the records are on disk.
-            atexit.register(client.close, timeout=0)
         self._opened.append(client)
         return client
+
+    def _leave(self) -> None:
+        """Let the process exit without waiting for the storage, after a second Ctrl-C: the records are on disk."""
+        self.is_leaving = True
+        for client in self._opened:
+            client.close(timeout=0)
+        if self.job_key is None and self.folder is not None:
+            # The crawl ended before it had a job.
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     async def close(self) -> None:
         """Finish the job, close the clients, and schedule the next spider."""
         try:
             stored = await self.finish() if self.finish is not None else True
         finally:
-            closed = [await self._close_client(client) for client in self._opened]
+            closed = [await self._close_client(client) for client in list(self._opened)]
             # They refer to the crawler, which could not be collected.
             self.finish = self.record_request = None
-        if not stored or not all(closed):
-            return
-        if self.folder is not None:
+            atexit.unregister(self._leave)
+        stored = stored and all(closed)
+        if self.folder is not None and (stored or self.job_key is None):
             shutil.rmtree(self.folder)
-        if self._next_spider is not None and self.reason == 'finished':
+        if stored and self._next_spider is not None and self.reason == 'finished':
             await self.loop.in_thread(self._next_spider.schedule, self.project_id)
 
     async def _close_client(self, client: ScrapinghubClient) -> bool:
@@ -169,7 +177,7 @@ class Session:
             logger.error('Records are not stored: %s', error)
             return False
         finally:
-            atexit.unregister(client.close)
+            self._opened.remove(client)
 
     async def _spider_closed(self, reason: str) -> None:
         self.reason = reason
@@ -216,12 +224,6 @@ def close_spider(crawler: Crawler, reason: str) -> None:
         deferred_from_coro(engine.close_spider_async(reason=reason))
     else:
         engine.close_spider(crawler.spider, reason)
-
-
-def _remove_unused(folder: Path) -> None:
-    """Remove the folder of a crawl that ended before it had a job."""
-    if not JobFile(folder).read():
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _spools(settings: BaseSettings) -> Path:

@@ -196,7 +196,11 @@ def test_a_second_ctrl_c_ends_the_process_while_the_storage_is_away(
     assert time.monotonic() - began < 10
     cloud.faults.clear()
     crawls.run(PAGES, '-a', f'url={web.url}', '-a', 'last=1')
-    assert [job.metadata['close_reason'] for job in crawls.jobs()] == ['failed', 'finished']
+    left, _ = jobs = crawls.jobs()
+    assert [job.metadata['close_reason'] for job in jobs] == ['failed', 'finished']
+    numbers = [item['number'] for item in left.items.iter()]
+    assert len(numbers) >= 3
+    assert numbers == list(range(len(numbers)))
 
 
 def test_a_crawl_without_a_job_is_stopped(crawls: Crawls, web: Server) -> None:
