@@ -108,8 +108,8 @@ def _to_array(values: Sequence[Any], field: pa.Field) -> pa.Array:
     missing = pa.array([value is None for value in values], pa.bool_())
     if pa.types.is_struct(kind):
         dicts = [{} if value is None else value for value in values]
-        children = [_to_array([value.get(child.name) for value in dicts], child) for child in kind.fields]
-        return pa.StructArray.from_arrays(children, fields=kind.fields, mask=missing)
+        children = [_to_array([value.get(child.name) for value in dicts], child) for child in kind]
+        return pa.StructArray.from_arrays(children, fields=list(kind), mask=missing)
     lists = [() if value is None else value for value in values]
     offsets = pa.array([0, *accumulate(map(len, lists))], pa.int32())
     items = _to_array(list(chain.from_iterable(lists)), kind.value_field)
@@ -118,7 +118,7 @@ def _to_array(values: Sequence[Any], field: pa.Field) -> pa.Array:
 
 def _holds_json(kind: pa.DataType) -> bool:
     """Return whether a part of a struct or list is a JSON field."""
-    children = kind.fields if pa.types.is_struct(kind) else [kind.value_field] if pa.types.is_list(kind) else []
+    children = list(kind) if pa.types.is_struct(kind) else [kind.value_field] if pa.types.is_list(kind) else []
     return any(is_json_field(child) or _holds_json(child.type) for child in children)
 
 

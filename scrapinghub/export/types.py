@@ -172,7 +172,7 @@ class ValueType:
         if pa.types.is_dictionary(kind):
             return self.fits(pa.field(field.name, kind.value_type))
         if pa.types.is_struct(kind):
-            known = {child.name: child for child in kind.fields}
+            known = {child.name: child for child in kind}
             return self.kinds == {dict} and not self._not_a_struct and self.fit(known)
         if pa.types.is_list(kind) or pa.types.is_large_list(kind):
             return self.kinds == {list} and self.item is not None and self.item.fits(kind.value_field)

@@ -70,8 +70,8 @@ def check(value: Any, stored: Any, field: pa.Field) -> None:
     elif is_json_field(field):
         assert json.loads(stored) == plain(value)
     elif pa.types.is_struct(kind):
-        assert value.keys() <= {child.name for child in kind.fields}
-        for child in kind.fields:
+        assert value.keys() <= {child.name for child in kind}
+        for child in kind:
             check(value.get(child.name), stored[child.name], child)
     elif pa.types.is_list(kind):
         assert len(stored) == len(value)
