@@ -10,11 +10,13 @@ import threading
 import time
 import weakref
 from contextlib import suppress
+from importlib import import_module
 from types import ModuleType
 from typing import Protocol
 
 EXIT_SECONDS = 30.0
-_USED_LATE = ('encodings', 'http', 'requests', 'scrapinghub', 'ssl', 'urllib3')
+# Python 3.13 crashes when a timedelta is made after its module was removed.
+_USED_LATE = ('_datetime', 'encodings', 'http', 'inspect', 'requests', 'scrapinghub', 'ssl', 'urllib3')
 
 
 class Pool(Protocol):
@@ -61,6 +63,8 @@ def _finish_all() -> None:
     _exit.deadline = time.monotonic() + EXIT_SECONDS
     # Destructors may run when nothing can be imported any more.
     codecs.lookup('idna')
+    # requests checks protocols, for which typing imports this module since Python 3.12.
+    import_module('inspect')
     _exit.modules = {name: sys.modules[name] for name in list(sys.modules) if name.partition('.')[0] in _USED_LATE}
     # Exit functions that were registered earlier run later, and so do destructors: they may write, or close.
     for pool in list(pools):

@@ -107,9 +107,6 @@ AT_THE_EXIT = {
 def test_what_is_written_after_the_exit_was_dealt_with(
     server: Server, storage: Storage, last: str, before: str, when: str
 ) -> None:
-    if 'Goodbye' in when and sys.version_info >= (3, 13):
-        # Not solved yet: the modules of the package are torn down before the destructor runs.
-        pytest.skip('a destructor that writes at the exit of Python 3.13 may fail')
     first = 'import atexit\nearlier = []\natexit.register(lambda: [each() for each in earlier])\n'
     program = f"""
 def say_goodbye(writer=writer, uploader=uploader):
