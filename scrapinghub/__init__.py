@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from scrapinghub.legacy import Project as Project
     from scrapinghub.legacy import RequestProxyMixin as RequestProxyMixin
 
-__version__ = '3.0.0'
+__version__ = '3.1.0'
 
 __all__ = [
     'APIError',
