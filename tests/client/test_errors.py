@@ -133,6 +133,17 @@ def test_a_collection_that_nobody_wrote_to(project: Project) -> None:
         assert lines_of(caught.value)[-1].startswith(f'There is no record {key!r} in collection 1/s/books')
 
 
+def test_what_does_not_exist_is_named(client: ScrapinghubClient, project: Project) -> None:
+    missing: dict[str, Callable[[], object]] = {
+        'periodic job 99 in project 1': lambda: project.periodic_jobs.get(99),
+        'item 5 in job 1/1/99': lambda: client.get_job('1/1/99').comments.add(5, 'text'),
+    }
+    for subject, call in missing.items():
+        with pytest.raises(NotFound) as caught:
+            call()
+        assert f'there is no {subject}, or no access to project' in lines_of(caught.value)[1]
+
+
 def test_a_filter_that_the_service_does_not_understand(client: ScrapinghubClient, project: Project) -> None:
     books = project.collections.get_store('books')
     books.set({'_key': 'a'})

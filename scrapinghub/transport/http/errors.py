@@ -49,7 +49,9 @@ _CLASS_BY_NETWORK_ERROR: tuple[tuple[type[Exception], type[NetworkError]], ...] 
 )
 
 # Paths of job data, and the name of what is below a job there.
+_OF_PROJECT = {'periodicjobs': 'periodic job', 'spiders': 'spider'}
 _JOB_DATA = {
+    'comments': 'item',
     'items': 'item',
     'logs': 'log entry',
     'requests': 'request',
@@ -145,6 +147,8 @@ def _explanation(error: ScrapinghubAPIError, path: Sequence[str]) -> str:
 
 def _subject(path: Sequence[str]) -> tuple[str | None, str | None]:
     """Return what a path addresses and the project that it belongs to; None for what is unknown."""
+    if path[:1] == ['v2']:
+        path = path[1:]
     family, *names = [name[:_LONGEST_NAME] for name in path] or ['']
     if not names or not names[0].isdigit():
         return None, None
@@ -158,6 +162,8 @@ def _subject(path: Sequence[str]) -> tuple[str | None, str | None]:
         subject = f'collection {names[2]} in project {project}'
         if len(names) == 4 and names[3] not in ('count', 'deleted'):
             subject = f'key {names[3]} in {subject}'
+    elif family == 'projects' and len(names) > 2 and names[1] in _OF_PROJECT:
+        subject = f'{_OF_PROJECT[names[1]]} {names[2]} in project {project}'
     elif family == 'hcf' and len(names) > 1:
         subject = f'frontier {names[1]} in project {project}'
     return subject, project
