@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import MAXYEAR
 from email.utils import mktime_tz, parsedate_tz
 from enum import Enum
@@ -263,7 +263,11 @@ class Attempts:
             self.hint = MAYBE_APPLIED_HINT
             raise error
         elapsed = self.elapsed
-        pause = self._pause(policy, rules, error, elapsed)
+        if policy.short_without_contact and self._never_reached(error):
+            policy = replace(policy, attempts=None, seconds=FIRST_CONTACT_SECONDS)
+            pause = self._first_contact_pause(policy, error, elapsed)
+        else:
+            pause = self._pause(policy, rules, error, elapsed)
         if self._log is None:
             self._log = WaitLog(self._clock, self._operation, self._url)
         self._log.failed(self.number, elapsed, pause, describe(error), policy.limits)
@@ -273,18 +277,19 @@ class Attempts:
             pause = min(pause, INSTANT_PAUSE)
         return pause
 
+    def _first_contact_pause(self, policy: Policy, error: requests.RequestException, elapsed: float) -> float:
+        pause: float = FIRST_CONTACT_PAUSE * 2 ** (self.number - 1)
+        if elapsed + pause > FIRST_CONTACT_SECONDS:
+            self.hint = (
+                f'{urlsplit(self._url).netloc} has never responded, so retries were limited to '
+                f'{FIRST_CONTACT_SECONDS:.0f} seconds: check the address. To wait longer, set {policy.settings}.'
+            )
+            raise error
+        return pause
+
     def _pause(
         self, policy: Policy, rules: retrying.Retrying, error: requests.RequestException, elapsed: float
     ) -> float:
-        if policy.short_without_contact and self._never_reached(error):
-            short: float = FIRST_CONTACT_PAUSE * 2 ** (self.number - 1)
-            if elapsed + short > FIRST_CONTACT_SECONDS:
-                self.hint = (
-                    f'{urlsplit(self._url).netloc} has never responded, so retries ended after '
-                    f'{FIRST_CONTACT_SECONDS:.0f} seconds: check the address. To wait longer, set {policy.settings}.'
-                )
-                raise error
-            return short
         if rules.stop(self.number, elapsed * 1000):
             raise error
         pause: float = rules.wait(self.number, elapsed * 1000) / 1000

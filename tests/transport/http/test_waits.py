@@ -129,13 +129,16 @@ with ScrapinghubClient('k' * 32, sys.argv[1] + '/api', endpoint=sys.argv[1], max
 # A host that has never responded
 
 
-def test_a_host_that_never_responded_is_given_up_after_five_seconds(unused: str) -> None:
+def test_a_host_that_never_responded_is_given_up_after_five_seconds(
+    unused: str, caplog: pytest.LogCaptureFixture
+) -> None:
     clock = ManualClock()
     with pytest.raises(ConnectionFailed, match='has never responded') as caught:
         make_transport(unused, clock).get(('x',))
     assert len(clock.waits) == 3
     assert sum(clock.waits) <= 5
     assert 'max_retry_time' in str(caught.value)
+    assert [line for line in caplog.messages if 'Retries end after 5 s;' in line] == caplog.messages[-1:]
 
 
 def test_a_stream_from_a_host_that_never_responded_is_given_up_as_soon(unused: str) -> None:
