@@ -61,6 +61,8 @@ setup(
         'progress': ['tqdm>=4.66.0'],
         'sandbox': ['msgpack>=1.0.3', 'werkzeug>=3.0.6'],
         'scrapy': ['scrapy>=2.11.0'],
+        # API keys from the files of shub.
+        'yaml': ['pyyaml>=6.0.1'],
     },
     entry_points={
         'console_scripts': ['scrapinghub = scrapinghub.__main__:main'],

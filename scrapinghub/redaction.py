@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Any
 from urllib.parse import quote, unquote_plus, urlsplit, urlunsplit
 
 HIDDEN = '***'
@@ -14,6 +15,22 @@ _SHORTEST = 8
 _MOST_SECRETS = 1000
 
 _secrets: dict[str, None] = {}
+
+
+class Hidden:
+    """Holds a value that must not be shown.
+
+    Args:
+        value: The value.
+    """
+
+    __slots__ = ('value',)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return '<hidden>'
 
 
 def remember(user: str, password: str = '') -> None:

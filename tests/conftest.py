@@ -35,9 +35,12 @@ def ctrl_c() -> Iterator[None]:
 
 
 @pytest.fixture(scope='session', autouse=True)
-def clean_environment() -> Iterator[None]:
+def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Hide the developer's own credentials and endpoints for the length of the run."""
+    home = str(tmp_path_factory.mktemp('home'))
     with pytest.MonkeyPatch.context() as patch:
+        for name in ('HOME', 'USERPROFILE'):
+            patch.setenv(name, home)
         for name in ENVIRONMENT:
             patch.delenv(name, raising=False)
         yield

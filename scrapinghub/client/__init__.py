@@ -18,9 +18,9 @@ from scrapinghub.client.jobs import Job
 from scrapinghub.client.projects import Project, Projects
 from scrapinghub.client.utils import AnyJobKey, parse_job_key, parse_project_id
 from scrapinghub.client.utils import parse_auth as parse_auth
-from scrapinghub.config.credentials import Found, Hidden, find_credentials, user_level
+from scrapinghub.config.credentials import Found, find_credentials, user_level
 from scrapinghub.config.endpoints import find_endpoints
-from scrapinghub.redaction import strip_credentials
+from scrapinghub.redaction import Hidden, strip_credentials
 from scrapinghub.transport.http.retries import RetrySettings
 from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.uploads.uploader import Uploader
@@ -59,8 +59,8 @@ class ScrapinghubClient:
 
     Args:
         auth: API key; or ``user:password``, a pair of the two, or the value of ``SHUB_JOBAUTH``. By default the
-            environment variables ``SH_APIKEY``, ``SHUB_APIKEY`` and ``SHUB_JOBAUTH`` are read, and then the same names
-            in a ``.env`` file.
+            environment variables ``SH_APIKEY``, ``SHUB_APIKEY`` and ``SHUB_JOBAUTH`` are read, then the same names in
+            a ``.env`` file, and then the files ``scrapinghub.yml`` and ``~/.scrapinghub.yml`` of ``shub``.
         dash_endpoint: Base URL of the dash API; ``SHUB_APIURL`` or ``https://app.zyte.com/api/`` by default.
         connection_timeout: Timeout for opening a connection, and for each wait for a response, in seconds; 60 by
             default.

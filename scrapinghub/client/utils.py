@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, Protocol
 
 import six
 
-from scrapinghub.config.credentials import Hidden, find_credentials
+from scrapinghub.config.credentials import find_credentials
 from scrapinghub.config.validation import Expected
+from scrapinghub.redaction import Hidden
 from scrapinghub.transport.codec import encode_json
 
 __all__ = [
@@ -69,7 +70,7 @@ def parse_auth(
     Args:
         auth: An API key, ``user:password``, the value of ``SHUB_JOBAUTH``, or a pair of user and password. With None,
             ``SH_APIKEY``, ``SHUB_APIKEY`` and ``SHUB_JOBAUTH`` are looked up, in the environment and then in a ``.env``
-            file.
+            file, and then the API key in ``scrapinghub.yml`` and ``~/.scrapinghub.yml``, which ``shub`` writes.
         dotenv_path: That file; None for the nearest ``.env`` in the current directory and its parents. Needs the extra
             ``dotenv``.
 

@@ -9,12 +9,12 @@ import binascii
 import inspect
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
+from scrapinghub.config.files import SHUB_KEY, read_files
 from scrapinghub.config.validation import Expected
-from scrapinghub.redaction import remember
+from scrapinghub.redaction import Hidden, remember
 
 KEY_VARIABLES = ('SH_APIKEY', 'SHUB_APIKEY')
 JOB_VARIABLE = 'SHUB_JOBAUTH'
@@ -22,22 +22,6 @@ JOB_VARIABLE = 'SHUB_JOBAUTH'
 WRONG = 'Wrong authentication credentials'
 
 Kind = Literal['an API key', 'an empty API key', 'job credentials', 'a user and a password']
-
-
-class Hidden:
-    """Holds a value that must not be shown.
-
-    Args:
-        value: The value.
-    """
-
-    __slots__ = ('value',)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __repr__(self) -> str:
-        return '<hidden>'
 
 
 class Credentials(tuple[str, str]):
@@ -115,25 +99,24 @@ def find_credentials(auth: Hidden, dotenv_path: str | os.PathLike[str] | None = 
         Credentials, with their kind and origin.
 
     Raises:
-        ValueError: The credentials are malformed.
+        ValueError: The credentials, or a file that may hold them, are malformed.
         RuntimeError: No credentials were found.
         ImportError: ``dotenv_path`` is given and python-dotenv is not installed.
     """
     if auth.value is not None:
         return _from_argument(auth)
-    found = _from_variables(os.environ, 'the environment variable {}')
+    found = _from_variables(Hidden(os.environ), 'the environment variable {}')
     if found is not None:
         return found
-    path = Path(dotenv_path) if dotenv_path else nearest_dotenv()
-    values = read_dotenv(path, required=bool(dotenv_path))
-    found = _from_variables(values, f'{{}} in the file {path}')
-    if found is not None:
-        return found
+    problems = []
+    for file in read_files(dotenv_path):
+        found = _from_variables(file.values, f'{{}} in the file {file.path}')
+        if found is not None:
+            return found
+        problems.append(file.problem)
     names = ', '.join((*KEY_VARIABLES, JOB_VARIABLE))
-    raise RuntimeError(
-        f'No API key provided and none found: pass auth=..., or set one of the environment variables {names}'
-        f'{_why_dotenv_was_not_read(path)}'
-    )
+    message = f'No API key provided and none found: pass auth=..., or set one of the environment variables {names}.'
+    raise RuntimeError(' '.join([message, *problems]))
 
 
 def _from_argument(auth: Hidden) -> Found:
@@ -144,7 +127,9 @@ def _from_argument(auth: Hidden) -> Found:
     # The traceback of the error below must not show it.
     del value
     if is_pair:
-        return _described(Credentials(*auth.value), 'the argument auth')
+        has_password = bool(auth.value[1])
+        credentials = Credentials(*auth.value) if has_password else Credentials(auth.value[0].strip())
+        return _described(credentials, 'the argument auth')
     if not is_text:
         told = f"auth should be an API key, 'user:password', the value of SHUB_JOBAUTH or a pair of texts; got {kind}."
         raise ValueError(WRONG) from Expected(told)
@@ -152,6 +137,7 @@ def _from_argument(auth: Hidden) -> Found:
 
 
 def _from_text(text: Hidden, origin: str) -> Found:
+    text = Hidden(text.value.strip())
     job = decode_job_credentials(text)
     if job is not None:
         return Found(job, 'job credentials', origin)
@@ -166,14 +152,17 @@ def _described(credentials: Credentials, origin: str) -> Found:
     return Found(credentials, kind, origin)
 
 
-def _from_variables(values: Mapping[str, str | None], origin: str) -> Found | None:
-    for name in KEY_VARIABLES:
-        if values.get(name):
-            return _from_text(Hidden(values[name]), origin.format(name))
-    if not values.get(JOB_VARIABLE):
+def _from_variables(values: Hidden, origin: str) -> Found | None:
+    """Return the credentials of the first variable that is set, of a mapping, hidden."""
+    for name in (*KEY_VARIABLES, SHUB_KEY):
+        text = Hidden((values.value.get(name) or '').strip())
+        if text.value:
+            return _from_text(text, origin.replace('{}', name, 1))
+    text = Hidden((values.value.get(JOB_VARIABLE) or '').strip())
+    if not text.value:
         return None
-    place = origin.format(JOB_VARIABLE)
-    job = decode_job_credentials(Hidden(values[JOB_VARIABLE]))
+    place = origin.replace('{}', JOB_VARIABLE, 1)
+    job = decode_job_credentials(text)
     if job is None:
         raise ValueError(
             f'{WRONG}: {place} should hold the hexadecimal form of project/spider/job:token, as the platform sets it'
@@ -212,56 +201,3 @@ def is_job_key(text: str) -> bool:
     """Return whether a text is a job key ``P/S/J``."""
     parts = text.split('/')
     return len(parts) == 3 and all(part.isascii() and part.isdigit() for part in parts)
-
-
-def nearest_dotenv() -> Path | None:
-    """Return the ``.env`` file in the current directory or the nearest of its parents that has one."""
-    return next((path for path in _dotenv_places() if path.is_file()), None)
-
-
-def _dotenv_places() -> Iterator[Path]:
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        yield folder / '.env'
-
-
-def read_dotenv(path: Path | None, *, required: bool) -> Mapping[str, str | None]:
-    """Return the variables of a ``.env`` file; the environment of the process stays as it is.
-
-    Args:
-        path: The file, or None.
-        required: Whether the user named this file.
-
-    Returns:
-        Values by name; an empty dict if the user did not name the file and it cannot be read.
-
-    Raises:
-        ImportError: The user named the file, and python-dotenv is not installed.
-        ValueError: The user named a file that does not exist.
-    """
-    if path is None:
-        return {}
-    if required and not path.is_file():
-        raise ValueError(f'dotenv_path should be the path of a file, but there is none at {path}')
-    try:
-        from dotenv import dotenv_values
-    except ImportError as error:
-        if not required:
-            return {}
-        raise ImportError(
-            'dotenv_path needs python-dotenv: install it with pip install "scrapinghub[dotenv]"', name='dotenv'
-        ) from error
-    return dotenv_values(path)
-
-
-def _why_dotenv_was_not_read(path: Path | None) -> str:
-    if path is None:
-        return '.'
-    try:
-        import dotenv  # noqa: F401
-    except ImportError:
-        return (
-            f'. There is a file {path}, which was not read because python-dotenv is not installed: '
-            'pip install "scrapinghub[dotenv]".'
-        )
-    return f'. The file {path} holds none of them.'

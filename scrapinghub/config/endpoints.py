@@ -6,8 +6,7 @@ import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from scrapinghub.config.credentials import Hidden
-from scrapinghub.redaction import strip_credentials
+from scrapinghub.redaction import Hidden, strip_credentials
 
 STORAGE = 'https://storage.scrapinghub.com'
 DASH = 'https://app.zyte.com/api'

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import requests
 
 from scrapinghub import __version__
-from scrapinghub.config.credentials import Credentials, Hidden
+from scrapinghub.config.credentials import Credentials
 from scrapinghub.config.endpoints import DASH, find_endpoints
 from scrapinghub.hubstorage.batchuploader import BatchUploader
 from scrapinghub.hubstorage.job import Job
@@ -19,6 +19,7 @@ from scrapinghub.hubstorage.project import Project
 from scrapinghub.hubstorage.resourcetype import ResourceType
 from scrapinghub.hubstorage.retrier import Invocation, Retrier
 from scrapinghub.hubstorage.utils import xauth
+from scrapinghub.redaction import Hidden
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.responses import decode

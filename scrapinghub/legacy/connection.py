@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import requests
 
 from scrapinghub import __version__
-from scrapinghub.config.credentials import Credentials, Hidden
+from scrapinghub.config.credentials import Credentials
 from scrapinghub.config.endpoints import STORAGE, find_endpoints
 from scrapinghub.exceptions import APIError
 from scrapinghub.hubstorage.retrier import Invocation
@@ -19,6 +19,7 @@ from scrapinghub.hubstorage.streaming import as_pairs, readable
 from scrapinghub.legacy.calls import RequestProxyMixin, check_status
 from scrapinghub.legacy.projects import Project
 from scrapinghub.legacy.streaming import SingleResponseSource
+from scrapinghub.redaction import Hidden
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.responses import decode, undecodable

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 import warnings
@@ -101,11 +102,117 @@ def test_a_dotenv_file_that_was_not_read_is_told(empty_folder: Path) -> None:
 
 def test_a_dotenv_file_without_a_key_is_told(empty_folder: Path) -> None:
     (empty_folder / '.env').write_text('OTHER=x\n')
-    with pytest.raises(RuntimeError, match=r'\.env holds none of them'):
+    with pytest.raises(RuntimeError, match=r'\.env holds none of these variables'):
         parse_auth(None)
 
 
 SECRET = 'd34db33f' * 4
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16', 'utf-16-be'])
+def test_a_dotenv_file_may_be_saved_by_powershell(empty_folder: Path, encoding: str) -> None:
+    mark = '\ufeff' if encoding.endswith('be') else ''
+    (empty_folder / '.env').write_text(f'{mark}# ü\nSH_APIKEY=key\r\n', encoding=encoding)
+    assert parse_auth(None) == ('key', '')
+
+
+def test_a_dotenv_file_that_cannot_be_decoded_is_named(empty_folder: Path) -> None:
+    (empty_folder / '.env').write_bytes(f'SH_APIKEY={SECRET}\n# \xfc'.encode('latin-1'))
+    assert_refused_without_the_key(empty_folder / '.env', 'UTF-8')
+
+
+def assert_refused_without_the_key(path: Path, words: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(str(path))) as caught:
+        parse_auth(None)
+    assert words in str(caught.value)
+    shown = ''.join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    assert SECRET not in shown
+
+
+def write_home(text: str) -> Path:
+    path = Path.home() / '.scrapinghub.yml'
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setenv('USERPROFILE', str(tmp_path))
+
+
+@pytest.mark.usefixtures('home')
+def test_the_files_of_shub_are_read_after_the_others(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As `shub login` writes it, and with a shortcut that shub reads.
+    write_home('apikeys:\n  default: from home\nendpoints:\n  default: https://evil.example/\n')
+    assert parse_auth(None) == ('from home', '')
+    nearest = empty_folder.parent / 'scrapinghub.yml'
+    (nearest.parent.parent / 'scrapinghub.yml').write_text('apikey: too far\n')
+    nearest.write_text('project: 7\n')
+    assert parse_auth(None) == ('from home', '')
+    nearest.write_text('apikey: from parent\n')
+    assert parse_auth(None) == ('from parent', '')
+    (empty_folder / '.env').write_text('SH_APIKEY=from dotenv\n')
+    assert parse_auth(None) == ('from dotenv', '')
+    monkeypatch.setenv('SH_APIKEY', 'from environment')
+    assert parse_auth(None) == ('from environment', '')
+
+
+@pytest.mark.usefixtures('home')
+def test_endpoints_in_a_file_are_not_used() -> None:
+    path = write_home(f'apikeys: {{default: {SECRET}}}\nendpoints: {{default: "https://evil.example/"}}\n')
+    with Wire(REFUSALS) as wire, wire.client(auth=None) as client:
+        with pytest.raises(Unauthorized) as caught:
+            client.projects.list()
+        assert len(wire.requests) == 1
+    assert f'an API key, given by apikeys: default in the file {path}' in str(caught.value)
+    assert 'evil' not in repr(ScrapinghubClient().transport.endpoints)
+
+
+@pytest.mark.parametrize('key', ['0123456789', '12e4', '0x1F', 'null', '2026-11-26', 'yes'])
+@pytest.mark.usefixtures('home')
+def test_a_key_in_a_file_of_shub_is_text_whatever_it_looks_like(key: str) -> None:
+    write_home(f'apikeys:\n  default: {key}\n')
+    assert parse_auth(None) == (key, '')
+
+
+@pytest.mark.parametrize(
+    'text', ['apikeys: [', f'- {SECRET}', f'apikeys: {SECRET}', f'apikey: [{SECRET}]', '{[a]: b}', '\0', '[' * 5000]
+)
+@pytest.mark.usefixtures('home')
+def test_a_malformed_file_of_shub_is_named(text: str) -> None:
+    path = write_home(f'x: {SECRET}\n{text}' if text == 'apikeys: [' else text)
+    assert_refused_without_the_key(path, 'apikeys: default')
+
+
+@pytest.mark.parametrize('text', ['', 'apikeys:\n', 'apikeys:\n  default:\n', 'apikeys:\n  other: key\n', '# none\n'])
+@pytest.mark.usefixtures('home')
+def test_a_file_of_shub_without_a_key_is_named(text: str) -> None:
+    path = write_home(text)
+    with pytest.raises(RuntimeError, match=rf'{re.escape(str(path))} holds no API key \(apikeys: default\)'):
+        parse_auth(None)
+
+
+@pytest.mark.usefixtures('home')
+def test_a_file_of_shub_needs_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'yaml', None)
+    path = write_home('apikey: key\n')
+    with pytest.raises(RuntimeError, match=rf'{re.escape(str(path))}, which was not read .*scrapinghub\[yaml\]'):
+        parse_auth(None)
+
+
+def test_a_folder_that_was_deleted_holds_no_key(empty_folder: Path) -> None:
+    empty_folder.rmdir()
+    with pytest.raises(RuntimeError, match='No API key provided'):
+        parse_auth(None)
+
+
+@pytest.mark.parametrize('auth', ['  key\n', ('\tkey ', '')])
+def test_white_space_around_a_key_is_ignored(auth: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parse_auth(auth) == ('key', '')
+    monkeypatch.setenv('SH_APIKEY', ' \n')
+    monkeypatch.setenv('SHUB_APIKEY', ' key\r\n')
+    assert parse_auth(None) == ('key', '')
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = 123
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # The kinds of blocks that a page may have; see docs/project/documentation.rst.
-LANGUAGES = ('python', 'shell', 'text', 'ini', 'none')
+LANGUAGES = ('python', 'shell', 'text', 'ini', 'yaml', 'none')
 SERVER = 'python -m scrapinghub.sandbox'
 
 
@@ -117,6 +117,8 @@ class Reader:
         """Save a configuration file."""
         self._save(example, str(example.parsed))
         return self._not_shown()
+
+    yaml = ini
 
     def none(self, _example: Example) -> str | None:
         """Leave what is not executed, such as the cells of a notebook."""
