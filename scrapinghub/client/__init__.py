@@ -167,7 +167,13 @@ class ScrapinghubClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if error is None:
+            self.close()
+            return
+        try:
+            self.uploader.close_after_error()
+        finally:
+            self.transport.close()
 
     @cached_property
     def _hsclient(self) -> HubstorageClient:
@@ -247,8 +253,11 @@ class ScrapinghubClient:
     def close(self, timeout: float | None = None) -> bool:
         """Send the queued records, and close the writers and the connections. Afterwards nothing can be written.
 
+        A client that never wrote, and has no spool, remains usable.
+
         Args:
-            timeout: Maximum time to wait, in seconds. Waits until everything is stored by default.
+            timeout: Maximum time to wait, in seconds. By default waits until everything is stored, but 10 seconds while
+                Ctrl-C is handled; what is not stored then is reported on the standard error output.
 
         Returns:
             Whether everything is stored. Other records can be taken back from their writers, or stay in the spool.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
 import six
@@ -17,21 +16,14 @@ class CollectionWriter(Writer):
     """Write records to a collection, in batches: ``collection.create_writer()``.
 
     Safe to share between threads. At the end of a ``with`` block it is closed: all records are stored then, or an
-    exception holds those that are not.
+    exception holds those that are not. If an exception ends the block, the writer waits at most 30 seconds (10 after
+    Ctrl-C), and that exception is raised.
 
     Example:
         >>> with foo_store.create_writer() as writer:
         ...     writer.write([{'_key': 'first', 'value': 1}, {'_key': 'second', 'value': 2}])
         0
     """
-
-    def __enter__(self) -> CollectionWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def write(self, record: Mapping[str, Any] | list[Mapping[str, Any]]) -> int:
         """Queue a record, or a list of records. Blocks while the queue is full.

@@ -10,7 +10,6 @@ from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import Time
 from scrapinghub.client._support.records import Filters, Names, Records, RelativePath, RequestsParams
 from scrapinghub.export.progress import Progress
-from scrapinghub.transport.uploads.uploader import WriterOptions
 
 __all__ = ['Samples']
 
@@ -42,8 +41,8 @@ class Samples(Records[Sample]):
         has_keys=False,
         has_stats=False,
         is_eager=True,
-        record_types=(list, tuple),
-        upload=WriterOptions(content_encoding='identity'),
+        record_type='list',
+        content_encoding='identity',
     )
 
     def iter(

@@ -257,6 +257,8 @@ def test_a_record_of_the_wrong_type_is_refused_at_the_call(family: str, wire: Wi
     for record in WRONG_RECORDS[family]:
         with pytest.raises(TypeError, match=f'a record of {family} should be a (dict|list), got '):
             records.write(record)
+        with pytest.raises(TypeError, match=f'a record of {family} should be a (dict|list), got '):
+            records.writer().write(record)
     assert wire.asked == []
 
 

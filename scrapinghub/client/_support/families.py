@@ -30,7 +30,8 @@ class Family:
         has_stats: Whether the service keeps statistics.
         is_eager: Whether ``iter`` sends its first request at the call, as it did before release 3.
         has_log_lines: Whether files can have lines of time, level and message.
-        record_types: Types of a record; the first one names them in errors.
+        record_type: Type of a record that is written, ``dict`` or ``list``.
+        content_encoding: Encoding of written batches, ``gzip`` or ``identity``.
         upload: Options of the batch writer.
     """
 
@@ -43,8 +44,13 @@ class Family:
     has_stats: bool = True
     is_eager: bool = False
     has_log_lines: bool = False
-    record_types: tuple[type, ...] = (dict, Mapping)
-    upload: WriterOptions = field(default_factory=WriterOptions)
+    record_type: str = 'dict'
+    content_encoding: str = 'gzip'
+    upload: WriterOptions = field(init=False)
+
+    def __post_init__(self) -> None:
+        options = WriterOptions(content_encoding=self.content_encoding, record_type=self.record_type, label=self.name)
+        object.__setattr__(self, 'upload', options)
 
     def accept(self, use_msgpack: bool, values: Mapping[str, Any]) -> str:
         """Return the content type to request.

@@ -265,11 +265,9 @@ class Records(Resource, ExportedRecords[R]):
             >>> job.items.write({'name': 'first'})
             0
         """
-        if not isinstance(item, self._family.record_types):
-            kind = self._family.record_types[0].__name__
-            raise TypeError(f'a record of {self._family.name} should be a {kind}, got {item!r:.200}')
         writer = self._writer
         if writer is None:
+            self._family.upload.check_type(item)
             writer = self._create_writer()
             if not writer.closed:
                 self._writer = writer

@@ -60,6 +60,7 @@ class WorkerPool:
         max_outage: Seconds for which a batch is sent again after failures; None for 30 hours.
 
     Attributes:
+        clock: The clock of the transport.
         lock: Guards the pool and its queues.
         queues: The queues that hold records.
         spool: The journal, or None.
@@ -77,7 +78,7 @@ class WorkerPool:
         self._flush_requested = False
         self._deadline: float | None = None
         self._transport = transport
-        self._clock = transport.clock
+        self.clock = transport.clock
         self._policy = partial(RetrySettings.for_upload, max_outage)
         self._known: weakref.WeakSet[WriteQueue] = weakref.WeakSet()
         self._workers = Workers(self.lock, self._step, self._on_end)
@@ -141,7 +142,7 @@ class WorkerPool:
         Returns:
             False if the time is up, or if nothing is sent any more.
         """
-        deadline = None if timeout is None else self._clock.monotonic() + timeout
+        deadline = None if timeout is None else self.clock.monotonic() + timeout
         wakeup: Wakeup | None = None
         while True:
             with self.lock:
@@ -150,7 +151,7 @@ class WorkerPool:
                         queue.restore()
                     if done():
                         return True
-                    left = TICK if deadline is None else deadline - self._clock.monotonic()
+                    left = TICK if deadline is None else deadline - self.clock.monotonic()
                     if left <= 0 or (self.stopped and not after_stop):
                         return False
                     if not queue.in_flight and not self._workers.provide():
@@ -173,11 +174,11 @@ class WorkerPool:
         if thread_state.pool is self:
             raise RuntimeError('flush() and close() wait for the thread that sends: it cannot call them itself')
         fill_level_caches()
-        deadline = None if timeout is None else self._clock.monotonic() + timeout
+        deadline = None if timeout is None else self.clock.monotonic() + timeout
         with self.lock:
             targets = [(queue, queue.flush_to, queue.generation) for queue in queues]
         for queue, number, generation in targets:
-            left = None if deadline is None else max(0.0, deadline - self._clock.monotonic())
+            left = None if deadline is None else max(0.0, deadline - self.clock.monotonic())
             if not self.wait_until(queue, lambda: queue.is_flushed(number, generation), left):  # noqa: B023
                 return False
         return True
@@ -193,7 +194,7 @@ class WorkerPool:
                         queue.waiters.append(worker.wakeup.set)
             if batch is None:
                 thread_state.waiting = True
-                self._clock.wait(min(pause, TICK), worker.wakeup)
+                self.clock.wait(min(pause, TICK), worker.wakeup)
             else:
                 self._send(worker, batch)
         finally:
@@ -218,7 +219,7 @@ class WorkerPool:
                     return False
                 worker.waiting = True
         if batch is None:
-            self._clock.wait(pause, worker.wakeup)
+            self.clock.wait(pause, worker.wakeup)
         else:
             self._send(worker, batch)
         return True
@@ -228,7 +229,7 @@ class WorkerPool:
         if self._has_records() and not self._workers.is_spare(worker):
             worker.idle_since = None
             return LONGEST_PAUSE
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         if worker.idle_since is None:
             worker.idle_since = now
         return 0.0 if self._abandoned or self.exiting else worker.idle_since + IDLE_SECONDS - now
@@ -253,7 +254,7 @@ class WorkerPool:
             self._flush_requested = False
             for each in list(self.queues):
                 each.flush_to = each.next_number
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         queue, due = next_queue(self.queues, now, per_host=PER_HOST, flushed_only=self.exiting)
         if queue is None or due > now:
             return None, min(due - now, LONGEST_PAUSE)
@@ -278,7 +279,7 @@ class WorkerPool:
             try:
                 record_result = send(queue, batch, self._transport, self._timeout())
                 with self.lock:
-                    record_result(self._clock.monotonic())
+                    record_result(self.clock.monotonic())
                     worker.reporting = True
                     journal_error = self._after_request(queue)
                 if journal_error is not None:
@@ -296,7 +297,7 @@ class WorkerPool:
         """Return the time-out of a request; at the exit one URL must not take all the time."""
         if self._deadline is None:
             return None
-        left = self._deadline - self._clock.monotonic()
+        left = self._deadline - self.clock.monotonic()
         return min(self._transport.timeout or process_exit.EXIT_SECONDS, max(0.5, left / 3))
 
     def _after_request(self, queue: WriteQueue) -> Exception | None:
@@ -333,7 +334,7 @@ class WorkerPool:
         Args:
             timeout: Seconds to wait; None for no limit.
         """
-        deadline = None if timeout is None else self._clock.monotonic() + timeout
+        deadline = None if timeout is None else self.clock.monotonic() + timeout
         with self.lock:
             self.stopped = self._workers.stopped = True
             workers = self._workers.wake()
@@ -341,7 +342,7 @@ class WorkerPool:
                 queue.notify()
         if not self.exiting:  # then threads make no progress any more
             for worker in workers:
-                join(worker, None if deadline is None else max(0.0, deadline - self._clock.monotonic()))
+                join(worker, None if deadline is None else max(0.0, deadline - self.clock.monotonic()))
         with self.lock:
             process_exit.pools_with_records.discard(self)
             self._close_spool()
@@ -371,16 +372,17 @@ class WorkerPool:
         """
         with self.lock:
             self.stopped = False
-            self._deadline = self._clock.monotonic() + seconds
+            self._deadline = self.clock.monotonic() + seconds
             # When destructors run, weak references to what they use are cleared.
             for queue in {**self.queues, **dict.fromkeys(self._known)}:
                 self.flush(queue)
             queues = list(self.queues)
         try:
-            while self._clock.monotonic() < self._deadline and any(queue.flush_pending for queue in queues):
+            while self.clock.monotonic() < self._deadline and any(queue.flush_pending for queue in queues):
                 self.send_one()
         except KeyboardInterrupt:
             logger.warning('interrupted while the last records were sent')
+            process_exit.end_now()
         with self.lock:
             self.stopped = True
             return describe_losses(queues, None if self.spool is None else self.spool.path)

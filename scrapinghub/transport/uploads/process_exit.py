@@ -14,7 +14,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import Protocol
 
+from scrapinghub.transport.uploads.deadlines import deadline_after
+
 EXIT_SECONDS = 30.0
+RECENT_SECONDS = 5.0
 # Python 3.13 crashes when a timedelta is made after its module was removed.
 _USED_LATE = ('_datetime', 'encodings', 'http', 'inspect', 'requests', 'scrapinghub', 'ssl', 'urllib3')
 
@@ -60,18 +63,35 @@ _registered: set[int] = set()
 
 def _finish_all() -> None:
     """Send what is queued anywhere before the interpreter exits, and report what is lost."""
-    _exit.deadline = time.monotonic() + EXIT_SECONDS
+    _exit.deadline = _deadline(time.monotonic())
     # Destructors may run when nothing can be imported any more.
     codecs.lookup('idna')
     # requests checks protocols, for which typing imports this module since Python 3.12.
     import_module('inspect')
     _exit.modules = {name: sys.modules[name] for name in list(sys.modules) if name.partition('.')[0] in _USED_LATE}
     # Exit functions that were registered earlier run later, and so do destructors: they may write, or close.
-    for pool in list(pools):
-        pool.prepare_exit()
+    try:
+        for pool in list(pools):
+            pool.prepare_exit()
+    except KeyboardInterrupt:
+        end_now()
     waiting = list(pools_with_records)
     for position, pool in enumerate(waiting):
         _finish(pool, parts=len(waiting) - position)
+
+
+def _deadline(now: float) -> float:
+    """Return until when to send: after Ctrl-C, only as long as the blocks that it left have not waited already."""
+    limit = deadline_after(getattr(sys, 'last_value', None), now)
+    # In an interactive session the last exception may be an old one.
+    if limit is None or limit < now - RECENT_SECONDS:
+        return now + EXIT_SECONDS
+    return min(limit, now + EXIT_SECONDS)
+
+
+def end_now() -> None:
+    """Send nothing any more."""
+    _exit.deadline = 0.0
 
 
 def finish_late(pool: Pool) -> None:

@@ -14,7 +14,9 @@ from scrapinghub.exceptions import UploadError
 from scrapinghub.transport.http.call import UNSET, Unset
 from scrapinghub.transport.http.paths import Path
 from scrapinghub.transport.http.transport import Transport
-from scrapinghub.transport.uploads.failures import not_stored, upload_error
+from scrapinghub.transport.uploads import process_exit
+from scrapinghub.transport.uploads.deadlines import seconds_while_handling
+from scrapinghub.transport.uploads.failures import describe_losses, not_stored, upload_error
 from scrapinghub.transport.uploads.options import Callback, WriterOptions
 from scrapinghub.transport.uploads.pool import WorkerPool
 from scrapinghub.transport.uploads.queue import WriteQueue
@@ -58,6 +60,7 @@ class Uploader:
         # The number at which the program asked each URL to begin, for writers that follow a closed one.
         self._starts: dict[str, int] = {}
         self._separate: weakref.WeakSet[Writer] = weakref.WeakSet()
+        self._used = False
         # URLs of writers of an earlier process that the program has not asked for yet.
         self._recovered: set[str] = set()
         if opened is not None:
@@ -73,7 +76,8 @@ class Uploader:
             options = dict(journaled.options)
             shared = options.pop('shared')
             if not journaled.texts and not shared:
-                spool.remove(journaled.id)
+                with self._pool.lock:  # the records of other writers are being sent
+                    spool.remove(journaled.id)
                 continue
             queue = WriteQueue(journaled.url, WriterOptions(**options), start=journaled.start)
             queue.extend(journaled.texts)
@@ -123,6 +127,7 @@ class Uploader:
             UploadError: A closed writer of the URL was still sending, and its records were refused.
         """
         url, in_url = split_credentials(self._full_url(path))
+        self._used = True
         own_auth = in_url if isinstance(auth, Unset) or auth is None else auth
         if isinstance(own_auth, (tuple, list)) and not isinstance(own_auth, Credentials):
             # A plain pair would be readable in a traceback that shows local variables.
@@ -213,8 +218,11 @@ class Uploader:
     def close(self, timeout: float | None = None) -> bool:
         """Take no more records, send those that are queued, and end the threads.
 
+        Without a writer and a spool this does nothing, and writers can still be created.
+
         Args:
-            timeout: Maximum time to wait, in seconds. By default as long as writers send records again after failures.
+            timeout: Maximum time to wait, in seconds. By default as long as writers send records again after failures,
+                but 10 seconds while Ctrl-C is handled; what is not stored then is reported, and not raised.
 
         Returns:
             Whether everything is stored. Other records can be taken back from their writers, or stay in the spool.
@@ -222,17 +230,35 @@ class Uploader:
         Raises:
             UploadError: Records were refused; raised once, a second call returns False.
         """
+        return self._close(timeout)
+
+    def close_after_error(self) -> None:
+        """Close at the end of a block that an exception ends: wait no longer than 30 seconds, 10 after Ctrl-C.
+
+        That is the time for all nested blocks together. What is not stored is reported.
+        """
+        self._close(None, any_error=True)
+
+    def _close(self, timeout: float | None, *, any_error: bool = False) -> bool:
         pool, clock = self._pool, self._transport.clock
-        deadline = None if timeout is None else clock.monotonic() + timeout
+        if pool.spool is None and not self._used:
+            return True
+        limit = seconds_while_handling(clock, any_error=any_error) if timeout is None else None
+        seconds = limit if timeout is None else timeout
+        deadline = None if seconds is None else clock.monotonic() + seconds
         self.closed = True
         for writer in self.writers:
             writer.close(block=False)
-        flushed = self._flush(timeout)
+        flushed = self._flush(seconds)
         pool.stop(None if deadline is None else max(0.0, deadline - clock.monotonic()))
         with pool.lock:
             undelivered = {queue.shown_url: queue.undelivered for queue in pool.queues if queue.undelivered}
         if undelivered and not self._failure_raised:
             self._failure_raised = True
+            if limit is not None:
+                # An error would take the place of the exception that is handled.
+                process_exit.report(describe_losses(list(pool.queues), pool.spool and pool.spool.path))
+                return False
             if flushed:
                 self._raise_failures(None)
             for url, count in undelivered.items():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from operator import methodcaller
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from scrapinghub.transport.uploads import process_exit
@@ -18,42 +18,38 @@ TICK = 1.0
 # How long a worker with nothing to do stays.
 IDLE_SECONDS = 5.0
 MAX_WORKERS = 16
-SHORTEST_WAIT = 0.001
 
 _release_all = methodcaller('_release_save')
 
 
 class Wakeup(threading.Event):
-    """An event that a signal handler may set: ``SimpleQueue.put`` is reentrant, ``Event.set`` is not.
+    """An event that a signal handler may set: releasing a lock is reentrant, ``Event.set`` is not.
 
-    One call of :meth:`set` ends one wait.
+    Calls of :meth:`set` end one wait. ``SimpleQueue`` is reentrant, too, but before Python 3.13 its ``get`` blocks for
+    ever if a signal handler runs for longer than the timeout.
     """
 
     def __init__(self) -> None:
-        self._tokens: SimpleQueue[None] = SimpleQueue()
+        # Released by set(), acquired by wait().
+        self._lock = threading.Lock()
+        self._lock.acquire()
 
     def set(self) -> None:
         """End one wait, the present one or the next."""
-        self._tokens.put(None)
+        with suppress(RuntimeError):  # it is set already
+            self._lock.release()
 
     def clear(self) -> None:
-        """Forget calls of :meth:`set` that ended no wait."""
-        while self.wait(0):
-            pass
+        """Forget that :meth:`set` was called."""
+        self._lock.acquire(blocking=False)
 
     def is_set(self) -> bool:
         """Return whether the next wait ends immediately."""
-        return not self._tokens.empty()
+        return not self._lock.locked()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait; return False if :meth:`set` was not called within ``timeout`` seconds."""
-        # In Python 3.10, a timeout that is over before the first look at the queue blocks for ever.
-        block = timeout is None or timeout >= SHORTEST_WAIT
-        try:
-            self._tokens.get(block, timeout if block else None)
-        except Empty:
-            return False
-        return True
+        return self._lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
 
 
 class ThreadState(threading.local):

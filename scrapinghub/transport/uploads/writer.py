@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 from scrapinghub.exceptions import ValueTooLarge
 from scrapinghub.transport.codec import encode_json
 from scrapinghub.transport.uploads import process_exit
 from scrapinghub.transport.uploads.batch import Taken
+from scrapinghub.transport.uploads.deadlines import seconds_while_handling
 from scrapinghub.transport.uploads.failures import not_stored, shorten, upload_error
 from scrapinghub.transport.uploads.pool import WorkerPool
 from scrapinghub.transport.uploads.queue import WriteQueue
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Writer:
     """Write records to one URL in batches, in order. Safe to use from many threads.
 
-    A batch is sent when it is full, when the interval has passed, on :meth:`flush` and on :meth:`close`.
+    A batch is sent when it is full, when the interval has passed, on :meth:`flush` and on :meth:`close`. The end of a
+    ``with`` block closes the writer; if an exception ends the block, it waits at most 30 seconds, 10 after Ctrl-C.
 
     If the service refuses records, or cannot be reached for too long, the writer keeps them: :meth:`write`,
     :meth:`flush` and :meth:`close` raise :class:`~scrapinghub.exceptions.UploadError`, which holds the records, until
@@ -35,6 +41,17 @@ class Writer:
     def __init__(self, pool: WorkerPool, queue: WriteQueue) -> None:
         self._pool = pool
         self.queue = queue
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.close_after_error()
 
     def __str__(self) -> str:
         return self.queue.shown_url
@@ -83,12 +100,15 @@ class Writer:
             The number of the record; of the first one for a list.
 
         Raises:
+            TypeError: The record has the wrong type.
             ValueTooLarge: The JSON text is larger than ``maxitemsize``; nothing is queued.
             ValueError: The record holds NaN or an infinity.
             UploadError: The writer holds records that were refused; this one is not queued.
             AssertionError: The writer is closed.
         """
         queue = self.queue
+        if queue.options.record_type:
+            record = queue.options.check_type(record)
         if queue.options.lists and isinstance(record, list):
             texts = [encode_json(each) for each in record]
             for text in texts:
@@ -174,7 +194,8 @@ class Writer:
         Args:
             block: Whether to wait. The records are sent in any case.
             timeout: Maximum time to wait, in seconds. By default as long as the writer sends records again after
-                failures.
+                failures, but 10 seconds while Ctrl-C is handled; what is not stored then is reported at the end of the
+                client, and not raised.
 
         Returns:
             Whether all records are stored. Others are sent later, as long as the client is not closed.
@@ -182,7 +203,18 @@ class Writer:
         Raises:
             UploadError: Records were refused; the error holds all records that are not stored.
         """
+        return self._close(block, timeout)
+
+    def close_after_error(self) -> None:
+        """Close at the end of a block that an exception ends: wait no longer than 30 seconds, 10 after Ctrl-C.
+
+        That is the time for all nested blocks together. What is not stored is reported at the end of the client.
+        """
+        self._close(timeout=None, any_error=True)
+
+    def _close(self, block: bool = True, timeout: float | None = None, *, any_error: bool = False) -> bool:
         queue, pool = self.queue, self._pool
+        limit = None if timeout is not None else seconds_while_handling(pool.clock, any_error=any_error)
         with pool.lock:
             queue.closed = True
             queue.watched = False
@@ -190,8 +222,12 @@ class Writer:
             queue.notify()
             if not block:
                 return not queue.undelivered
-        flushed = pool.wait_until_flushed([queue], timeout)
-        self._raise_failure()
+        flushed = pool.wait_until_flushed([queue], timeout if limit is None else limit)
+        if limit is None:
+            self._raise_failure()
+        elif queue.failed:
+            # An error would take the place of the exception that is handled.
+            return False
         if flushed and pool.spool is not None:
             with pool.lock:
                 pool.spool.remove_if_empty(queue)

@@ -263,3 +263,20 @@ assert writer.offset == writer.next_number
     stored = storage.stored(PATH)
     assert [record for record in stored if record != 'signal'] == list(range(20000))
     assert 'signal' in stored
+
+
+def test_after_ctrl_c_blocks_and_exit_wait_no_longer_than_their_limit(server: Server, storage: Storage) -> None:
+    storage.before = lambda post: reply(status=503)
+    program = """
+import time
+from scrapinghub.transport.uploads import deadlines
+from scrapinghub.client.collectionwriter import CollectionWriter
+deadlines.AFTER_INTERRUPT = 0.5
+options = WriterOptions(keyed=True, lists=True)
+with uploader.writer('collections/1/s/a', options, shared=False, kind=CollectionWriter) as inner:
+    inner.write({'_key': 'a'})
+    raise KeyboardInterrupt
+"""
+    # The exit alone would use up the time of the subprocess.
+    said = run(server, program, code=-2, EXIT_SECONDS='300')
+    assert said.count('were not stored and are lost: 503') == 1
