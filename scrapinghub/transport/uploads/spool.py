@@ -298,11 +298,13 @@ def _changes(queue: WriteQueue, marks: _Marks) -> tuple[list[Statement], tuple[b
     generation, offset, end = queue.generation, queue.offset, queue.next_number
     first, last = max(marks.first, queue.start), max(marks.last, offset)
     statements: list[Statement] = []
+    replaced = generation != marks.generation
+    # A write that Ctrl-C interrupted can be sent and refused before it was journaled.
+    refused = [(writer, *each) for each in list(queue.refused.items()) if replaced or each[0] >= marks.last]
     if not marks.registered:
         statements.append((_INSERT_WRITER, [(writer, queue.url, marks.options, offset)]))
-    elif generation != marks.generation:
+    elif replaced:
         statements += [(_DELETE_ALL, [(writer,)]), (_SET_NEXT, [(offset, writer)])]
-        statements += [(_INSERT, [(writer, number, text) for number, text in list(queue.refused.items())])]
         last = offset
     elif first < offset:
         statements.append((_SET_NEXT, [(offset, writer)]))
@@ -310,6 +312,8 @@ def _changes(queue: WriteQueue, marks: _Marks) -> tuple[list[Statement], tuple[b
             if first < number:
                 statements.append((_DELETE, [(writer, first, number)]))
             first = max(first, number + 1)
+    if refused:
+        statements.append((_INSERT, refused))
     if last < end:
         records = queue.records
         statements.append((_INSERT, [(writer, number, records[number]) for number in range(last, end)]))

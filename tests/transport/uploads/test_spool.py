@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scrapinghub.exceptions import Unauthorized
@@ -86,6 +86,8 @@ def begin(queue: WriteQueue) -> Batch:
 STEPS = ['append', 'extend', 'store', 'refuse', 'take', 'interrupted take', 'synchronize']
 
 
+@example([('append', False), ('refuse', False)])
+@example([('append', True), ('append', False), ('store', False), ('refuse', True), ('synchronize', True)])
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.booleans()), max_size=30))
 def test_it_holds_what_the_queue_holds_after_any_steps(steps: list[tuple[str, bool]]) -> None:
     with TemporaryDirectory() as folder, contextlib.closing(Spool(Path(folder, 'spool'))) as spool:
