@@ -92,7 +92,7 @@ class JobModel:
     def cancel(self, job: Job, now: int) -> bool:
         if job.state not in ACTIVE:
             return False
-        if 'cancelled_by' not in job.meta:
+        if job.state == 'pending' or 'cancelled_by' not in job.meta:
             self.event(job, 'job:cancelled')
         job.meta['cancelled_by'] = 'admin'
         if job.state == 'pending':
