@@ -201,6 +201,7 @@ class Jobs(JobListing):
         if self.spider is not None and spider not in (None, self.spider.name):
             raise ValueError(f'these are the jobs of {self.spider.name!r}: use project.jobs for those of {spider!r}')
         check_names(unknown, {*_FILTERS, 'count'}, strict=True)
+        times = {'startts': startts, 'endts': endts}
         job_filter = JobFilter(
             self.project_id,
             spider=parse_name('spider', spider if self.spider is None else self.spider.name),
@@ -210,6 +211,7 @@ class Jobs(JobListing):
             startts=None if startts is None else parse_time('startts', startts, strict=True),
             endts=None if endts is None else parse_time('endts', endts, strict=True),
             keys=parse_keys(self.project_id, key),
+            ages={name: f'{age} ago' for name, age in times.items() if isinstance(age, timedelta)},
         )
         return JobSelection(self._client, job_filter, parse_number('count', count))
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.html import render_card
-from scrapinghub.client._support.job_filter import JobFilter
+from scrapinghub.client._support.job_filter import JobFilter, Matching
+from scrapinghub.client._support.records import Records
 from scrapinghub.client._support.resource import Client
+from scrapinghub.client._support.selected_records import SelectedRecords
 from scrapinghub.client._support.validation import expect_field
 from scrapinghub.client.bulk import BulkResult
-from scrapinghub.client.shapes import JobSummary
+from scrapinghub.client.items import Item, Items
+from scrapinghub.client.logs import Logs
+from scrapinghub.client.requests import Requests
+from scrapinghub.client.shapes import JobSummary, LogRecord, RequestRecord
 from scrapinghub.client.utils import get_tags_for_update
 from scrapinghub.exceptions import DecodeError, NetworkError, NotFound, ScrapinghubAPIError, ServerError
 from scrapinghub.export.progress import Progress, reporting
@@ -23,6 +27,8 @@ from scrapinghub.transport.streams.cursors import split_names
 from scrapinghub.transport.streams.job_pages import JobPages
 from scrapinghub.transport.streams.responses import Source
 from scrapinghub.transport.streams.stream import RecordStream, ResumableIterator
+
+R = TypeVar('R')
 
 # The fields of a summary that the service returns without ``jobmeta``.
 SUMMARY_FIELDS = (
@@ -62,6 +68,32 @@ class JobSelection:
     def _repr_html_(self) -> str:
         rows = [('project', self._filter.project_id), *self._filter.describe()]
         return render_card('JobSelection', rows)
+
+    # Read their records
+
+    @property
+    def items(self) -> SelectedRecords[Item]:
+        """The items of all jobs, job by job.
+
+        Example:
+            >>> project.jobs.select(spider='spider1').items.list(job_key='_job')
+            [{'_job': '123/1/2', 'name': 'first'}, {'_job': '123/1/2', 'name': 'second'}]
+        """
+        return self._records(Items)
+
+    @property
+    def logs(self) -> SelectedRecords[LogRecord]:
+        """The log entries of all jobs, job by job."""
+        return self._records(Logs)
+
+    @property
+    def requests(self) -> SelectedRecords[RequestRecord]:
+        """The requests of all jobs, job by job."""
+        return self._records(Requests)
+
+    def _records(self, family: type[Records[R]]) -> SelectedRecords[R]:
+        wanted = {**self._filter.arguments(), 'count': self._count}
+        return SelectedRecords(self._client, family, self.keys, wanted, repr(self), deleted=self._filter.holds_deleted)
 
     # Look at the jobs
 
@@ -126,7 +158,7 @@ class JobSelection:
 
     def _matching(self, fields: Iterable[str]) -> Iterator[Any]:
         """Iterate over the rows that match, as many as wanted."""
-        return ResumableIterator(_Matching(self._rows(fields), self._filter, self._count))
+        return ResumableIterator(Matching(self._rows(fields), self._filter, self._count))
 
     def _rows(self, fields: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Iterate over the rows of the listing, whether they match or not."""
@@ -347,34 +379,3 @@ class JobSelection:
             applies = matches and (states is None or row['state'] in states)
             (planned if applies else skipped).append(row['key'])
         return planned, skipped
-
-
-class _Matching:
-    """The rows of a listing that match a filter; one iteration of it is a run of a :class:`ResumableIterator`."""
-
-    def __init__(self, rows: Iterator[dict[str, Any]], job_filter: JobFilter, count: int | None) -> None:
-        self.unfinished = True
-        self._rows = rows
-        self._filter = job_filter
-        self._left = count
-        # The row being checked: an interruption does not lose it.
-        self._row: dict[str, Any] | None = None
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        rows = self._rows if self._row is None else chain([self._row], self._rows)
-        for self._row in rows:
-            if self._left == 0:
-                break
-            if self._filter.matches(self._row):
-                row = self._row
-                if self._left is not None:
-                    self._left -= 1
-                self._row = None
-                yield row
-        self.unfinished = False
-
-    def close(self) -> None:
-        """Release the connection and end the iteration."""
-        self.unfinished = False
-        if isinstance(self._rows, RecordStream):
-            self._rows.close()

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from scrapinghub.exceptions import DecodeError, DownloadIncomplete
+from scrapinghub.exceptions import DecodeError, ScrapinghubAPIError
 from scrapinghub.export.formats import Format, Options, find_format
-from scrapinghub.export.part_file import PartFile
+from scrapinghub.export.part_file import Notes, PartFile
 from scrapinghub.export.progress import Progress, reporting
 
 if TYPE_CHECKING:
@@ -49,11 +49,15 @@ class Source(Protocol):
     def total(self) -> Callable[[], int | None]:
         """Returns the number of records, as far as it is known."""
 
-    def blocks(self, position: int, last_key: str | None) -> Iterator[bytes]:
-        """Yield JSON lines in blocks of whole lines, from a position on, or after a key."""
+    def blocks(self, position: int, last_key: str | None, notes: Notes) -> Iterator[bytes]:
+        """Yield JSON lines in blocks of whole lines, from a position on, or after a key.
 
-    def final_count(self) -> int | None:
-        """Return the number of records of a job that is finished; None if it may still change."""
+        Each block is stored before the next one is requested.
+
+        Raises:
+            DownloadIncomplete: After the last block, if records are missing.
+            Replaced: The records before the position are others now.
+        """
 
 
 def download(
@@ -101,7 +105,6 @@ def download(
     try:
         with reporting(progress, source.name, source.total) as report:
             _fill(part, source, report)
-        _check_count(part, source)
         if chosen.is_plain and options.fields is None:
             part.publish(target)
         else:
@@ -129,7 +132,7 @@ def _fill(part: PartFile, source: Source, report: Callable[[int], object]) -> No
     """Read the records that the part file lacks."""
     try:
         _read_rest(part, source, report)
-    except _Replaced:
+    except Replaced:
         warnings.warn(
             f'{source.name} has other records than {part.path} holds: they were replaced on the service. '
             'The download starts again.',
@@ -140,7 +143,7 @@ def _fill(part: PartFile, source: Source, report: Callable[[int], object]) -> No
         _read_rest(part, source, report)
 
 
-class _Replaced(Exception):
+class Replaced(Exception):
     """The last record stored is not the one that the service sends."""
 
 
@@ -148,10 +151,10 @@ def _read_rest(part: PartFile, source: Source, report: Callable[[int], object]) 
     last = None if part.last_line is None else json.loads(part.last_line)
     size = part.size()
     if last is None or source.keyed:
-        blocks = source.blocks(part.count, None if last is None else last['_key'])
+        blocks = source.blocks(part.count, None if last is None else last['_key'], part.notes)
     else:
         # The last record is read again, to compare it.
-        blocks = _compare_first(source.blocks(part.count - 1, None), last)
+        blocks = _compare_first(source.blocks(part.count - 1, None, part.notes), last)
     report(part.count)
     try:
         for block in blocks:
@@ -161,27 +164,23 @@ def _read_rest(part: PartFile, source: Source, report: Callable[[int], object]) 
         # The records of this attempt may be damaged.
         part.cut(size)
         raise
+    except ScrapinghubAPIError as error:
+        error.add_hint(f'{part.path} holds the {part.count} records read before: the next download continues there.')
+        raise
 
 
 def _compare_first(blocks: Iterator[bytes], last: Any) -> Iterator[bytes]:
     """Yield the lines after the first one, which has to be the last one stored; the order of fields may differ."""
     for block in blocks:
+        if not block:
+            continue
         line, _, rest = block.partition(b'\n')
         if json.loads(line) != last:
             break
         yield rest
         yield from blocks
         return
-    raise _Replaced
-
-
-def _check_count(part: PartFile, source: Source) -> None:
-    expected = source.final_count()
-    if expected is not None and expected != part.count:
-        raise DownloadIncomplete(
-            f'{source.name} has {expected} records according to its statistics, and {part.count} were read. '
-            f'{part.path} holds them.'
-        )
+    raise Replaced
 
 
 def _convert(part: PartFile, target: Path, chosen: Format, options: Options) -> None:

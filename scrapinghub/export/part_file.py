@@ -1,7 +1,8 @@
 """The unfinished file of a download: JSON lines that survive a killed process.
 
 ``NAME.part`` holds whole records, except for an incomplete last line. ``NAME.part.json`` records the job and the
-arguments, and is locked while a process writes.
+arguments, and is locked while a process writes. Its other lines hold what the source notes, such as the jobs that are
+read.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from scrapinghub.exceptions import DownloadConflict
 
@@ -29,6 +30,7 @@ class PartFile:
         path: Path of the unfinished file.
         count: Number of records stored.
         last_line: The last record stored, without its line feed; None if there is none.
+        notes: Notes of the source; none are left if no record is stored.
 
     Raises:
         DownloadConflict: Another process downloads to this path, or an unfinished download of something else is there.
@@ -37,28 +39,25 @@ class PartFile:
     def __init__(self, path: Path, arguments: Mapping[str, Any]) -> None:
         self.path = path.with_name(f'{path.name}.part')
         self._state_path = path.with_name(f'{path.name}.part.json')
-        self._state = _open_locked(self._state_path)
+        self.notes = Notes(self._state_path)
         try:
             self._check_arguments(arguments)
             self._file = self.path.open('ab+', buffering=0)
         except BaseException:
-            self._state.close()
+            self.notes.close()
             raise
         self.count, self.last_line = self._recover()
 
     def _check_arguments(self, arguments: Mapping[str, Any]) -> None:
-        wanted = json.dumps(arguments, sort_keys=True, default=str)
-        stored = self._state.read()
-        if self.path.exists() and self.path.stat().st_size and stored.strip() != wanted:
+        wanted, stored = _to_line(arguments), self.notes.first_line
+        if stored == wanted:
+            return
+        if self.path.exists() and self.path.stat().st_size:
             raise DownloadConflict(
-                f'{self.path} holds an unfinished download of something else: {stored.strip() or "unknown"}; this one '
-                f'is {wanted}. Delete the file, or choose another path.'
+                f'{self.path} holds an unfinished download of something else: {(stored or b"unknown").decode()}; this '
+                f'one is {wanted.decode()}. Delete the file, or choose another path.'
             )
-        if stored.strip() != wanted:
-            self._state.seek(0)
-            self._state.truncate()
-            self._state.write(wanted)
-            self._state.flush()
+        self.notes.begin(arguments)
 
     def _recover(self) -> tuple[int, bytes | None]:
         """Remove an incomplete last line; return the number of records and the last one."""
@@ -69,6 +68,8 @@ class PartFile:
             end = end if newline < 0 else size + newline + 1
             size += len(block)
         self._file.truncate(end)
+        if not count:
+            self.notes.cut(0)
         return count, self._read_last_line(end)
 
     def _read_last_line(self, end: int) -> bytes | None:
@@ -92,9 +93,7 @@ class PartFile:
 
     def append(self, lines: bytes) -> None:
         """Store records: JSON lines, each with its line feed."""
-        rest = memoryview(lines)
-        while rest:
-            rest = rest[self._file.write(rest) :]
+        _write(self._file, lines)
         self.count += lines.count(b'\n')
 
     def cut(self, size: int) -> None:
@@ -118,20 +117,81 @@ class PartFile:
     def _remove_state(self) -> None:
         # Windows does not delete open files.
         if os.name == 'nt':
-            self._state.close()
+            self.notes.close()
         self._state_path.unlink(missing_ok=True)
-        self._state.close()
+        self.notes.close()
 
     def close(self) -> None:
         """Close the files; the stored records stay for the next attempt."""
         self._file.close()
-        self._state.close()
+        self.notes.close()
+
+
+class Notes:
+    """A locked file of JSON values, one on each line: the arguments of a download, then the notes of its source.
+
+    Notes are only added, or removed from the end: a process that is killed leaves whole notes.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        DownloadConflict: Another process has the file open.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = _open_locked(path)
+        self._lines: list[bytes] = self._file.read().split(b'\n')[:-1]
+        self._keep(len(self._lines))
+
+    @property
+    def first_line(self) -> bytes | None:
+        """The arguments, as JSON text."""
+        return self._lines[0] if self._lines else None
+
+    def begin(self, arguments: Mapping[str, Any]) -> None:
+        """Replace everything by the arguments of a download."""
+        self._keep(0)
+        self.add(arguments)
+
+    def read(self) -> list[Any]:
+        """Return the notes."""
+        return [json.loads(line) for line in self._lines[1:]]
+
+    def add(self, note: Any) -> None:
+        """Add a note."""
+        line = _to_line(note)
+        _write(self._file, line + b'\n')
+        self._lines.append(line)
+
+    def cut(self, count: int) -> None:
+        """Keep only the first notes."""
+        self._keep(1 + count)
+
+    def _keep(self, count: int) -> None:
+        del self._lines[count:]
+        self._file.truncate(sum(len(line) + 1 for line in self._lines))
+
+    def close(self) -> None:
+        """Close the file, and unlock it."""
+        self._file.close()
+
+
+def _to_line(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, default=str).encode()
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    """Write all bytes to a file without a buffer, which may take only some of them."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _open_locked(path: Path) -> Any:
-    """Open a text file that no other process has open in this way."""
+    """Open a file that no other process has open in this way."""
     while True:
-        file = path.open('a+', encoding='utf-8')
+        file = path.open('ab+', buffering=0)
         try:
             _lock(file.fileno())
             # Another process may have deleted the file between the two calls.

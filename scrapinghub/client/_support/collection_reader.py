@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import six
 
@@ -18,6 +18,9 @@ from scrapinghub.export.progress import Progress
 from scrapinghub.transport import codec
 from scrapinghub.transport.streams.prefixes import count_requests, scan_cursor
 from scrapinghub.transport.streams.stream import RecordStream
+
+if TYPE_CHECKING:
+    from scrapinghub.export.part_file import Notes
 
 Record = dict[str, Any]
 Keys = str | bytes | Iterable[str | bytes]
@@ -294,7 +297,7 @@ class CollectionSource:
             given.get('prefix', ''), (str, bytes)
         )
 
-    def blocks(self, position: int, last_key: str | None) -> Iterator[bytes]:
+    def blocks(self, position: int, last_key: str | None, notes: Notes) -> Iterator[bytes]:
         """Yield JSON lines after a key, or from a position on."""
         parameters = self._parse(self.arguments, {})
         count = parse_number('count', parameters.pop('count', None))
@@ -304,10 +307,6 @@ class CollectionSource:
             parameters['startafter'] = last_key
             skip, count = 0, None if count is None else count - position
         return join_lines(self._scan(parameters, count, self._requests_params, codec.ANY, raw=True), skip)
-
-    def final_count(self) -> None:
-        """Return None: the number of records is not known."""
-        return
 
 
 def _unknown() -> None:

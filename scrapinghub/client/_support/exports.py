@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapinghub.client._support.parameters import check_names, parse_number
 from scrapinghub.export.progress import Progress, make_report
-from scrapinghub.transport.streams.stream import RecordStream
+from scrapinghub.transport.streams.stream import RecordStream, ResumableIterator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ class Batches:
 
     def __init__(
         self,
-        stream: RecordStream[Any],
+        stream: ResumableIterator[Any],
         size: int,
         *,
         strip: bool,
@@ -86,10 +86,18 @@ def join_lines(stream: RecordStream[bytes], skip: int = 0) -> Iterator[bytes]:
     yield b''.join(lines)
 
 
-class Downloads:
-    """The method ``download`` of resources with records."""
+class Exports:
+    """A resource with records."""
 
     iter: Callable[..., Any]
+
+    def _check_filters(self, filters: Mapping[str, Any]) -> None:
+        """Raise ``TypeError`` if a filter is unknown."""
+        check_filters(filters, self.iter)
+
+
+class Downloads(Exports):
+    """The method ``download`` of resources with records."""
 
     def _source(self, filters: Mapping[str, Any]) -> Source:
         """Return what to download."""
@@ -143,7 +151,7 @@ class Downloads:
         # Programs that download nothing do not pay for it.
         from scrapinghub.export.download import download
 
-        check_filters(filters, self.iter)
+        self._check_filters(filters)
         return download(
             self._source(filters),
             path,
@@ -155,10 +163,8 @@ class Downloads:
         )
 
 
-class Tables:
+class Tables(Exports):
     """The table methods of resources whose records are objects; they need the extras ``arrow`` and ``pandas``."""
-
-    iter: Callable[..., Any]
 
     def _batches(self, filters: Mapping[str, Any], progress: Progress, size: int = BATCH_SIZE) -> Batches:
         """Return the records in lists."""
@@ -176,7 +182,7 @@ class Tables:
             name: string
         """
         types = load_arrow('types')
-        check_filters(filters, self.iter)
+        self._check_filters(filters)
         found: pa.Schema = types.infer(self._batches(filters, progress))
         return found
 
@@ -207,7 +213,7 @@ class Tables:
             [1, 1]
         """
         tables = load_arrow('tables')
-        check_filters(filters, self.iter)
+        self._check_filters(filters)
         if not parse_number('batch_size', batch_size):
             raise ValueError(f'batch_size should be at least 1, got {batch_size!r}')
         found = self.schema(**filters) if schema is None else schema
@@ -234,7 +240,7 @@ class Tables:
             ['first', 'second']
         """
         tables = load_arrow('tables')
-        check_filters(filters, self.iter)
+        self._check_filters(filters)
         batches = self._batches(filters, progress)
         table: pa.Table
         if schema is None:
@@ -264,7 +270,7 @@ class Tables:
             ['first', 'second']
         """
         tables = load_arrow('tables', 'pandas')
-        check_filters(filters, self.iter)
+        self._check_filters(filters)
         batches = self._batches(filters, progress)
         frame: pd.DataFrame = tables.to_frame(batches, schema, batches.key_of)
         return frame

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from scrapinghub.client.utils import parse_job_key
+from scrapinghub.transport.streams.stream import RecordStream
 
 STATES = ('pending', 'running', 'finished', 'deleted')
 DEFAULT_STATES = STATES[:3]
@@ -26,6 +28,7 @@ class JobFilter:
         startts: Earliest time of the last change of state, in milliseconds since the epoch.
         endts: Time before which the state changed last, in milliseconds since the epoch.
         keys: Keys of jobs.
+        ages: Times that were given as "that long ago", by name of the argument.
     """
 
     project_id: str
@@ -36,6 +39,7 @@ class JobFilter:
     startts: int | None = None
     endts: int | None = None
     keys: tuple[str, ...] | None = None
+    ages: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _key_set(self) -> frozenset[str] | None:
@@ -46,6 +50,16 @@ class JobFilter:
         """Whether there is a filter besides the state."""
         filters = (self.spider, self.has_tag, self.lacks_tag, self.startts, self.endts, self.keys)
         return any(value is not None for value in filters)
+
+    @property
+    def holds_deleted(self) -> bool:
+        """Whether deleted jobs match."""
+        return 'deleted' in (self.states or ())
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the filter as it was given: a program that is started again gives the same."""
+        given = {**vars(self), **self.ages}
+        return {name: given[name] for name in self.__dataclass_fields__ if name != 'ages' and given[name] is not None}
 
     @property
     def fields(self) -> list[str]:
@@ -114,6 +128,46 @@ def _any_of(values: tuple[str, ...] | None) -> str | None:
         return None
     shown = [*values[:3], *([f'{len(values) - 3} more'] if len(values) > 3 else [])]
     return values[0] if len(values) == 1 else f'any of {", ".join(shown)}'
+
+
+class Matching:
+    """The rows of a listing that match a filter; one iteration of it is a run of a :class:`ResumableIterator`.
+
+    Args:
+        rows: The rows.
+        job_filter: The filter.
+        count: Maximum number of rows that match; None for all.
+
+    Attributes:
+        unfinished: Whether there may be another run.
+    """
+
+    def __init__(self, rows: Iterator[dict[str, Any]], job_filter: JobFilter, count: int | None) -> None:
+        self.unfinished = True
+        self._rows = rows
+        self._filter = job_filter
+        self._left = count
+        # The row being checked: an interruption does not lose it.
+        self._row: dict[str, Any] | None = None
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        rows = self._rows if self._row is None else chain([self._row], self._rows)
+        for self._row in rows:
+            if self._left == 0:
+                break
+            if self._filter.matches(self._row):
+                row = self._row
+                if self._left is not None:
+                    self._left -= 1
+                self._row = None
+                yield row
+        self.unfinished = False
+
+    def close(self) -> None:
+        """Release the connection and end the iteration."""
+        self.unfinished = False
+        if isinstance(self._rows, RecordStream):
+            self._rows.close()
 
 
 def parse_choices(name: str, value: str | Iterable[str] | None) -> tuple[str, ...] | None:

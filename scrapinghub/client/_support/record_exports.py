@@ -21,6 +21,7 @@ from scrapinghub.client._support.parameters import encode_pairs, parse_number
 from scrapinghub.client._support.resource import Client
 from scrapinghub.client._support.streams import explain_filters, read_stream
 from scrapinghub.client._support.validation import parse_names
+from scrapinghub.exceptions import DownloadIncomplete
 from scrapinghub.export.progress import Progress
 from scrapinghub.transport import codec
 from scrapinghub.transport.streams.cursors import SkipCursor
@@ -28,6 +29,7 @@ from scrapinghub.transport.streams.stream import RecordStream, ResumableIterator
 
 if TYPE_CHECKING:
     from scrapinghub.client.shapes import Stats
+    from scrapinghub.export.part_file import Notes
 
 R = TypeVar('R')
 
@@ -106,8 +108,16 @@ class RecordSource:
         self.formats = _formats(family)
         self.total = total
 
-    def blocks(self, position: int, last_key: str | None) -> Iterator[bytes]:
-        """Yield JSON lines from a position on."""
+    def blocks(self, position: int, last_key: str | None, notes: Notes) -> Iterator[bytes]:
+        """Yield JSON lines from a position on, then check their number."""
+        number = position
+        for block in self._lines(position):
+            number += block.count(b'\n')
+            yield block
+        if number > position or position == 0:
+            self._check(number)
+
+    def _lines(self, position: int) -> Iterator[bytes]:
         skip, count = position, self._count
         seek = seek_position(self._job_key, self._values)
         if seek is None:
@@ -126,12 +136,27 @@ class RecordSource:
         )
         return join_lines(stream, skip)
 
-    def final_count(self) -> int | None:
-        """Return the number of records of a finished job; None for other jobs, or if a part of them is read."""
-        if not _FIELD_PARAMETERS.issuperset(self._values) or self._count is not None:
-            return None
-        state = self._client.transport.get(('jobs', *self._job_key.split('/'), 'state'), expects=codec.JSON).value
-        return self.total() if state == 'finished' else None
+    def _check(self, number: int) -> None:
+        """Compare the number of records with the statistics of a finished job, unless a part of them is read."""
+        if not self._is_whole or self._read_state() != 'finished':
+            return
+        expected = self.total()
+        if expected is not None and expected != number:
+            raise DownloadIncomplete(
+                f'{self.name} has {expected} records according to its statistics, and {number} were read'
+            )
+
+    @property
+    def _is_whole(self) -> bool:
+        return _FIELD_PARAMETERS.issuperset(self._values) and self._count is None
+
+    def _read_state(self) -> Any:
+        return read_state(self._client, self._job_key)
+
+
+def read_state(client: Client, job_key: str) -> Any:
+    """Return the state of a job; None if there is no such job."""
+    return client.transport.get(('jobs', *job_key.split('/'), 'state'), expects=codec.JSON).value
 
 
 def _formats(family: Family) -> Sequence[str]:

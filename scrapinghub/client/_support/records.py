@@ -117,15 +117,29 @@ class Records(Resource, ExportedRecords[R]):
         params: Mapping[str, Any],
         progress: Progress = False,
     ) -> RecordStream[R]:
-        values = self._parse(named, params)
         segments = () if path is None else parse_path(path)
-        limit = parse_number('count', count)
-        accept = self._family.accept(self._client.transport.use_msgpack, values)
-        cursor = choose_cursor(self._family, self.key, values, limit, depth=len(segments), accept=accept)
-        stream = self._open(cursor, segments, values, accept, requests_params)
+        stream = self._begin(self._parse(named, params), count, requests_params, segments)
         if progress is False:
             return stream
         return self._report(stream, progress, {**named, **params, 'count': count, 'path': path})
+
+    def _stream(self, filters: Mapping[str, Any], convert: Callable[[R], R] | None) -> RecordStream[R]:
+        """Return the stream of :meth:`iter` for these arguments; it delivers what ``convert`` returns."""
+        values = self._parse_filters(filters)
+        return self._begin(values, values.pop('count', None), values.pop('requests_params', None), (), convert)
+
+    def _begin(
+        self,
+        values: dict[str, Any],
+        count: int | None,
+        requests_params: RequestsParams,
+        segments: tuple[str, ...],
+        convert: Callable[[R], R] | None = None,
+    ) -> RecordStream[R]:
+        limit = parse_number('count', count)
+        accept = self._family.accept(self._client.transport.use_msgpack, values)
+        cursor = choose_cursor(self._family, self.key, values, limit, depth=len(segments), accept=accept)
+        return self._open(cursor, segments, values, accept, requests_params, convert)
 
     def _open(
         self,
@@ -134,6 +148,7 @@ class Records(Resource, ExportedRecords[R]):
         values: Mapping[str, Any],
         accept: str,
         requests_params: RequestsParams,
+        convert: Callable[[R], R] | None = None,
     ) -> RecordStream[R]:
         return read_stream(
             self._client.transport,
@@ -142,6 +157,7 @@ class Records(Resource, ExportedRecords[R]):
             accept,
             requests_params=requests_params,
             explain=explain_filters(values['filter']) if 'filter' in values else None,
+            convert=convert,
             eager=self._family.is_eager,
         )
 

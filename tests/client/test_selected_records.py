@@ -1,0 +1,258 @@
+"""The records of all jobs of a selection: iteration, files and tables, and what happens when a read is interrupted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scrapinghub import DownloadIncomplete, NotFound, ScrapinghubClient
+from scrapinghub.client._support.selected_records import add_field
+from scrapinghub.client.jobs import Job
+from scrapinghub.client.projects import Project
+from scrapinghub.client.selection import JobSelection
+from scrapinghub.sandbox import Sandbox
+from support.clocks import ManualClock
+
+SIZES = (3, 0, 40, 1, 25)
+
+
+@pytest.fixture(scope='module')
+def shared_cloud() -> Iterator[Sandbox]:
+    with Sandbox(projects=[1]) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(shared_cloud: Sandbox) -> Sandbox:
+    shared_cloud.reset()
+    return shared_cloud
+
+
+@pytest.fixture
+def client(cloud: Sandbox) -> Iterator[ScrapinghubClient]:
+    with ScrapinghubClient(cloud.apikey, cloud.dash_url, endpoint=cloud.url) as client:
+        client.transport.clock = ManualClock()
+        yield client
+
+
+def fill(job: Job, size: int, **fields: Any) -> None:
+    for number in range(size):
+        job.items.write({'n': number, 'text': f'{{"a": {number}}}\u2028', **fields})
+        job.logs.write({'time': number, 'level': 20, 'message': f'line {number}'})
+    job.close_writers()
+    job.finish()
+
+
+@pytest.fixture
+def jobs(project: Project) -> list[Job]:
+    """Return finished jobs in the order of a listing."""
+    jobs = []
+    for number, size in enumerate(SIZES):
+        jobs.append(project.jobs.run('books', n=number, meta={'state': 'running'}))
+        fill(jobs[-1], size)
+    return jobs[::-1]
+
+
+@pytest.fixture
+def selection(project: Project, jobs: list[Job]) -> JobSelection:
+    assert jobs
+    return project.jobs.select(spider='books')
+
+
+def expected(jobs: list[Job], job_key: Any = None) -> list[dict[str, Any]]:
+    return [{**({'_job': job.key} if job_key else {}), **item} for job in jobs for item in job.items.list()]
+
+
+def read(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text(encoding='utf-8').split('\n')[:-1]]
+
+
+def test_records_are_read_job_by_job(selection: JobSelection, jobs: list[Job]) -> None:
+    assert selection.items.list() == list(selection.items.iter()) == expected(jobs)
+    assert [item['n'] for item in selection.items.iter(count=27)] == [*range(25), 0, 0]
+    assert selection.items.list(count=0) == []
+    assert [entry['message'] for entry in selection.logs.list(count=2)] == ['line 0', 'line 1']
+    assert selection.requests.list() == []
+    assert 'books' in repr(selection.items)
+
+
+def test_the_key_of_the_job_can_be_added(selection: JobSelection, jobs: list[Job]) -> None:
+    assert selection.items.list(job_key='_job') == expected(jobs, job_key=True)
+    with pytest.raises(ValueError, match="the field 'n': choose another job_key"):
+        selection.items.list(job_key='n')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'error', 'words'),
+    [
+        ({'job_key': ''}, ValueError, 'job_key'),
+        ({'job_key': 5}, TypeError, 'job_key'),
+        ({'limit': 1}, TypeError, 'count'),
+        ({'count': -1}, ValueError, 'count'),
+    ],
+)
+def test_wrong_arguments_are_refused_at_the_call(
+    cloud: Sandbox, selection: JobSelection, arguments: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    before = len(cloud.requests)
+    for call in (selection.items.iter, selection.items.list, selection.items.to_arrow):
+        with pytest.raises(error, match=words):
+            call(**arguments)
+    assert len(cloud.requests) == before
+
+
+def test_filters_apply_to_each_job(selection: JobSelection, jobs: list[Job]) -> None:
+    wanted = [item for item in expected(jobs) if item['n'] > 22]
+    assert selection.items.list(filter=[('n', '>', [22])]) == wanted
+    assert [item['n'] for item in selection.items.iter(start=39)] == [39]
+
+
+def test_iteration_continues_after_an_interruption(selection: JobSelection, jobs: list[Job]) -> None:
+    records = selection.items.iter()
+    found = []
+    for _ in range(5):
+        try:
+            for item in records:
+                found.append(item)
+                if len(found) in (10, 25, 26, 60):
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            pass
+    assert found == expected(jobs)
+
+
+def test_a_broken_connection_loses_nothing(cloud: Sandbox, selection: JobSelection, jobs: list[Job]) -> None:
+    wanted = expected(jobs)
+    for offset in (1, 60, 400):
+        cloud.faults.add(path='/items/*', cut=offset, times=3)
+        assert selection.items.list() == wanted
+        cloud.faults.clear()
+
+
+def test_a_job_that_is_deleted_meanwhile_is_an_error(
+    client: ScrapinghubClient, selection: JobSelection, jobs: list[Job]
+) -> None:
+    records = selection.items.iter()
+    assert next(records)['n'] == 0
+    jobs[2].delete()
+    with pytest.raises(NotFound, match=f'job {jobs[2].key} was deleted after'):
+        list(records)
+
+
+def test_progress_counts_the_records_of_all_jobs(selection: JobSelection) -> None:
+    seen: list[tuple[int, int | None]] = []
+    selection.items.list(progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (sum(SIZES), sum(SIZES))
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+@pytest.mark.parametrize('job_key', [None, '_job'])
+def test_a_download_holds_all_records(
+    selection: JobSelection, jobs: list[Job], tmp_path: Path, job_key: str | None
+) -> None:
+    path = selection.items.download(tmp_path / 'all.jl', job_key=job_key)
+    assert read(path) == expected(jobs, job_key=job_key)
+    path = selection.items.download(tmp_path / 'some.csv', job_key=job_key, count=30, fields=['n'])
+    assert path.read_text().split() == ['n', *(str(n) for n in (*range(25), 0, *range(4)))]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ['all.jl', 'some.csv']
+
+
+@pytest.mark.parametrize('job_key', [None, '_job'])
+@pytest.mark.parametrize('size', range(0, 4200, 140))
+def test_a_download_that_was_killed_continues(
+    project: Project, selection: JobSelection, tmp_path: Path, size: int, job_key: str | None
+) -> None:
+    """The jobs are those that were listed first, whatever was started meanwhile."""
+    whole = selection.items.download(tmp_path / 'whole.jl', job_key=job_key).read_bytes()
+    path = tmp_path / 'books.jl'
+    part = tmp_path / 'books.jl.part'
+
+    def stop(done: int, total: int | None) -> None:
+        if part.stat().st_size >= size:
+            raise KeyboardInterrupt
+
+    try:
+        selection.items.download(path, progress=stop, job_key=job_key)
+    except KeyboardInterrupt:
+        with part.open('r+b') as file:
+            file.truncate(min(size, part.stat().st_size))
+        if size >= whole.index(b'\n') + 1:
+            fill(project.jobs.run('books', meta={'state': 'running'}), 2)
+        selection.items.download(path, job_key=job_key)
+    assert path.read_bytes() == whole
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ['books.jl', 'whole.jl']
+
+
+def test_replaced_records_are_read_again(
+    cloud: Sandbox, selection: JobSelection, jobs: list[Job], tmp_path: Path
+) -> None:
+    path = tmp_path / 'books.jl'
+
+    def stop(done: int, total: int | None) -> None:
+        if done > 26:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        selection.items.download(path, progress=stop)
+    with cloud.client() as other:
+        fill(other.get_job(jobs[2].key), SIZES[2], replaced=True)
+    with pytest.warns(UserWarning, match='replaced'):
+        selection.items.download(path)
+    assert read(path) == expected(jobs)
+
+
+def test_a_missing_record_is_an_error(cloud: Sandbox, selection: JobSelection, jobs: list[Job], tmp_path: Path) -> None:
+    stats = json.dumps({'totals': {'input_values': 41}})
+    headers = {'Content-Type': 'application/json'}
+    cloud.faults.add(path=f'/items/{jobs[2].key}/stats', status=200, body=stats, headers=headers, times=None)
+    with pytest.raises(DownloadIncomplete, match=rf'items/{jobs[2].key} has 41 records .* 40 were read'):
+        selection.items.download(tmp_path / 'books.jl')
+    cloud.faults.clear()
+    assert read(selection.items.download(tmp_path / 'books.jl')) == expected(jobs)
+
+
+def test_tables(selection: JobSelection, jobs: list[Job]) -> None:
+    table = selection.items.to_arrow(job_key='_job')
+    assert table.to_pylist() == expected(jobs, job_key=True)
+    assert selection.items.schema().names == ['n', 'text']
+    assert sum(batch.num_rows for batch in selection.items.iter_arrow(batch_size=7)) == sum(SIZES)
+    frame = selection.items.to_pandas(job_key='_job')
+    assert list(frame.groupby('_job', sort=False).size()) == [size for size in reversed(SIZES) if size]
+
+
+def test_an_age_is_the_same_argument_at_the_next_start(project: Project, jobs: list[Job], tmp_path: Path) -> None:
+    def download(**filters: Any) -> Path:
+        return project.jobs.select(startts=timedelta(hours=1)).items.download(tmp_path / 'a.jl', **filters)
+
+    def stop(done: int, total: int | None) -> None:
+        if done > 26:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download(progress=stop)
+    assert read(download()) == expected(jobs)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda values: st.lists(values) | st.dictionaries(st.text() | st.just('_job'), values),
+    max_leaves=8,
+)
+
+
+@given(st.lists(st.dictionaries(st.text(), JSON).filter(lambda item: '_job' not in item)), st.booleans(), st.booleans())
+def test_a_field_is_added_to_lines_of_any_form(items: list[dict[str, Any]], ascii_only: bool, spaced: bool) -> None:
+    separators = (', ', ': ') if spaced else (',', ':')
+    lines = [json.dumps(item, ensure_ascii=ascii_only, separators=separators) + '\n' for item in items]
+    blocks = [''.join(lines[:2]).encode(errors='surrogatepass'), ''.join(lines[2:]).encode(errors='surrogatepass')]
+    added = b''.join(add_field(iter(blocks), '_job', '1/2/3'))
+    found = [json.loads(line) for line in added.decode(errors='surrogatepass').split('\n')[:-1]]
+    assert found == [{'_job': '1/2/3', **item} for item in items]
+    assert all(next(iter(item)) == '_job' for item in found)
