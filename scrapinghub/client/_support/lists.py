@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
+from scrapinghub.transport.streams.stream import RecordStream
+
 P = ParamSpec('P')
 T = TypeVar('T')
 
@@ -66,7 +68,8 @@ def listed(iterate: Callable[P, Iterable[T]]) -> Callable[P, list[T]]:
 
     @functools.wraps(iterate)
     def list_(*args: P.args, **kwargs: P.kwargs) -> list[T]:
-        return list(iterate(*args, **kwargs))
+        records = iterate(*args, **kwargs)
+        return records.read_all() if isinstance(records, RecordStream) else list(records)
 
     list_.__name__ = 'list'
     list_.__qualname__ = f'{iterate.__qualname__.rpartition(".")[0]}.list'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -60,10 +60,13 @@ class Source:
         raw: As given.
         on_progress: Called with the number of records delivered after each batch; None for no call.
         callback_error: The error that ``on_progress`` raised, if it looks like a failure of the stream.
+        around_part: Entered while a part of a body is decoded and its records are delivered, never while waiting for
+            the next one.
     """
 
     on_progress: Callable[[int], object] | None = None
     callback_error: Exception | None = None
+    around_part: AbstractContextManager[object] = nullcontext()
 
     def __init__(
         self,
@@ -195,9 +198,10 @@ class ResponseReader:
             size = len(piece) or 1 if lazy or self.body.compressed else PART_SIZE
             for start in range(0, len(piece) or 1, size):
                 part, before = piece[start : start + size], cursor.delivered
-                yield self._read_lazily(part, decoder) if lazy else self._read(part, decoder)
-                if self._recovered is not None:
-                    yield self._recovered
+                with self._source.around_part:
+                    yield self._read_lazily(part, decoder) if lazy else self._read(part, decoder)
+                    if self._recovered is not None:
+                        yield self._recovered
                 if self._closed:
                     return
                 if self._arrived and cursor.delivered == before and cursor.full:

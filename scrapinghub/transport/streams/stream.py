@@ -8,6 +8,7 @@ continues where the last one stopped.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from itertools import chain, repeat, takewhile
 from operator import attrgetter
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import requests
 
+from scrapinghub.transport.streams.collector import CollectorPause
 from scrapinghub.transport.streams.cursor import Cursor, Mismatch
 from scrapinghub.transport.streams.recovery import Recovery
 from scrapinghub.transport.streams.responses import ResponseReader, Source
@@ -101,6 +103,16 @@ class RecordStream(ResumableIterator[T]):
     def start(self) -> None:
         """Send the first request now."""
         self._reader.start()
+
+    def read_all(self) -> list[T]:
+        """Return the remaining records as a list. The garbage collector is paused while a part of them is decoded."""
+        pause = self._source.around_part = CollectorPause()
+        try:
+            return list(self)
+        finally:
+            # An interruption may have met the end of the pause.
+            pause.__exit__()
+            self._source.around_part = nullcontext()
 
     @property
     def delivered(self) -> int:

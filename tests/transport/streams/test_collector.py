@@ -1,0 +1,131 @@
+"""The garbage collector is paused only while a list grows, and stays as the program has set it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from scrapinghub import ScrapinghubClient
+from scrapinghub.transport.streams.collector import CollectorPause
+from support.scripted_server import KEY, Reply, Request, Server, lines_reply
+
+THRESHOLD = (600, 9, 8)
+
+
+@pytest.fixture(autouse=True)
+def threshold() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.set_threshold(*THRESHOLD)
+    yield
+    gc.set_threshold(*before)
+
+
+def test_the_threshold_is_restored() -> None:
+    pause = CollectorPause()
+    for _ in range(2):
+        with pause:
+            assert gc.get_threshold()[0] > 10**9
+            assert gc.isenabled()
+        assert gc.get_threshold() == THRESHOLD
+    pause.__exit__()
+    assert gc.get_threshold() == THRESHOLD
+
+
+@pytest.mark.parametrize('own', [(0, 9, 8), (123, 4, 5)])
+def test_what_the_program_sets_stays(own: tuple[int, int, int]) -> None:
+    with CollectorPause():
+        gc.set_threshold(*own)
+        with CollectorPause():
+            pass
+        assert gc.get_threshold() == own
+    assert gc.get_threshold() == own
+
+
+def test_a_collector_that_is_off_stays_off() -> None:
+    gc.set_threshold(0)
+    with CollectorPause():
+        assert gc.get_threshold()[0] == 0
+    gc.disable()
+    try:
+        with CollectorPause():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_pauses_of_several_threads_end() -> None:
+    inside, leave = threading.Barrier(4), threading.Barrier(4)
+
+    def pause() -> None:
+        with CollectorPause():
+            inside.wait()
+            leave.wait()
+
+    threads = [threading.Thread(target=pause) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    inside.wait()
+    assert gc.get_threshold()[0] > 10**9
+    leave.wait()
+    for thread in threads:
+        thread.join()
+    assert gc.get_threshold() == THRESHOLD
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs os.fork')
+@pytest.mark.filterwarnings('ignore:.*fork:DeprecationWarning')
+def test_a_child_that_is_forked_in_a_pause_collects() -> None:
+    with CollectorPause():
+        child = os.fork()
+        if not child:
+            os._exit(gc.get_threshold() != THRESHOLD)
+        assert os.waitpid(child, 0)[1] == 0
+        assert gc.get_threshold()[0] > 10**9
+
+
+def count_collections(action: Callable[[], object]) -> int:
+    """Return how many collections begin in this thread during an action."""
+    thread, begun = threading.get_ident(), []
+
+    def observe(phase: str, info: dict[str, int]) -> None:
+        if phase == 'start' and threading.get_ident() == thread:
+            begun.append(info['generation'])
+
+    gc.callbacks.append(observe)
+    try:
+        action()
+    finally:
+        gc.callbacks.remove(observe)
+    return len(begun)
+
+
+def test_a_list_is_decoded_in_pauses_and_requested_outside() -> None:
+    records = [{'n': number} for number in range(20_000)]
+    outside: set[int] = set()
+
+    def respond(request: Request) -> Reply:
+        outside.add(gc.get_threshold()[0])
+        return lines_reply(*records)
+
+    with Server(respond) as server, ScrapinghubClient(KEY, endpoint=server.url) as client:
+        items = client.get_job('1/2/3').items
+        paused = count_collections(lambda: items.list(count=20_000))
+        usual = count_collections(lambda: list(items.iter(count=20_000)))
+    assert outside == {THRESHOLD[0]}
+    assert paused < usual / 2
+    assert gc.get_threshold() == THRESHOLD
+
+
+def test_an_interrupted_list_ends_the_pause() -> None:
+    def stop(done: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with Server(lambda request: lines_reply({'n': 1})) as server:
+        with ScrapinghubClient(KEY, endpoint=server.url) as client, pytest.raises(KeyboardInterrupt):
+            client.get_job('1/2/3').items.list(count=1, progress=stop)
+        assert gc.get_threshold() == THRESHOLD
