@@ -283,7 +283,6 @@ class Records(Resource, ExportedRecords[R]):
         """
         writer = self._writer
         if writer is None:
-            self._family.upload.check_type(item)
             writer = self._create_writer()
             if not writer.closed:
                 self._writer = writer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     import requests
 
 MAX_ITEM_BYTES = 1024 * 1024
-
-# What `record_type` accepts. Options are stored as JSON, so it is a name.
-RECORD_TYPES: dict[str, tuple[type, ...]] = {'': (object,), 'dict': (dict,), 'list': (list, tuple)}
 
 Callback = Callable[['requests.Response | None'], None]
 
@@ -53,16 +50,6 @@ class WriterOptions:
             raise ValueError(f'interval must be a number of seconds of at least 0, got {self.interval!r}')
         if self.content_encoding not in ('gzip', 'identity'):
             raise ValueError(f"content_encoding must be 'gzip' or 'identity', got {self.content_encoding!r}")
-
-    def check_type(self, record: Any) -> Any:
-        """Return a record as its JSON type; raise ``TypeError`` if it has another one."""
-        if self.record_type == 'dict' and isinstance(record, Mapping) and not isinstance(record, dict):
-            # It would be stored as text.
-            return dict(record)
-        if not isinstance(record, RECORD_TYPES[self.record_type]):
-            shown = f'{type(record).__name__} {record!r:.200}'
-            raise TypeError(f'a record of {self.label} should be a {self.record_type}, got {shown}')
-        return record
 
     def as_dict(self) -> dict[str, Any]:
         """Return the options as keyword arguments of this class."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,11 @@ from scrapinghub.transport.uploads.queue import WriteQueue
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from scrapinghub.transport.uploads.options import WriterOptions
+
+# What `record_type` accepts. Options are stored as JSON, so it is a name.
+RECORD_TYPES: dict[str, tuple[type, ...]] = {'dict': (dict,), 'list': (list, tuple)}
 
 
 class Writer:
@@ -108,7 +113,7 @@ class Writer:
         """
         queue = self.queue
         if queue.options.record_type:
-            record = queue.options.check_type(record)
+            record = _check_type(record, queue.options)
         if queue.options.lists and isinstance(record, list):
             texts = [encode_json(each) for each in record]
             for text in texts:
@@ -279,6 +284,17 @@ class Writer:
                 queue.auth = auth
                 queue.halted = False
                 pool.flush(queue)
+
+
+def _check_type(record: Any, options: WriterOptions) -> Any:
+    kind = options.record_type
+    if isinstance(record, RECORD_TYPES[kind]):
+        return record
+    if kind == 'dict' and isinstance(record, Mapping):
+        # It would be stored as text.
+        return dict(record)
+    shown = f'{type(record).__name__} {record!r:.200}'
+    raise TypeError(f'a record of {options.label} should be a {kind}, got {shown}')
 
 
 def format_size(size: float) -> str:
