@@ -46,6 +46,11 @@ def project_id(text: str) -> int:
     return _integer(text, 1, 10**18 - 1, 'a project id is a positive integer')
 
 
+def positive(text: str) -> int:
+    """Read a number of units."""
+    return _integer(text, 1, 10**6, 'a number of units is a positive integer')
+
+
 def api_key(text: str) -> str:
     """Read an API key, which must fit into a header and into a line of a shell."""
     if not text or not text.isascii() or not text.isprintable() or ':' in text or '/' in text:
@@ -83,6 +88,15 @@ def build_parser() -> Parser:
     parser.add_argument(
         '--seed-demo', action='store_true', help='create demo data in the first project, unless it has jobs'
     )
+    parser.add_argument(
+        '--scrapy',
+        metavar='FOLDER',
+        help='run the scheduled jobs with the spiders of the Scrapy project in this folder',
+    )
+    parser.add_argument(
+        '--units', metavar='N', type=positive, default=1, help='units that jobs use at the same time (default: 1)'
+    )
+    parser.add_argument('--python', metavar='EXE', help='the interpreter that runs the jobs (default: this one)')
     parser.add_argument('--log', action='store_true', help='log each request to the standard error output')
     return parser
 
@@ -96,7 +110,17 @@ def start(options: argparse.Namespace) -> Sandbox:
     try:
         from scrapinghub.sandbox import Sandbox
 
-        return Sandbox(options.projects, apikey=options.apikey, db=options.db, port=options.port)
+        return Sandbox(
+            options.projects,
+            apikey=options.apikey,
+            db=options.db,
+            port=options.port,
+            scrapy=options.scrapy,
+            units=options.units,
+            python=options.python,
+        )
+    except ValueError as error:
+        _give_up(str(error))
     except ImportError as error:
         _give_up(str(error))
     except sqlite3.Error as error:

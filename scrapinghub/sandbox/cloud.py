@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import sys
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +19,8 @@ from scrapinghub.sandbox.faults.responder import FaultResponder
 from scrapinghub.sandbox.faults.rules import Faults
 from scrapinghub.sandbox.modes import Modes
 from scrapinghub.sandbox.routes.application import Application
+from scrapinghub.sandbox.runner.project import ScrapyProject
+from scrapinghub.sandbox.runner.runner import Runner
 from scrapinghub.sandbox.server.connection import Connection
 from scrapinghub.sandbox.server.exchange import Exchange
 from scrapinghub.sandbox.server.local_client import LocalClient
@@ -78,18 +84,27 @@ class Sandbox:
         clock: Callable[[], int] = now_ms,
         ignore_filters: bool = False,
         shuffle_fields: bool = False,
+        scrapy: str | os.PathLike[str] | None = None,
+        units: int = 1,
+        python: str | None = None,
     ) -> None:
+        if scrapy is None and (units != 1 or python is not None):
+            raise ValueError('units and python are for the jobs of a Scrapy project: pass its folder as scrapy')
+        if units < 1:
+            raise ValueError(f'units should be a number of at least 1, got {units!r}')
+        project = None if scrapy is None else ScrapyProject(Path(scrapy).resolve(), python or sys.executable)
         if apikey is not None and not apikey:
             raise ValueError('apikey must not be empty; leave it out for a random one')
         self.apikey = secrets.token_hex(16) if apikey is None else apikey
         self.clock = Clock(clock)
         self.faults = Faults()
         self.requests = RequestLog(self.clock)
+        self._runner: Runner | None = None
         self._initial_modes = Modes(ignore_filters, shuffle_fields)
         self._modes = replace(self._initial_modes)
         self.store = Store(db, clock=self.clock, schemas=SCHEMAS)
         try:
-            self._projects = Projects(self.store, projects)
+            self._projects = Projects(self.store, projects, () if project is None else _list_spiders(project))
             self.scheduler = Scheduler(self.store)
             self.app = Application(self.store, self._projects, self.apikey, self._modes, self.scheduler)
             self._site = self._build_site()
@@ -102,6 +117,15 @@ class Sandbox:
         self.server.observer = self._record
         self.url = self.app.base_url = f'http://127.0.0.1:{self.server.port}/'
         self.dash_url = f'{self.url}api/'
+        if project is not None:
+            self._runner = Runner(
+                project,
+                self.store,
+                LocalClient(self.app, self.apikey),
+                environ=self.environ,
+                units=units,
+                catch_up=self.scheduler.catch_up,
+            )
 
     @property
     def environ(self) -> dict[str, str]:
@@ -152,6 +176,8 @@ class Sandbox:
     def reset(self) -> None:
         """Remove data, faults and logged requests, and reset clock and modes; the projects given at the start stay."""
         self.faults.clear()
+        if self._runner is not None:
+            self._runner.stop_all()
         self.server.pause = self.server.closing.wait
         self.store.reset()
         self.requests.clear()
@@ -161,7 +187,15 @@ class Sandbox:
         self._projects.restore()
 
     def close(self) -> None:
-        """Stop the server, its connections and threads, and remove temporary data. Can be called twice."""
+        """Stop the jobs that run, the server, its connections and threads, and remove temporary data.
+
+        Can be called twice.
+        """
+        if self._runner is not None:
+            # Jobs store their last records while they stop.
+            self.faults.clear()
+            self._runner.close()
+            self._runner = None
         self.server.close()
         try:
             if not self.store.closed:
@@ -191,6 +225,8 @@ class Sandbox:
         return respond
 
     def _record(self, exchange: Exchange) -> None:
+        if self._runner is not None and exchange.request.method != 'GET':
+            self._runner.wake()
         if not self._site.serves(exchange.request):
             self.requests.observe(exchange)
 
@@ -204,3 +240,12 @@ class Sandbox:
 
     def __repr__(self) -> str:
         return f'<Sandbox {self.url}>'
+
+
+def _list_spiders(project: ScrapyProject) -> list[str]:
+    """Return the spiders of a project. If it cannot be loaded, jobs fail with the same reason."""
+    try:
+        return project.list_spiders()
+    except ValueError as error:
+        warnings.warn(str(error), stacklevel=3)
+        return []

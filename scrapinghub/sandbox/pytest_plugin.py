@@ -29,6 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.getgroup('scrapinghub').addoption('--scrapinghub-sandbox', choices=SCOPES, default=None, help=words)
     parser.addini('scrapinghub_sandbox', words, default='test')
+    parser.addini(
+        'scrapinghub_scrapy', 'folder of the Scrapy project that the fixture scrapinghub_scrapy runs', default='.'
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,15 +79,19 @@ def scrapinghub_sandbox(_scrapinghub_sandbox_server: Sandbox, monkeypatch: pytes
     Environment variables select it while the test runs, so that a program that creates ``ScrapinghubClient()`` without
     arguments uses it unchanged, also in another process.
     """
+    _select(_scrapinghub_sandbox_server, monkeypatch)
+    return _scrapinghub_sandbox_server
+
+
+def _select(cloud: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in HIDDEN:
         monkeypatch.delenv(name, raising=False)
-    for name, value in _scrapinghub_sandbox_server.environ.items():
+    for name, value in cloud.environ.items():
         monkeypatch.setenv(name, value)
     # A proxy that the environment names cannot reach the loopback interface.
     for name in ('NO_PROXY', 'no_proxy'):
         others = os.environ.get(name)
         monkeypatch.setenv(name, f'{others},127.0.0.1' if others else '127.0.0.1')
-    return _scrapinghub_sandbox_server
 
 
 @pytest.fixture
@@ -92,3 +99,18 @@ def scrapinghub_client(scrapinghub_sandbox: Sandbox) -> Iterator[ScrapinghubClie
     """Return a client of the local Scrapy Cloud; after the test it is closed, which sends buffered records."""
     with scrapinghub_sandbox.client() as client:
         yield client
+
+
+@pytest.fixture
+def scrapinghub_scrapy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """Run an empty local Scrapy Cloud that runs the spiders of the Scrapy project in pytest's root folder.
+
+    The setting ``scrapinghub_scrapy`` names another folder, relative to the root folder. Needs the extra ``scrapy``.
+    Environment variables select the cloud as for ``scrapinghub_sandbox``; jobs see the environment of the test.
+    """
+    from scrapinghub.sandbox import Sandbox
+
+    folder = request.config.rootpath / request.config.getini('scrapinghub_scrapy')
+    with Sandbox(scrapy=folder) as cloud:
+        _select(cloud, monkeypatch)
+        yield cloud

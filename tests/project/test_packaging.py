@@ -60,7 +60,7 @@ def minor_versions() -> list[str]:
 
 def test_the_readme_has_the_two_commands() -> None:
     commands = [line.strip() for line in text('README.rst').splitlines() if line.strip().startswith('python3 ')]
-    assert commands == [f'{SET_UP}.venv/bin/tox run -e tour', f'{SET_UP}.venv/bin/tox']
+    assert commands == [f'{SET_UP}.venv/bin/tox run -e bookshop', f'{SET_UP}.venv/bin/tox']
 
 
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob('*.rst'), *ROOT.glob('docs/**/*.rst')])

@@ -257,14 +257,25 @@ def start_next(
     """
     if not _may_start(connection, project, fields.get('botgroup')):
         return None
+    pending = next_pending(connection, project)
+    return (
+        None if pending is None else start(connection, pending, {**fields, '_shub_worker': 'kumo'}, user=user, now=now)
+    )
+
+
+def next_pending(connection: sqlite3.Connection, project: int | None = None) -> Job | None:
+    """Return the pending job with the highest priority, of one project or of all; None if there is none."""
     row = connection.execute(
-        SELECT + "WHERE j.project = ? AND j.state = 'pending' ORDER BY j.priority DESC, j.ts, j.entered LIMIT 1",
+        SELECT + "WHERE j.project = COALESCE(?, j.project) AND j.state = 'pending' "
+        'ORDER BY j.priority DESC, j.ts, j.entered LIMIT 1',
         (project,),
     ).fetchone()
-    if row is None:
-        return None
-    job = from_row(row)
-    meta = {**job.meta, **_own_fields(job, fields), '_shub_worker': 'kumo'}
+    return None if row is None else from_row(row)
+
+
+def start(connection: sqlite3.Connection, job: Job, fields: Mapping[str, Any], *, user: str, now: int) -> Job:
+    """Start a pending job; the arguments are those of :func:`start_next`."""
+    meta = {**job.meta, **_own_fields(job, fields)}
     return _enter(connection, job, 'running', meta, _EVENT['running'], user, now)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from scrapinghub.sandbox.store.database import Store
+from scrapinghub.sandbox.store.spiders import ensure_spider
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS projects (id INTEGER PRIMARY KEY, position INTEGER NOT NULL);
@@ -35,11 +36,13 @@ class Projects:
     Args:
         store: The data.
         initial: Ids of the projects that exist; ``None`` creates a project when its id is first used.
+        spider_names: Names of the spiders that each project has from the beginning.
     """
 
-    def __init__(self, store: Store, initial: Iterable[int] | None) -> None:
+    def __init__(self, store: Store, initial: Iterable[int] | None, spider_names: Sequence[str] = ()) -> None:
         self._store = store
         self._initial = None if initial is None else tuple(initial)
+        self._spider_names = spider_names
         self.restore()
 
     def restore(self) -> None:
@@ -47,7 +50,7 @@ class Projects:
         if self._initial:
             with self._store.write() as connection:
                 for project in self._initial:
-                    add_project(connection, project)
+                    self._add(connection, project)
 
     def admit(self, project: int) -> bool:
         """Return whether a project exists; create it where every id is allowed. Not inside a write transaction."""
@@ -56,5 +59,10 @@ class Projects:
         if self._initial is not None:
             return False
         with self._store.write() as connection:
-            add_project(connection, project)
+            self._add(connection, project)
         return True
+
+    def _add(self, connection: sqlite3.Connection, project: int) -> None:
+        add_project(connection, project)
+        for name in self._spider_names:
+            ensure_spider(connection, project, name, self._store.now())
