@@ -63,7 +63,8 @@ def redact(text: str) -> str:
         >>> redact('apikey=0123456789abcdef')
         'apikey=***'
     """
-    for secret in list(_secrets):
+    # The longest first: one may be a part of another.
+    for secret in sorted(_secrets, key=len, reverse=True):
         if secret in text:
             text = text.replace(secret, HIDDEN)
     return text

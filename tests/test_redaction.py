@@ -29,3 +29,9 @@ def test_words_and_short_keys_do_not_garble_messages(key: str) -> None:
     remember(key)
     text = 'another process, somebody else, a job, k-1'
     assert redact(text) == text
+
+
+def test_a_secret_that_begins_like_another_one_hides_all_of_it() -> None:
+    remember('shared-beginning')
+    remember('shared-beginning-of-another-key')
+    assert redact('shared-beginning-of-another-key, shared-beginning') == '***, ***'
