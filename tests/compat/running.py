@@ -60,9 +60,15 @@ class Difference:
 
 
 _HINT = 'the text of an error ends with a line of help; the words of the service stand before it, unchanged'
+_REQUEST = 'the second line of an error says which request failed and what it concerned'
+_ACCEPTED = 'the error of an unknown level names the accepted ones'
+_SHORT = 'the error shows 200 characters of a record that is too large, not 1000'
 
 DIFFERENCES: tuple[Difference, ...] = (
     Difference('scan_collections', None, "^There is no record 'k0'", _HINT),
+    Difference('scan_collections', None, '^(GET|POST) collections/', _REQUEST),
+    Difference('failing_calls', '^level ValueError', '^level ValueError .* Accepted are DEBUG', _ACCEPTED),
+    Difference('failing_calls', '^large ValueTooLarge', '^large ValueTooLarge', _SHORT),
     Difference('watch_jobs', None, '^A job of this spider with the same arguments', _HINT),
 )
 
