@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -45,7 +46,7 @@ class Waits(scrapy.Spider):
 
     def parse(self, response):
         yield {'pid': os.getpid()}
-        yield scrapy.Request('http://10.255.255.1/', meta={'download_timeout': 60})
+        yield scrapy.Request(os.environ['HANGING_URL'], meta={'download_timeout': 60})
 """
 PATIENCE = 60
 
@@ -68,6 +69,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         'sys.exit(int(sys.argv[1]))\n'
     )
     return folder
+
+
+@pytest.fixture(scope='module', autouse=True)
+def hanging() -> Iterator[None]:
+    """Give jobs the address of a server that never responds."""
+    with socket.create_server(('127.0.0.1', 0)) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv('HANGING_URL', f'http://127.0.0.1:{server.getsockname()[1]}/')
+        yield
 
 
 @pytest.fixture(scope='module')
