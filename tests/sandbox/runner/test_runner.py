@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,8 @@ pytest.importorskip('scrapy')
 SPIDERS = """
 import os
 import scrapy
+import scrapy.exceptions
+import scrapy.signals
 
 class Quick(scrapy.Spider):
     name = 'quick'
@@ -45,8 +46,17 @@ class Waits(scrapy.Spider):
     custom_settings = {'CLOSESPIDER_TIMEOUT': 60}
 
     def parse(self, response):
-        yield {'pid': os.getpid()}
-        yield scrapy.Request(os.environ['HANGING_URL'], meta={'download_timeout': 60})
+        with open(os.environ['PID_FILE'], 'w') as file:
+            print(os.getpid(), file=file)
+
+    @classmethod
+    def from_crawler(cls, crawler, *args, **kwargs):
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        crawler.signals.connect(spider.stay_open, scrapy.signals.spider_idle)
+        return spider
+
+    def stay_open(self):
+        raise scrapy.exceptions.DontCloseSpider
 """
 PATIENCE = 60
 
@@ -71,14 +81,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope='module', autouse=True)
-def hanging() -> Iterator[None]:
-    """Give jobs the address of a server that never responds."""
-    with socket.create_server(('127.0.0.1', 0)) as server, pytest.MonkeyPatch.context() as patch:
-        patch.setenv('HANGING_URL', f'http://127.0.0.1:{server.getsockname()[1]}/')
-        yield
-
-
 @pytest.fixture(scope='module')
 def shared(folder: Path) -> Iterator[Sandbox]:
     with Sandbox([1], scrapy=folder, units=2) as cloud:
@@ -98,6 +100,13 @@ def wait_until(condition: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return found
+
+
+def run_waiting(project: Project, folder: Path, **options: Any) -> tuple[Job, int]:
+    """Run a job that does not end; return it, and the id of its process."""
+    path = folder / 'pid'
+    job = project.jobs.run('waits', environment={'PID_FILE': str(path)}, **options)
+    return job, int(wait_until(lambda: path.exists() and path.read_text().endswith('\n') and path.read_text()))
 
 
 def finished(job: Job) -> Job:
@@ -150,18 +159,16 @@ def test_an_unknown_spider_fails_with_the_reason(project: Project) -> None:
     assert 'nobody' in log_of(job)
 
 
-def test_a_job_is_cancelled(project: Project) -> None:
-    job = project.jobs.run('waits')
-    wait_until(job.items.list)
+def test_a_job_is_cancelled(project: Project, tmp_path: Path) -> None:
+    job, _ = run_waiting(project, tmp_path)
     job.cancel()
     assert finished(job).metadata.get('close_reason') == 'cancelled'
     assert 'finishing' in log_of(job).lower() or 'closed' in log_of(job).lower()
 
 
-def test_a_job_that_is_killed_fails(project: Project) -> None:
-    job = project.jobs.run('waits')
-    [item] = wait_until(job.items.list)
-    os.kill(item['pid'], signal.SIGKILL)
+def test_a_job_that_is_killed_fails(project: Project, tmp_path: Path) -> None:
+    job, pid = run_waiting(project, tmp_path)
+    os.kill(pid, signal.SIGKILL)
     assert finished(job).metadata.get('close_reason') == 'failed'
     assert 'killed by the signal SIGKILL' in log_of(job)
 
@@ -173,9 +180,8 @@ def test_a_script_runs(project: Project, status: int, reason: str) -> None:
     assert [entry['message'] for entry in job.logs.iter()][:2] == [f"arguments ['{status}', 'two words']", '4']
 
 
-def test_jobs_wait_for_units_and_start_by_priority(project: Project) -> None:
-    big = project.jobs.run('waits', units=2)
-    wait_until(big.items.list)
+def test_jobs_wait_for_units_and_start_by_priority(project: Project, tmp_path: Path) -> None:
+    big, _ = run_waiting(project, tmp_path, units=2)
     low = project.jobs.run('quick', a='low', priority=0)
     high = project.jobs.run('quick', a='high', priority=4, units=2)
     assert {job.metadata.get('state') for job in (low, high)} == {'pending'}
@@ -198,8 +204,7 @@ def test_an_interpreter_without_the_package_is_named(folder: Path, tmp_path: Pat
 def test_a_job_that_ran_when_the_sandbox_ended_has_failed(folder: Path, tmp_path: Path) -> None:
     db = str(tmp_path / 'cloud.db')
     with Sandbox([1], scrapy=folder, db=db) as cloud, cloud.client() as client:
-        key = client.get_project(1).jobs.run('waits').key
-        wait_until(client.get_job(key).items.list)
+        key = run_waiting(client.get_project(1), tmp_path)[0].key
     with Sandbox([1], db=db) as cloud, cloud.client() as client:
         # Closing the sandbox stops its jobs.
         assert client.get_job(key).metadata.get('state') == 'finished'
