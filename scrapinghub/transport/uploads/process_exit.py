@@ -81,8 +81,8 @@ def _finish_all() -> None:
 
 
 def _deadline(now: float) -> float:
-    """Return until when to send: after Ctrl-C, only as long as the blocks that it left have not waited already."""
-    limit = deadline_after(getattr(sys, 'last_value', None), now)
+    """Return until when to send. After an exception, blocks that it left may have used up the time already."""
+    limit = deadline_after(getattr(sys, 'last_value', None), now, any_error=True)
     # In an interactive session the last exception may be an old one.
     if limit is None or limit < now - RECENT_SECONDS:
         return now + EXIT_SECONDS

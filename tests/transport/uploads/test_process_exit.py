@@ -265,18 +265,22 @@ assert writer.offset == writer.next_number
     assert 'signal' in stored
 
 
-def test_after_ctrl_c_blocks_and_exit_wait_no_longer_than_their_limit(server: Server, storage: Storage) -> None:
+@pytest.mark.parametrize(
+    ('error', 'limit', 'code'), [('KeyboardInterrupt', 'AFTER_INTERRUPT', -2), ('ValueError', 'AFTER_ERROR', 1)]
+)
+def test_after_an_exception_blocks_and_exit_wait_no_longer_than_their_limit(
+    server: Server, storage: Storage, error: str, limit: str, code: int
+) -> None:
     storage.before = lambda post: reply(status=503)
-    program = """
-import time
+    program = f"""
 from scrapinghub.transport.uploads import deadlines
 from scrapinghub.client.collectionwriter import CollectionWriter
-deadlines.AFTER_INTERRUPT = 0.5
+deadlines.{limit} = 0.5
 options = WriterOptions(keyed=True, lists=True)
 with uploader.writer('collections/1/s/a', options, shared=False, kind=CollectionWriter) as inner:
-    inner.write({'_key': 'a'})
-    raise KeyboardInterrupt
+    inner.write({{'_key': 'a'}})
+    raise {error}
 """
     # The exit alone would use up the time of the subprocess.
-    said = run(server, program, code=-2, EXIT_SECONDS='300')
+    said = run(server, program, code=code, EXIT_SECONDS='300')
     assert said.count('were not stored and are lost: 503') == 1
