@@ -46,7 +46,7 @@ def project_id(text: str) -> int:
     return _integer(text, 1, 10**18 - 1, 'a project id is a positive integer')
 
 
-def positive(text: str) -> int:
+def unit_count(text: str) -> int:
     """Read a number of units."""
     return _integer(text, 1, 10**6, 'a number of units is a positive integer')
 
@@ -94,7 +94,7 @@ def build_parser() -> Parser:
         help='run the scheduled jobs with the spiders of the Scrapy project in this folder',
     )
     parser.add_argument(
-        '--units', metavar='N', type=positive, default=1, help='units that jobs use at the same time (default: 1)'
+        '--units', metavar='N', type=unit_count, default=1, help='units that jobs use at the same time (default: 1)'
     )
     parser.add_argument('--python', metavar='EXE', help='the interpreter that runs the jobs (default: this one)')
     parser.add_argument('--log', action='store_true', help='log each request to the standard error output')
@@ -119,9 +119,7 @@ def start(options: argparse.Namespace) -> Sandbox:
             units=options.units,
             python=options.python,
         )
-    except ValueError as error:
-        _give_up(str(error))
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
         _give_up(str(error))
     except sqlite3.Error as error:
         _give_up(f'cannot keep the data in {options.db}: {error}')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import threading
@@ -17,7 +18,7 @@ LAST_LINES = 100
 
 
 class JobProcess:
-    """The process of one job. A thread reads what it prints.
+    """The process of one job. One thread reads what it prints, another one waits for its end.
 
     Args:
         key: Key of the job.
@@ -64,11 +65,8 @@ class JobProcess:
         )
         self._reader = threading.Thread(target=self._read, name=f'scrapinghub-job-{key}', daemon=True)
         self._reader.start()
-
-    @property
-    def pid(self) -> int:
-        """Id of the process."""
-        return self._process.pid
+        self._waiter = threading.Thread(target=self._wait, name=f'scrapinghub-job-{key}-end', daemon=True)
+        self._waiter.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -76,22 +74,36 @@ class JobProcess:
             for line in lines:
                 self.last_lines.append(line.rstrip('\n'))
                 self._on_line(self.last_lines[-1])
-        self.returncode = self._process.wait()
+
+    def _wait(self) -> None:
+        status = self._process.wait()
+        # Programs that the job started would keep its output open.
+        self._kill()
+        self._reader.join()
+        self.returncode = status
         self._on_end()
+
+    def _kill(self) -> None:
+        """Kill the process and those that it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if hasattr(os, 'killpg'):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
 
     def stop(self) -> None:
         """Request the process to end gracefully; after some time, another call kills it."""
         now = time.monotonic()
-        with contextlib.suppress(ProcessLookupError):
-            if self._kill_at is None:
-                self._kill_at = now + STOP_SECONDS
-                self._process.send_signal(signal.SIGINT)
-            elif now >= self._kill_at:
-                self._process.kill()
+        if self._kill_at is None:
+            self._kill_at = now + STOP_SECONDS
+            # Windows has no SIGINT for another process.
+            self._process.send_signal(signal.SIGINT if os.name == 'posix' else signal.SIGTERM)
+        elif now >= self._kill_at:
+            self._kill()
 
     def wait(self, seconds: float) -> None:
         """Wait until the process ends, and kill it if that takes longer."""
-        self._reader.join(seconds)
-        if self._reader.is_alive():
-            self._process.kill()
-            self._reader.join(seconds)
+        self._waiter.join(seconds)
+        if self._waiter.is_alive():
+            self._kill()
+            self._waiter.join()

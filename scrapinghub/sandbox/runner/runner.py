@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from scrapinghub.sandbox.runner.process import JobProcess
@@ -23,7 +25,8 @@ CLOSE_SECONDS = 10.0
 #: The platform sets these; values of the terminal in which the sandbox runs would be those of something else.
 _HIDDEN = ('SHUB_', 'SCRAPY_JOB', 'SCRAPY_PROJECT_ID', 'SCRAPY_SPIDER')
 _WORKER = 'sandbox-runner'
-_LEVELS = {'output': 20, 'failure': 40}
+#: Most characters of a log entry; the service refuses entries of more than 1 MiB.
+MAX_MESSAGE = 20_000
 
 
 class Runner:
@@ -66,8 +69,9 @@ class Runner:
         """Look at the queue and at the jobs: they may have changed."""
         self._changed.set()
 
-    def stop_all(self) -> None:
-        """Stop all jobs, and wait until they have ended."""
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop all jobs, and start none while the block runs."""
         with self._lock:
             processes = list(self._processes)
             for process in processes:
@@ -75,13 +79,15 @@ class Runner:
             for process in processes:
                 process.wait(CLOSE_SECONDS)
             self._finish_ended()
+            yield
 
     def close(self) -> None:
         """Start no further job, and stop those that run. Can be called twice."""
         self._closed = True
         self.wake()
         self._thread.join()
-        self.stop_all()
+        with self.paused():
+            pass
 
     def _work(self) -> None:
         while not self._closed:
@@ -102,6 +108,9 @@ class Runner:
 
     def _start_next(self) -> bool:
         """Start the pending job with the highest priority, unless it has to wait for units."""
+        # Most looks find nothing, and need no transaction.
+        if job_lifecycle.next_pending(self._store.read()) is None:
+            return False
         used = sum(_units_of(job, self._units) for job in self._processes.values())
         with self._store.write() as connection:
             pending = job_lifecycle.next_pending(connection)
@@ -115,10 +124,11 @@ class Runner:
                 self._project.command('run'),
                 self._project.folder,
                 self._environment(job),
-                on_line=lambda line: self._log(job.key, 'output', line) if _is_script(job) else None,
+                on_line=lambda line: self._log(job.key, logging.INFO, line) if _is_script(job) else None,
                 on_end=self.wake,
             )
-        except OSError as error:
+        except (OSError, TypeError, ValueError) as error:
+            # There is no such interpreter, or the metadata of the job are not what the platform stores.
             self._finish(job.key, 'failed', f'The job cannot be started: {error}')
             return True
         self._processes[process] = job
@@ -142,7 +152,7 @@ class Runner:
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)}
         exempt = [value for value in (kept.get('NO_PROXY') or kept.get('no_proxy'), '127.0.0.1') if value]
-        environment = meta.get('environment') or {}
+        environment = dict(meta.get('environment') or {})
         return {
             **kept,
             'NO_PROXY': ','.join(exempt),
@@ -181,13 +191,15 @@ class Runner:
             if meta.get('cancelled_by'):
                 self._finish(job.key, 'cancelled')
             elif status:
-                self._finish(job.key, 'failed', '\n'.join([*process.last_lines, _describe(status)]))
+                # The output of a script is in its log already.
+                output = [] if _is_script(job) else process.last_lines
+                self._finish(job.key, 'failed', '\n'.join([*output, _describe(status)]))
             else:
                 self._finish(job.key, meta.get('close_reason') or 'finished')
 
     def _finish(self, key: str, reason: str, message: str | None = None) -> None:
         if message is not None:
-            self._log(key, 'failure', message)
+            self._log(key, logging.ERROR, message)
         update = {'key': key, 'state': 'finished', 'close_reason': reason}
         self._client.post(f'/jobq/{key.partition("/")[0]}/update', [update])
 
@@ -205,14 +217,12 @@ class Runner:
         found = self._client.lines(f'/jobs/{key}')
         return dict(found[0]) if found else {}
 
-    def _log(self, key: str, kind: str, message: str) -> None:
-        line = {'time': self._store.now(), 'level': _LEVELS[kind], 'message': message}
-        try:
+    def _log(self, key: str, level: int, message: str) -> None:
+        line = {'time': self._store.now(), 'level': level, 'message': message[-MAX_MESSAGE:]}
+        # A job that was deleted has no log.
+        with contextlib.suppress(LocalCallError):
             number = self._client.value(f'/logs/{key}/stats')['totals']['input_values']
             self._client.request('POST', f'/logs/{key}', json.dumps(line).encode(), start=number)
-        except LocalCallError:
-            # The job was deleted meanwhile.
-            self.wake()
 
 
 def _units_of(job: Job, limit: int) -> int:

@@ -258,17 +258,16 @@ def start_next(
     if not _may_start(connection, project, fields.get('botgroup')):
         return None
     pending = next_pending(connection, project)
-    return (
-        None if pending is None else start(connection, pending, {**fields, '_shub_worker': 'kumo'}, user=user, now=now)
-    )
+    if pending is None:
+        return None
+    return start(connection, pending, {**fields, '_shub_worker': 'kumo'}, user=user, now=now)
 
 
 def next_pending(connection: sqlite3.Connection, project: int | None = None) -> Job | None:
     """Return the pending job with the highest priority, of one project or of all; None if there is none."""
+    condition, values = ('', ()) if project is None else ('AND j.project = ? ', (project,))
     row = connection.execute(
-        SELECT + "WHERE j.project = COALESCE(?, j.project) AND j.state = 'pending' "
-        'ORDER BY j.priority DESC, j.ts, j.entered LIMIT 1',
-        (project,),
+        SELECT + f"WHERE j.state = 'pending' {condition}ORDER BY j.priority DESC, j.ts, j.entered LIMIT 1", values
     ).fetchone()
     return None if row is None else from_row(row)
 

@@ -78,6 +78,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         'print(len(ScrapinghubClient().get_project(1).spiders.list()))\n'
         'sys.exit(int(sys.argv[1]))\n'
     )
+    (folder / 'bin' / 'leaves.py').write_text(
+        "import subprocess\nimport sys\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(100)'])\n"
+    )
     return folder
 
 
@@ -178,6 +181,42 @@ def test_a_script_runs(project: Project, status: int, reason: str) -> None:
     job = finished(project.jobs.run('py:report.py', cmd_args=f'{status} "two words"'))
     assert job.metadata.get('close_reason') == reason
     assert [entry['message'] for entry in job.logs.iter()][:2] == [f"arguments ['{status}', 'two words']", '4']
+
+
+def test_a_job_with_metadata_that_are_none_fails_and_others_run(project: Project) -> None:
+    broken = finished(project.jobs.run('quick', meta={'environment': 5}))
+    assert 'The job cannot be started' in log_of(broken)
+    assert finished(project.jobs.run('quick', n=1)).metadata.get('close_reason') == 'finished'
+
+
+def test_a_job_ends_although_a_program_that_it_started_runs(project: Project) -> None:
+    assert finished(project.jobs.run('py:leaves.py')).metadata.get('close_reason') == 'finished'
+
+
+def test_a_job_that_is_deleted_is_stopped(project: Project, tmp_path: Path) -> None:
+    job, pid = run_waiting(project, tmp_path)
+    job.delete()
+    wait_until(lambda: not _runs(pid))
+
+
+def test_jobs_of_before_a_reset_do_not_reach_those_after_it(project: Project, shared: Sandbox, tmp_path: Path) -> None:
+    old, pid = run_waiting(project, tmp_path)
+    for number in range(3):
+        project.jobs.run('waits', n=number)
+    shared.reset()
+    assert not _runs(pid)
+    job = project.jobs.run('quick')
+    assert job.key.rpartition('/')[0] != old.key.rpartition('/')[0]
+    assert finished(job).metadata.get('close_reason') == 'finished'
+    assert [row['key'] for row in project.jobs.iter(state=['pending', 'running', 'finished'])] == [job.key]
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_jobs_wait_for_units_and_start_by_priority(project: Project, tmp_path: Path) -> None:
