@@ -36,8 +36,8 @@ def main() -> None:
             print('Spiders:', ', '.join(spider['id'] for spider in project.spiders.list()))
             run_all(client, project)
             show(client, project)
-            print(f'\nOpen {cloud.url} in a browser to see the jobs.')
             if sys.stdin.isatty():
+                print(f'\nOpen {cloud.url} in a browser to see the jobs.')
                 input('Press Enter to stop the local Scrapy Cloud. ')
         site.shutdown()
 

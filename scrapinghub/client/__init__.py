@@ -167,11 +167,11 @@ class ScrapinghubClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self.close()
-            return
         try:
-            self.uploader.close_after_error()
+            if error is None:
+                self.uploader.close()
+            else:
+                self.uploader.close_after_error()
         finally:
             self.transport.close()
 

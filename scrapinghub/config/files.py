@@ -91,6 +91,7 @@ def _decode(path: Path) -> str:
     try:
         return str(content.value, encoding)
     except UnicodeDecodeError:
+        # It holds the content: the error below must not refer to it.
         pass
     raise ValueError(f'The file {path} is not a text in UTF-8: save it in this encoding')
 

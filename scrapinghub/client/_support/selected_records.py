@@ -181,7 +181,7 @@ class JobByJob(Generic[R]):
             self.keys = self._list_keys()
         while self.unfinished and self._position < len(self.keys) and self._delivered != self._count:
             stream = self._stream = self._stream or self._open(self.keys[self._position])
-            # No call comes between a record and its delivery: an interruption loses none.
+            # There is no call between a record and its delivery: an interruption loses none.
             yield from stream
             if self.unfinished:
                 self._check_job(self.keys[self._position])
