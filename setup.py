@@ -42,7 +42,8 @@ setup(
     # The tox environment `lowest` runs the tests with exactly these lower bounds.
     install_requires=[
         'msgpack>=1.0.3',
-        'requests>=2.31.0',
+        # Earlier ones keep using a connection whose certificate was checked by other settings.
+        'requests>=2.32.2',
         'retrying>=1.3.4',
         'six>=1.16.0',
         'urllib3>=2.2.0',
