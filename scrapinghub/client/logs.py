@@ -8,7 +8,7 @@ from typing import Any
 from scrapinghub.client._support.families import Family
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import RECORD_PARAMETERS, Time
-from scrapinghub.client._support.record_exports import TabularRecords
+from scrapinghub.client._support.partitions import PartitionedRecords
 from scrapinghub.client._support.records import Filters, Names, Records, RelativePath, RequestsParams
 from scrapinghub.client._support.validation import encode_filters, parse_level, parse_time
 from scrapinghub.client.shapes import LogRecord
@@ -18,7 +18,7 @@ from scrapinghub.export.progress import Progress
 __all__ = ['Logs']
 
 
-class Logs(Records[LogRecord], TabularRecords[LogRecord]):
+class Logs(Records[LogRecord], PartitionedRecords[LogRecord]):
     """The log of a job: ``job.logs``.
 
     HTTP API: https://docs.zyte.com/scrapy-cloud/usage/reference/http/logs.html

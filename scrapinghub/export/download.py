@@ -6,7 +6,8 @@ import errno
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,7 +50,7 @@ class Source(Protocol):
     def total(self) -> Callable[[], int | None]:
         """Returns the number of records, as far as it is known."""
 
-    def blocks(self, position: int, last_key: str | None, notes: Notes) -> Iterator[bytes]:
+    def blocks(self, position: int, last_key: str | None, notes: Notes) -> Generator[bytes, None, None]:
         """Yield JSON lines in blocks of whole lines, from a position on, or after a key.
 
         Each block is stored before the next one is requested.
@@ -154,12 +155,13 @@ def _read_rest(part: PartFile, source: Source, report: Callable[[int], object]) 
         blocks = source.blocks(part.count, None if last is None else last['_key'], part.notes)
     else:
         # The last record is read again, to compare it.
-        blocks = _compare_first(source.blocks(part.count - 1, None, part.notes), last)
+        blocks = source.blocks(part.count - 1, None, part.notes)
     report(part.count)
     try:
-        for block in blocks:
-            part.append(block)
-            report(part.count)
+        with closing(blocks):
+            for block in blocks if last is None or source.keyed else _compare_first(blocks, last):
+                part.append(block)
+                report(part.count)
     except DecodeError:
         # The records of this attempt may be damaged.
         part.cut(size)
@@ -169,7 +171,7 @@ def _read_rest(part: PartFile, source: Source, report: Callable[[int], object]) 
         raise
 
 
-def _compare_first(blocks: Iterator[bytes], last: Any) -> Iterator[bytes]:
+def _compare_first(blocks: Iterable[bytes], last: Any) -> Iterable[bytes]:
     """Yield the lines after the first one, which has to be the last one stored; the order of fields may differ."""
     for block in blocks:
         if not block:

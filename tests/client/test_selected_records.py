@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapinghub import DownloadIncomplete, NotFound, ScrapinghubClient
-from scrapinghub.client._support.selected_records import add_field
+from scrapinghub.client._support.json_lines import add_field
 from scrapinghub.client.jobs import Job
 from scrapinghub.client.projects import Project
 from scrapinghub.client.selection import JobSelection

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import six
 
-from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, Tables, join_lines, report_progress
+from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, TablesOfAnySchema, report_progress
+from scrapinghub.client._support.json_lines import Blocks, join_lines
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import RECORD_PARAMETERS, Time, encode_pairs, merge_parameters, parse_number
+from scrapinghub.client._support.partitions import CollectionPartition, parse_bounds
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import Explain, count_records, explain_errors, explain_filters, read_stream
 from scrapinghub.exceptions import NotFound, ScrapinghubAPIError
@@ -20,6 +24,8 @@ from scrapinghub.transport.streams.prefixes import count_requests, scan_cursor
 from scrapinghub.transport.streams.stream import RecordStream
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from scrapinghub.export.part_file import Notes
 
 Record = dict[str, Any]
@@ -33,7 +39,7 @@ _PLAIN_KEY = re.compile(r'(?!(?:count|\.|\.\.)\Z)[A-Za-z0-9_.~-]+')
 _BAD_KEYS = 'You should provide string key or iterable object providing string keys'
 
 
-class CollectionReader(Resource, Downloads, Tables):
+class CollectionReader(Resource, Downloads, TablesOfAnySchema):
     """The reads of :class:`~scrapinghub.client.collections.Collection`.
 
     Args:
@@ -220,6 +226,52 @@ class CollectionReader(Resource, Downloads, Tables):
 
     list = listed(iter)
 
+    def partitions(
+        self,
+        *,
+        prefixes: Iterable[str] | None = None,
+        ranges: Iterable[tuple[str | None, str | None]] | None = None,
+        schema: pa.Schema | None = None,
+        with_credentials: bool = False,
+        **filters: Any,
+    ) -> builtins.list[CollectionPartition[Record]]:
+        """Divide the records for several threads, processes or machines, by prefixes or by ranges of their keys.
+
+        Records whose keys are in none of them belong to no partition. Other than those of a job, the partitions also
+        hold records that are added before they are read.
+
+        Args:
+            prefixes: What the keys of each partition begin with; none may begin with another one.
+            ranges: Pairs of the first key, and the first key that does not belong to the partition. None stands for the
+                begin or the end of the collection: ``[(None, 'm'), ('m', None)]``. Ranges may not overlap.
+            schema: Arrow schema of the tables of each partition, such as ``collection.schema()``. Without it, each
+                partition takes the types of its own records, which can differ from those of the next one.
+            with_credentials: Whether a pickled partition holds the credentials; by default it reads with those of the
+                process that uses it.
+            **filters: Filters as of :meth:`iter`, but none by key.
+
+        Returns:
+            The partitions, each with ``iter``, ``list``, ``to_arrow``, ``iter_arrow``, ``to_pandas`` and ``download``.
+
+        Raises:
+            TypeError: Both or none of ``prefixes`` and ``ranges`` are given, or a filter is unknown.
+            ValueError: Partitions are empty or overlap.
+
+        Example:
+            >>> [part.list() for part in foo_store.partitions(ranges=[(None, 'm'), ('m', None)])]
+            [[{'value': 1, '_key': 'first'}], []]
+        """
+        return [
+            CollectionPartition(self, schema, filters, **bounds, with_credentials=with_credentials)
+            for bounds in parse_bounds(prefixes, ranges)
+        ]
+
+    def _open_scan(self, values: Mapping[str, Any], *, stop: str | None) -> RecordStream[Any]:
+        """Return the stream of a scan that ends before a key."""
+        values = dict(values)
+        requests_params = values.pop('requests_params', None)
+        return self._scan(values, None, requests_params, self._accept, stop=stop)
+
     def _scan(
         self,
         values: dict[str, Any],
@@ -228,6 +280,7 @@ class CollectionReader(Resource, Downloads, Tables):
         accept: str,
         *,
         raw: bool = False,
+        stop: str | None = None,
     ) -> RecordStream[Any]:
         meta_names = values.get('meta', [])
         values['meta'] = meta_names if '_key' in meta_names else [*meta_names, '_key']
@@ -235,19 +288,22 @@ class CollectionReader(Resource, Downloads, Tables):
         return read_stream(
             self._client.transport,
             self._path,
-            scan_cursor(encode_pairs(values), parse_number('count', count), keys=keys),
+            scan_cursor(encode_pairs(values), parse_number('count', count), keys=keys, stop=stop),
             accept,
             requests_params=requests_params,
             explain=self._explain_read(values),
             raw=raw,
         )
 
-    def _source(self, filters: Mapping[str, Any]) -> CollectionSource:
-        return CollectionSource(self.key, filters, self._parse, self._scan)
+    def _source(self, filters: Mapping[str, Any], max_workers: int, *, stop: str | None = None) -> CollectionSource:
+        return CollectionSource(self.key, filters, self._parse, self._scan, stop)
 
     def _batches(self, filters: Mapping[str, Any], progress: Progress, size: int = BATCH_SIZE) -> Batches:
         stream: Any = self.iter(**filters, progress=progress)
         return Batches(stream, size, strip=False)
+
+    def _parse_filters(self, filters: Mapping[str, Any]) -> dict[str, Any]:
+        return self._parse(filters, {})
 
     @staticmethod
     def _parse(named: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,6 +327,7 @@ class CollectionSource:
         filters: Arguments of the scan.
         parse: Returns the parameters of a scan in the form of the service.
         scan: Opens the stream of a scan.
+        stop: The first key that is not read; None for none.
     """
 
     def __init__(
@@ -279,6 +336,7 @@ class CollectionSource:
         filters: Mapping[str, Any],
         parse: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]],
         scan: Callable[..., RecordStream[Any]],
+        stop: str | None = None,
     ) -> None:
         from scrapinghub.export.formats import OBJECTS
 
@@ -290,16 +348,19 @@ class CollectionSource:
         self.arguments: Mapping[str, Any] = {
             name: [*value] if isinstance(value, (set, frozenset)) else value for name, value in given.items()
         }
+        if stop is not None:
+            self.arguments = {**self.arguments, 'stop': stop}
+        self._filters = given
         self._parse = parse
-        self._scan = scan
+        self._scan = partial(scan, stop=stop)
         # The service returns the records in the order of their keys, unless a request is for several ranges of them.
         self.keyed = given.keys().isdisjoint({'key', 'prefixcount'}) and isinstance(
             given.get('prefix', ''), (str, bytes)
         )
 
-    def blocks(self, position: int, last_key: str | None, notes: Notes) -> Iterator[bytes]:
+    def blocks(self, position: int, last_key: str | None, notes: Notes) -> Blocks:
         """Yield JSON lines after a key, or from a position on."""
-        parameters = self._parse(self.arguments, {})
+        parameters = self._parse(self._filters, {})
         count = parse_number('count', parameters.pop('count', None))
         skip = position
         if self.keyed and last_key is not None:

@@ -65,27 +65,6 @@ class Batches:
         return self._keys[index - self._begin]
 
 
-def join_lines(stream: RecordStream[bytes], skip: int = 0) -> Iterator[bytes]:
-    """Yield the JSON lines of a raw stream in blocks, as they arrive.
-
-    Args:
-        stream: A stream of JSON texts.
-        skip: Number of records to leave out.
-    """
-    lines: builtins.list[bytes] = []
-    arrived: builtins.list[int] = []
-    stream.on_progress = arrived.append
-    with stream:
-        for line in islice(stream, skip, None):
-            if arrived:
-                # A part of the response ended before this line.
-                arrived.clear()
-                yield b''.join(lines)
-                lines.clear()
-            lines += (line, b'\n')
-    yield b''.join(lines)
-
-
 class Exports:
     """A resource with records."""
 
@@ -99,8 +78,8 @@ class Exports:
 class Downloads(Exports):
     """The method ``download`` of resources with records."""
 
-    def _source(self, filters: Mapping[str, Any]) -> Source:
-        """Return what to download."""
+    def _source(self, filters: Mapping[str, Any], max_workers: int) -> Source:
+        """Return what to download, over at most ``max_workers`` connections."""
         raise NotImplementedError
 
     def download(
@@ -112,6 +91,7 @@ class Downloads(Exports):
         schema: pa.Schema | None = None,
         progress: Progress = False,
         overwrite: bool = False,
+        max_workers: int = 1,
         **filters: Any,
     ) -> Path:
         """Store the records in a file.
@@ -130,6 +110,10 @@ class Downloads(Exports):
             progress: Whether to show a progress bar (needs the extra ``progress``), or a function that is called with
                 ``(done, total)``; ``total`` is None if it is unknown.
             overwrite: Whether to replace an existing file.
+            max_workers: Maximum number of connections, 1 by default. Items, log entries and requests of a job are
+                then read in parts, and several jobs of a selection at the same time; the order in the file remains
+                the same. One connection reads everything else: samples, collections, and reads with ``count``,
+                ``start``, ``startafter``, ``offset`` or ``index``.
             **filters: Filters as of :meth:`iter`.
 
         Returns:
@@ -140,7 +124,7 @@ class Downloads(Exports):
             DownloadIncomplete: The number of records differs from the statistics of the job; ``NAME.part`` stays.
             FileExistsError: The file exists, and ``overwrite`` is False.
             TypeError: A filter is unknown.
-            ValueError: The format is unknown, or does not suit the records.
+            ValueError: The format is unknown, or does not suit the records; or ``max_workers`` is less than 1.
 
         Example:
             >>> path = job.items.download('items.jl', overwrite=True)
@@ -152,8 +136,10 @@ class Downloads(Exports):
         from scrapinghub.export.download import download
 
         self._check_filters(filters)
+        if not parse_number('max_workers', max_workers):
+            raise ValueError(f'max_workers should be at least 1, got {max_workers!r}')
         return download(
-            self._source(filters),
+            self._source(filters, max_workers),
             path,
             format=format,
             fields=fields,
@@ -166,21 +152,17 @@ class Downloads(Exports):
 class Tables(Exports):
     """The table methods of resources whose records are objects; they need the extras ``arrow`` and ``pandas``."""
 
+    # Schema of the tables if none is given.
+    _default_schema: pa.Schema | None = None
+
     def _batches(self, filters: Mapping[str, Any], progress: Progress, size: int = BATCH_SIZE) -> Batches:
         """Return the records in lists."""
         raise NotImplementedError
 
-    def schema(self, *, progress: Progress = False, **filters: Any) -> pa.Schema:
-        """Return the Arrow schema that holds all records without loss; reads all records once.
+    def _choose_schema(self, schema: pa.Schema | None) -> pa.Schema | None:
+        return self._default_schema if schema is None else schema
 
-        Args:
-            progress: Whether to show a progress bar, or a function that is called with ``(done, total)``.
-            **filters: Filters as of :meth:`iter`.
-
-        Example:
-            >>> job.items.schema()
-            name: string
-        """
+    def _infer_schema(self, filters: Mapping[str, Any], progress: Progress = False) -> pa.Schema:
         types = load_arrow('types')
         self._check_filters(filters)
         found: pa.Schema = types.infer(self._batches(filters, progress))
@@ -216,7 +198,9 @@ class Tables(Exports):
         self._check_filters(filters)
         if not parse_number('batch_size', batch_size):
             raise ValueError(f'batch_size should be at least 1, got {batch_size!r}')
-        found = self.schema(**filters) if schema is None else schema
+        found = self._choose_schema(schema)
+        if found is None:
+            found = self._infer_schema(filters)
         batches = self._batches(filters, progress, batch_size)
         converted: Iterator[pa.RecordBatch] = tables.to_batches(batches, found, batches.key_of)
         return converted
@@ -242,6 +226,7 @@ class Tables(Exports):
         tables = load_arrow('tables')
         self._check_filters(filters)
         batches = self._batches(filters, progress)
+        schema = self._choose_schema(schema)
         table: pa.Table
         if schema is None:
             table = tables.to_table(batches)
@@ -272,8 +257,25 @@ class Tables(Exports):
         tables = load_arrow('tables', 'pandas')
         self._check_filters(filters)
         batches = self._batches(filters, progress)
-        frame: pd.DataFrame = tables.to_frame(batches, schema, batches.key_of)
+        frame: pd.DataFrame = tables.to_frame(batches, self._choose_schema(schema), batches.key_of)
         return frame
+
+
+class TablesOfAnySchema(Tables):
+    """The same, with a method that finds the schema."""
+
+    def schema(self, *, progress: Progress = False, **filters: Any) -> pa.Schema:
+        """Return the Arrow schema that holds all records without loss; reads all records once.
+
+        Args:
+            progress: Whether to show a progress bar, or a function that is called with ``(done, total)``.
+            **filters: Filters as of :meth:`iter`.
+
+        Example:
+            >>> job.items.schema()
+            name: string
+        """
+        return self._infer_schema(filters, progress)
 
 
 def load_arrow(module: str, *libraries: str) -> Any:

@@ -14,6 +14,13 @@ from scrapinghub.transport.uploads.uploader import WriterOptions
 
 # Parameters with which the number of the record at a position is known.
 _POSITION_PARAMETERS = frozenset({'start', 'startafter', 'meta', 'nodata'})
+# Parameters that change the fields of records, and not which records are read.
+_FIELD_PARAMETERS = frozenset({'meta', 'nodata', 'requests_params'})
+
+
+def reads_all(filters: Mapping[str, Any]) -> bool:
+    """Return whether a read with these filters returns all records."""
+    return _FIELD_PARAMETERS.issuperset(name for name, value in filters.items() if value is not None)
 
 
 @dataclass(frozen=True)

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from scrapinghub.client._support.exports import (
     BATCH_SIZE,
     Batches,
     Downloads,
-    Tables,
+    TablesOfAnySchema,
     check_filters,
-    join_lines,
     report_progress,
 )
-from scrapinghub.client._support.families import Family, seek_position
+from scrapinghub.client._support.families import Family, choose_cursor, reads_all, seek_position
 from scrapinghub.client._support.following import Following, read_tail
+from scrapinghub.client._support.json_lines import Blocks, cut_keys, join_lines, skip_lines
 from scrapinghub.client._support.parameters import encode_pairs, parse_number
 from scrapinghub.client._support.resource import Client
 from scrapinghub.client._support.streams import explain_filters, read_stream
 from scrapinghub.client._support.validation import parse_names
 from scrapinghub.exceptions import DownloadIncomplete
 from scrapinghub.export.progress import Progress
+from scrapinghub.export.read_ahead import read_ahead
 from scrapinghub.transport import codec
+from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor, RangeCursor
 from scrapinghub.transport.streams.cursors import SkipCursor
 from scrapinghub.transport.streams.stream import RecordStream, ResumableIterator
 
@@ -33,10 +37,13 @@ if TYPE_CHECKING:
 
 R = TypeVar('R')
 
-# Parameters that change the fields of records, and not which records are read.
-_FIELD_PARAMETERS = frozenset({'meta', 'nodata', 'requests_params'})
-# Parameters that say where a read begins or ends: following and the last records have a position of their own.
-_POSITIONS = ('count', 'index', 'offset', 'start', 'startafter')
+# Parameters that say where a read begins or ends: partitions, following and the like have positions of their own.
+POSITIONS = ('count', 'index', 'offset', 'start', 'startafter')
+# How much of a job one connection reads at a time if there are several: large beside the latency of a request, small
+# enough to be held in memory.
+_CHUNK_BYTES = 4 * 1024 * 1024
+_CHUNKS_PER_WORKER = 4
+_SMALLEST_CHUNK = 250
 
 
 class ExportedRecords(Downloads, Generic[R]):
@@ -54,16 +61,66 @@ class ExportedRecords(Downloads, Generic[R]):
 
     def _total(self, filters: Mapping[str, Any]) -> int | None:
         """Return the number of records that a read returns; None if it is not known beforehand."""
-        given = {name for name, value in filters.items() if value is not None} - _FIELD_PARAMETERS
-        if not self._family.has_stats or given - {'count'}:
+        count = parse_number('count', filters.get('count'))
+        if not self._family.has_stats or not reads_all({**filters, 'count': None}):
             return None
         total = self._count_in_stats()
-        count = parse_number('count', filters.get('count'))
         return total if count is None else min(count, total)
 
     def _parse_filters(self, filters: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of a read for the arguments of :meth:`iter`."""
         raise NotImplementedError
+
+    def _open(
+        self,
+        cursor: Cursor,
+        segments: tuple[str, ...],
+        values: Mapping[str, Any],
+        accept: str,
+        requests_params: Mapping[str, Any] | None,
+        convert: Callable[[Any], Any] | None = None,
+        *,
+        raw: bool = False,
+    ) -> RecordStream[Any]:
+        """Return the stream of a cursor."""
+        return read_stream(
+            self._client.transport,
+            (*self._path, *segments),
+            cursor,
+            accept,
+            requests_params=requests_params,
+            explain=explain_filters(values['filter']) if 'filter' in values else None,
+            convert=convert,
+            eager=self._family.is_eager and not raw,
+            raw=raw,
+        )
+
+    def _open_range(
+        self, start: int, stop: int | None, values: Mapping[str, Any], *, exact: bool = False, raw: bool = False
+    ) -> RecordStream[Any]:
+        """Return the stream of the records with the numbers from ``start`` to before ``stop``.
+
+        Args:
+            start: Number of the first record.
+            stop: Number after the last one; None for all that follow.
+            values: Parameters of the read, without those that say where it begins or ends.
+            exact: Whether all numbers of the range have to be there.
+            raw: Whether to deliver JSON texts, with their keys.
+        """
+        values = dict(values)
+        requests_params = values.pop('requests_params', None)
+        meta = values.get('meta', [])
+        strip = '_key' not in meta
+        key = f'{self.key}/{start}'
+        pairs = encode_pairs({**values, 'start': key, 'meta': [*meta, '_key'] if strip else meta})
+        cursor: Cursor
+        if stop is None:
+            cursor = KeysetCursor(pairs, strip=strip)
+        else:
+            # More cannot match a filter, which the service applies before the count.
+            cursor = RangeCursor(pairs, f'{self.key}/{stop}', stop - start, exact=exact, strip=strip)
+        accept = codec.ANY if raw else self._family.accept(self._client.transport.use_msgpack, {'meta': ['_key']})
+        return self._open(cursor, (), values, accept, requests_params, raw=raw)
 
     def _count_in_stats(self) -> int:
         return int((self.stats().get('totals') or {}).get('input_values') or 0)
@@ -71,74 +128,92 @@ class ExportedRecords(Downloads, Generic[R]):
     def _report(self, stream: RecordStream[R], progress: Progress, filters: Mapping[str, Any]) -> RecordStream[R]:
         return report_progress(stream, progress, '/'.join(self._path), lambda: self._total(filters))
 
-    def _source(self, filters: Mapping[str, Any]) -> RecordSource:
-        values = self._parse_filters(filters)
-        return RecordSource(self._client, self._family, self.key, values, lambda: self._total(filters))
+    def _source(self, filters: Mapping[str, Any], max_workers: int) -> RecordSource:
+        return RecordSource(self, filters, max_workers)
 
 
 class RecordSource:
     """The records of a job as the source of a download; see :class:`scrapinghub.export.download.Source`.
 
     Args:
-        client: Sends the requests.
-        family: The kind of records.
-        job_key: Key of the job.
-        values: Parameters of the read.
-        total: Returns the number of records, None if it is not known beforehand.
+        records: The records.
+        filters: Arguments of the read.
+        max_workers: Maximum number of connections.
     """
 
     keyed = False
 
-    def __init__(
-        self,
-        client: Client,
-        family: Family,
-        job_key: str,
-        values: dict[str, Any],
-        total: Callable[[], int | None],
-    ) -> None:
-        self._client = client
-        self._job_key = job_key
-        self._path = (family.name, *job_key.split('/'))
+    def __init__(self, records: ExportedRecords[Any], filters: Mapping[str, Any], max_workers: int = 1) -> None:
+        values = records._parse_filters(filters)
+        self._records = records
         self._requests_params = values.pop('requests_params', None)
         self.arguments: Mapping[str, Any] = dict(values)
         self._count = parse_number('count', values.pop('count', None))
         self._values = values
-        self.name = '/'.join(self._path)
-        self.formats = _formats(family)
-        self.total = total
+        self._max_workers = max_workers
+        self.name = '/'.join(records._path)
+        self.formats = _formats(records._family)
+        self.total: Callable[[], int | None] = lambda: records._total(filters)
 
-    def blocks(self, position: int, last_key: str | None, notes: Notes) -> Iterator[bytes]:
+    def blocks(self, position: int, last_key: str | None, notes: Notes) -> Blocks:
         """Yield JSON lines from a position on, then check their number."""
         number = position
-        for block in self._lines(position):
+        for block in self._read_chunks(position) if self._is_divisible else self._read(position):
             number += block.count(b'\n')
             yield block
         if number > position or position == 0:
             self._check(number)
 
-    def _lines(self, position: int) -> Iterator[bytes]:
-        skip, count = position, self._count
-        seek = seek_position(self._job_key, self._values)
-        if seek is None:
-            cursor = SkipCursor(encode_pairs(self._values), count)
-        else:
+    def _read(self, position: int) -> Iterator[bytes]:
+        records, skip, count = self._records, position, self._count
+        seek = seek_position(records.key, self._values)
+        keyed = False
+        cursor: Cursor
+        if seek is not None:
             skip, left = 0, None if count is None else count - position
             cursor = SkipCursor(seek(position), left, seek=lambda further: seek(position + further))
-        stream = read_stream(
-            self._client.transport,
-            self._path,
-            cursor,
-            codec.ANY,
-            requests_params=self._requests_params,
-            explain=explain_filters(self._values['filter']) if 'filter' in self._values else None,
-            raw=True,
+        else:
+            # A stream of records with keys resumes, whatever the filter.
+            keyed = records._family.has_keys
+            cursor = choose_cursor(records._family, records.key, dict(self._values), count, depth=0, accept=codec.ANY)
+        stream = records._open(cursor, (), self._values, codec.ANY, self._requests_params, raw=True)
+        lines = join_lines(stream, skip)
+        return cut_keys(lines) if keyed and not self._wants_keys else lines
+
+    @property
+    def _wants_keys(self) -> bool:
+        return '_key' in self._values.get('meta', ())
+
+    @property
+    def _is_divisible(self) -> bool:
+        """Whether several connections may read a chunk each."""
+        divisible = self._count is None and self._values.keys().isdisjoint(POSITIONS)
+        return divisible and self._max_workers > 1 and self._records._family.has_stats
+
+    def _read_chunks(self, position: int) -> Iterator[bytes]:
+        totals = self._records.stats().get('totals') or {}
+        total, size = int(totals.get('input_values') or 0), int(totals.get('input_bytes') or 0)
+        first, skip = (position, 0) if reads_all(self._values) else (0, position)
+        step = max(
+            _SMALLEST_CHUNK,
+            min(
+                (total - first) // (_CHUNKS_PER_WORKER * self._max_workers) + 1,
+                _CHUNK_BYTES * total // max(size, 1),
+            ),
         )
-        return join_lines(stream, skip)
+        # What was added after the call for the statistics is read, too.
+        bounds = [*range(first, total, step), max(first, total), None]
+        chunks = (partial(self._read_range, start, stop) for start, stop in pairwise(bounds))
+        return skip_lines(chain.from_iterable(read_ahead(chunks, self._max_workers)), skip)
+
+    def _read_range(self, start: int | None, stop: int | None) -> Iterator[bytes]:
+        values = {**self._values, 'requests_params': self._requests_params}
+        lines = join_lines(self._records._open_range(start or 0, stop, values, raw=True))
+        return lines if self._wants_keys else cut_keys(lines)
 
     def _check(self, number: int) -> None:
         """Compare the number of records with the statistics of a finished job, unless a part of them is read."""
-        if not self._is_whole or self._read_state() != 'finished':
+        if self._count is not None or not reads_all(self._values) or self._read_state() != 'finished':
             return
         expected = self.total()
         if expected is not None and expected != number:
@@ -146,12 +221,8 @@ class RecordSource:
                 f'{self.name} has {expected} records according to its statistics, and {number} were read'
             )
 
-    @property
-    def _is_whole(self) -> bool:
-        return _FIELD_PARAMETERS.issuperset(self._values) and self._count is None
-
     def _read_state(self) -> Any:
-        return read_state(self._client, self._job_key)
+        return read_state(self._records._client, self._records.key)
 
 
 def read_state(client: Client, job_key: str) -> Any:
@@ -168,13 +239,12 @@ def _formats(family: Family) -> Sequence[str]:
     return LOG_ENTRIES if family.has_log_lines else OBJECTS
 
 
-class TabularRecords(ExportedRecords[R], Tables):
+class TabularRecords(ExportedRecords[R], TablesOfAnySchema):
     """The same for records that are objects with keys: items, logs and requests."""
 
     def _batches(self, filters: Mapping[str, Any], progress: Progress, size: int = BATCH_SIZE) -> Batches:
         meta = parse_names(filters.get('meta'))
-        given = {name for name, value in filters.items() if value is not None} - _FIELD_PARAMETERS
-        if given - {'count'} or self._family.has_msgpack_keys:
+        if self._family.has_msgpack_keys or not reads_all({**filters, 'count': None}):
             stream = self.iter(**{**filters, 'meta': [*meta, '_key']})
             strip, key_by_index = '_key' not in meta, None
         else:
@@ -209,15 +279,14 @@ class TabularRecords(ExportedRecords[R], Tables):
         return found
 
     def _check_tail(self, name: str, number: int | None, filters: Mapping[str, Any]) -> int | None:
-        check_filters(filters, self.iter, *_POSITIONS)
+        check_filters(filters, self.iter, *POSITIONS)
         return parse_number(name, number)
 
     def _tail(self, n: int, filters: Mapping[str, Any], total: int) -> builtins.list[Any]:
         """Return the last of the first ``total`` records, with their keys."""
         if n == 0:
             return []
-        given = {name for name, value in filters.items() if value is not None} - _FIELD_PARAMETERS
-        return read_tail(self._open_from(filters), total, n, filtered=bool(given))
+        return read_tail(self._open_from(filters), total, n, filtered=not reads_all(filters))
 
     def follow(self, tail: int | None = None, **filters: Any) -> Iterator[R]:
         """Iterate over the records that are stored, and over those that are added until the job is finished.

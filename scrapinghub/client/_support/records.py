@@ -8,15 +8,14 @@ from typing import Any, ClassVar, TypeVar
 from scrapinghub.client._support.families import Family, choose_cursor
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters, parse_number
-from scrapinghub.client._support.record_exports import ExportedRecords, TabularRecords
+from scrapinghub.client._support.partitions import PartitionedRecords
+from scrapinghub.client._support.record_exports import ExportedRecords
 from scrapinghub.client._support.resource import Client, Resource
-from scrapinghub.client._support.streams import explain_filters, read_stream
 from scrapinghub.client._support.validation import expect, parse_name, parse_path
 from scrapinghub.client.shapes import Stats
 from scrapinghub.config.validation import Expected
 from scrapinghub.export.progress import Progress
 from scrapinghub.transport import codec
-from scrapinghub.transport.streams.cursor import Cursor
 from scrapinghub.transport.streams.stream import RecordStream
 from scrapinghub.transport.uploads.uploader import Writer
 
@@ -140,26 +139,6 @@ class Records(Resource, ExportedRecords[R]):
         accept = self._family.accept(self._client.transport.use_msgpack, values)
         cursor = choose_cursor(self._family, self.key, values, limit, depth=len(segments), accept=accept)
         return self._open(cursor, segments, values, accept, requests_params, convert)
-
-    def _open(
-        self,
-        cursor: Cursor,
-        segments: tuple[str, ...],
-        values: Mapping[str, Any],
-        accept: str,
-        requests_params: RequestsParams,
-        convert: Callable[[R], R] | None = None,
-    ) -> RecordStream[R]:
-        return read_stream(
-            self._client.transport,
-            (*self._path, *segments),
-            cursor,
-            accept,
-            requests_params=requests_params,
-            explain=explain_filters(values['filter']) if 'filter' in values else None,
-            convert=convert,
-            eager=self._family.is_eager,
-        )
 
     def _parse_filters(self, filters: Mapping[str, Any]) -> dict[str, Any]:
         return self._parse(filters, {})
@@ -320,7 +299,7 @@ class Records(Resource, ExportedRecords[R]):
             writer.close(block)
 
 
-class KeyedRecords(Records[R], TabularRecords[R]):
+class KeyedRecords(Records[R], PartitionedRecords[R]):
     """Records without parameters of their own: items and requests. The arguments are those of :class:`Records`."""
 
     def iter(

@@ -1,28 +1,29 @@
 """The records of all jobs of a selection, job by job."""
 
-# The classes of this module, and the records of one job, are parts of one implementation.
-# ruff: noqa: SLF001
-
 from __future__ import annotations
 
 import builtins
-import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, Tables, check_filters
+from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, TablesOfAnySchema, check_filters
+from scrapinghub.client._support.json_lines import Blocks, add_field, name_taken
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import parse_number
-from scrapinghub.client._support.record_exports import RecordSource, read_state
+from scrapinghub.client._support.record_exports import POSITIONS, RecordSource, read_state
 from scrapinghub.client._support.records import Records
 from scrapinghub.client._support.resource import Client
 from scrapinghub.client._support.validation import parse_names
-from scrapinghub.exceptions import DecodeError, NotFound
+from scrapinghub.exceptions import NotFound
 from scrapinghub.export.progress import Progress, make_report
+from scrapinghub.export.read_ahead import read_ahead
 from scrapinghub.transport.streams.stream import RecordStream, ResumableIterator
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from scrapinghub.client._support.partitions import RecordPartition
     from scrapinghub.export.part_file import Notes
 
 __all__ = ['SelectedRecords']
@@ -30,7 +31,7 @@ __all__ = ['SelectedRecords']
 R = TypeVar('R')
 
 
-class SelectedRecords(Downloads, Tables, Generic[R]):
+class SelectedRecords(Downloads, TablesOfAnySchema, Generic[R]):
     """The items, log entries or requests of all jobs of a selection: ``selection.items`` and the like.
 
     A read lists the jobs first, and then reads them one after the other, the job that changed its state last first.
@@ -108,6 +109,38 @@ class SelectedRecords(Downloads, Tables, Generic[R]):
 
     list = listed(iter)
 
+    def partitions(
+        self, schema: pa.Schema | None = None, *, with_credentials: bool = False, **filters: Any
+    ) -> builtins.list[RecordPartition[R]]:
+        """Divide the records by job, for several threads, processes or machines.
+
+        Lists the jobs, and requests the statistics of each. Together the partitions are the records that the statistics
+        report, in the order of :meth:`iter`. The ``key`` of a partition is that of its job.
+
+        Args:
+            schema: Arrow schema of the tables of each partition. Without it, each partition takes the types of its own
+                records, which can differ from those of the next one.
+            with_credentials: Whether a pickled partition holds the credentials; by default it reads with those of the
+                process that uses it.
+            **filters: Filters as of the records of one job. They cannot say where to begin or how many records to
+                read.
+
+        Returns:
+            A partition for each job.
+
+        Raises:
+            TypeError: A filter is unknown, or says where to begin.
+
+        Example:
+            >>> parts = project.jobs.select(spider='spider1').items.partitions()
+            >>> [(part.key, part.count) for part in parts]
+            [('123/1/2', 2)]
+        """
+        check_filters(filters, self._example.iter, *POSITIONS)
+        jobs: Any = (self._family(None, self._client, key) for key in self._list_keys())
+        options = {'with_credentials': with_credentials, **filters}
+        return [part for job in jobs for part in job.partitions(1, schema, **options)]
+
     @property
     def _name(self) -> str:
         return f'{self._example._family.name}/{self._selection["project_id"]}'
@@ -138,8 +171,8 @@ class SelectedRecords(Downloads, Tables, Generic[R]):
         stream: Any = self.iter(**{**filters, 'meta': [*meta, '_key']}, progress=progress)
         return Batches(stream, size, strip='_key' not in meta)
 
-    def _source(self, filters: Mapping[str, Any]) -> SelectionSource[R]:
-        return SelectionSource(self, filters)
+    def _source(self, filters: Mapping[str, Any], max_workers: int) -> SelectionSource[R]:
+        return SelectionSource(self, filters, max_workers)
 
 
 class JobByJob(Generic[R]):
@@ -212,17 +245,20 @@ class SelectionSource(Generic[R]):
     Args:
         records: The records.
         filters: Arguments of the read.
+        max_workers: Maximum number of jobs that are read at the same time.
     """
 
     keyed = False
 
-    def __init__(self, records: SelectedRecords[R], filters: Mapping[str, Any]) -> None:
+    def __init__(self, records: SelectedRecords[R], filters: Mapping[str, Any], max_workers: int) -> None:
         self._records = records
         self._filters = {name: value for name, value in filters.items() if name != 'job_key'}
         self._job_key = _parse_job_key(filters.get('job_key'))
         self._count = parse_number('count', filters.get('count'))
+        # What remains of a count is known when the jobs before have been read.
+        self._max_workers = max_workers if self._count is None else 1
         self._keys: Sequence[str] = ()
-        example = records._example._source(self._filters)
+        example = RecordSource(records._example, self._filters)
         self.name = records._name
         self.formats = example.formats
         self.arguments: Mapping[str, Any] = {
@@ -235,9 +271,10 @@ class SelectionSource(Generic[R]):
         """Return the number of records, as far as it is known."""
         return self._records._total(self._keys, self._filters)
 
-    def blocks(self, position: int, last_key: str | None, notes: Notes) -> Iterator[bytes]:
+    def blocks(self, position: int, last_key: str | None, notes: Notes) -> Blocks:
         """Yield JSON lines from a position on, which is the one of the last record stored, if there is one."""
         recorded = notes.read()
+        counts: builtins.list[int]
         if not recorded:
             notes.add(builtins.list(self._records._list_keys()))
             self._keys, counts = notes.read()[0], []
@@ -249,19 +286,24 @@ class SelectionSource(Generic[R]):
             notes.cut(1 + len(counts))
         return self._read(position, counts, notes, resumes=bool(recorded))
 
-    def _read(self, position: int, counts: Sequence[int], notes: Notes, *, resumes: bool) -> Iterator[bytes]:
-        begin = 0
-        for index, key in enumerate(self._keys):
-            if begin == self._count:
-                return
-            noted = counts[index] if index < len(counts) else None
-            if noted is not None and begin + noted <= position:
-                begin += noted
-                continue
-            skip = max(0, position - begin)
-            left = None if self._count is None else self._count - begin
-            number = skip
-            for block in self._blocks_of(key, skip, left if noted is None else noted, notes):
+    def _read(self, position: int, counts: Sequence[int], notes: Notes, *, resumes: bool) -> Blocks:
+        first = begin = 0
+        while first < len(counts) and begin + counts[first] <= position:
+            begin += counts[first]
+            first += 1
+
+        def sources() -> Iterator[Callable[[], Iterator[bytes]]]:
+            for index in range(first, len(self._keys)):
+                if begin == self._count:
+                    return
+                left = None if self._count is None else self._count - begin
+                count = counts[index] if index < len(counts) else left
+                skip = max(0, position - begin) if index == first else 0
+                yield partial(self._read_job, self._keys[index], skip, count, notes)
+
+        for index, blocks in enumerate(read_ahead(sources(), self._max_workers), first):
+            number = skip = max(0, position - begin)
+            for block in blocks:
                 number += block.count(b'\n')
                 yield block
             if resumes and number == skip and begin <= position:
@@ -269,11 +311,11 @@ class SelectionSource(Generic[R]):
 
                 # The record at this position was stored before.
                 raise Replaced
-            if noted is None:
+            if index >= len(counts):
                 notes.add(number)
             begin += number
 
-    def _blocks_of(self, key: str, skip: int, count: int | None, notes: Notes) -> Iterator[bytes]:
+    def _read_job(self, key: str, skip: int, count: int | None, notes: Notes) -> Iterator[bytes]:
         blocks = _JobSource(self._records, key, {**self._filters, 'count': count}).blocks(skip, None, notes)
         return blocks if self._job_key is None else add_field(blocks, self._job_key, key)
 
@@ -282,13 +324,12 @@ class _JobSource(RecordSource):
     """The records of one job of a selection."""
 
     def __init__(self, records: SelectedRecords[Any], key: str, filters: Mapping[str, Any]) -> None:
-        job = records._family(None, records._client, key)
-        super().__init__(records._client, job._family, key, job._parse_filters(filters), lambda: job._total(filters))
+        super().__init__(records._family(None, records._client, key), filters)
         self._deleted = records._deleted
 
     def _read_state(self) -> Any:
         state = super()._read_state()
-        check_state(state, self._job_key, deleted=self._deleted)
+        check_state(state, self._records.key, deleted=self._deleted)
         return state
 
 
@@ -312,49 +353,12 @@ def _parse_job_key(name: str | None) -> str | None:
     return name
 
 
-def _collision(name: str, key: str) -> ValueError:
-    return ValueError(f'job {key} has records with the field {name!r}: choose another job_key')
-
-
 def _adder(name: str, key: str) -> Callable[[Any], Any]:
     """Return a function that adds a field to a record."""
 
     def add(record: Any) -> Any:
         if name in record:
-            raise _collision(name, key)
+            raise name_taken(name, key)
         return {name: key, **record}
 
     return add
-
-
-# Lines that begin with an object and its first name.
-_OBJECTS = re.compile(rb'(?:\{"[^\n]*\}\n)*').fullmatch
-_PLAIN_NAME = re.compile(r'[A-Za-z0-9_-]+').fullmatch
-
-
-def add_field(blocks: Iterator[bytes], name: str, value: str) -> Iterator[bytes]:
-    """Add a field in front of the others to blocks of JSON lines, without parsing them where the name cannot occur.
-
-    Raises:
-        ValueError: A record has a field of this name.
-    """
-    field = json.dumps({name: value}).encode()[:-1]
-    # A JSON text may hold the letters of the name as numbers.
-    occurs = re.compile(rb'"%b"|\\u00[2-7]' % name.encode()).search if _PLAIN_NAME(name) else bool
-    for block in blocks:
-        if not block:
-            yield block
-        elif occurs(block) or not _OBJECTS(block):
-            yield b''.join(_add_field(line, name, value, field) for line in block.splitlines(keepends=False))
-        else:
-            yield field + b',' + block[1:-1].replace(b'\n{', b'\n' + field + b',') + b'\n'
-
-
-def _add_field(line: bytes, name: str, value: str, field: bytes) -> bytes:
-    record = json.loads(line)
-    if not isinstance(record, dict):
-        raise DecodeError(f'a record of job {value} is not an object: {line[:100]!r}')
-    if name in record:
-        raise _collision(name, value)
-    rest = line.strip()[1:].lstrip()
-    return field + (b'' if rest == b'}' else b',') + rest + b'\n'

@@ -201,6 +201,78 @@ class KeysetCursor(Cursor):
             return False
 
 
+class RangeCursor(KeysetCursor):
+    """A :class:`KeysetCursor` that ends before a key.
+
+    Args:
+        params: Query parameters, without ``count``; they request ``_key``.
+        stop: The first key that is not delivered.
+        count: Maximum number of records.
+        exact: Whether so many records have to be there.
+        order: See :class:`KeysetCursor`.
+        strip: See :class:`KeysetCursor`.
+    """
+
+    selecting = True
+
+    def __init__(
+        self,
+        params: Pairs,
+        stop: str,
+        count: int | None = None,
+        *,
+        exact: bool = False,
+        order: Callable[[str], Any] | None = None,
+        strip: bool = True,
+    ) -> None:
+        super().__init__(params, count, order=order, strip=strip)
+        self._exact = exact
+        self._stop = self._order(stop)
+        # How many records are delivered when the range ends; None while its end has not arrived.
+        self._end: int | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether the range has ended."""
+        return super().full or (self._end is not None and self.delivered >= self._end)
+
+    def _resume(self) -> Pairs:
+        self._end = None
+        return super()._resume()
+
+    def select(self, block: list[Any]) -> list[Any]:
+        """Return the records before the end of the range, after a check of the first one.
+
+        Raises:
+            Mismatch: It does not follow the last record delivered.
+        """
+        if self.delivered:
+            super().select(block)
+            self.selecting = True
+        if self._is_before_stop(block[-1]):
+            return block
+        keys = self.keys_of(block)
+        size = next((i for i, key in enumerate(keys) if key is not None and self._order(key) >= self._stop), None)
+        if size is None:
+            return block
+        self._end = self.delivered + size
+        return block[:size]
+
+    def _is_before_stop(self, record: Any) -> bool:
+        keys = self.keys_of([record])
+        return bool(keys) and keys[0] is not None and bool(self._order(keys[0]) < self._stop)
+
+    def complete(self) -> None:
+        """Note that a response was complete.
+
+        Raises:
+            Mismatch: Records are missing.
+        """
+        if self._exact and self.count is not None and self.delivered < self.count:
+            raise Mismatch(f'the range should have {self.count} records, and there are only {self.delivered}')
+        super().complete()
+
+
 def number_order(key: str) -> tuple[int, ...]:
     """Return what sorts keys such as ``1/2/3/10`` by their numbers."""
     return tuple(map(int, key.split('/')))

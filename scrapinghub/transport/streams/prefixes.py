@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice, pairwise
 from typing import Any
 
-from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor, Mismatch, Pairs, text_order
+from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor, Mismatch, Pairs, RangeCursor, text_order
 from scrapinghub.transport.streams.cursors import (
     MAX_QUERY,
     DedupeCursor,
@@ -22,19 +22,24 @@ from scrapinghub.transport.streams.cursors import (
 )
 
 
-def scan_cursor(params: Pairs, count: int | None = None, *, keys: Iterable[str] | None = None) -> Cursor:
+def scan_cursor(
+    params: Pairs, count: int | None = None, *, keys: Iterable[str] | None = None, stop: str | None = None
+) -> Cursor:
     """Return the cursor of a scan.
 
     Args:
         params: Query parameters, without ``count`` and ``key``.
         count: Deliver at most this many records.
         keys: Only the records with these keys; None for any.
+        stop: Only records before this key, in a scan without keys and prefixes.
 
     Raises:
         ValueError: There are too many prefixes for one request, and ``offset`` allows no second one.
     """
     prefixes = [_text(value) for name, value in params if name == 'prefix']
     names = {name for name, _ in params}
+    if stop is not None:
+        return RangeCursor(params, stop, count, order=text_order, strip=False)
     if keys is not None:
         return _key_cursor(params, count, list(dict.fromkeys(keys)), prefixes)
     if len(split_names('prefix', prefixes)) > 1:

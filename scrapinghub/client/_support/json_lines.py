@@ -1,0 +1,111 @@
+"""Blocks of JSON lines: the records of a download, as the service sends them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator, Iterable, Iterator
+from itertools import islice
+
+from scrapinghub.exceptions import DecodeError
+from scrapinghub.transport.streams.stream import RecordStream
+
+Blocks = Generator[bytes, None, None]
+
+# Lines that begin with an object and its first name.
+_OBJECTS = re.compile(rb'(?:\{"[^\n]*\}\n)*').fullmatch
+_PLAIN_NAME = re.compile(r'[A-Za-z0-9_-]+').fullmatch
+# The key where the service puts it: as the last field of a line, or as the first one. A line ends nowhere else, and
+# inside a text quotes have a backslash before them.
+_LAST_KEY = re.compile(rb',\s?"_key":\s?"[^"\\\n]*"\}\n')
+_FIRST_KEY = re.compile(rb'^\{"_key":\s?"[^"\\\n]*",\s?', re.MULTILINE)
+
+
+def join_lines(stream: RecordStream[bytes], skip: int = 0) -> Blocks:
+    """Yield the JSON lines of a raw stream in blocks, as they arrive.
+
+    Args:
+        stream: A stream of JSON texts.
+        skip: Number of records to leave out.
+    """
+    lines: list[bytes] = []
+    arrived: list[int] = []
+    stream.on_progress = arrived.append
+    with stream:
+        for line in islice(stream, skip, None):
+            if arrived:
+                # A part of the response ended before this line.
+                arrived.clear()
+                yield b''.join(lines)
+                lines.clear()
+            lines += (line, b'\n')
+    yield b''.join(lines)
+
+
+def skip_lines(blocks: Iterable[bytes], count: int) -> Iterator[bytes]:
+    """Yield blocks of lines without the first ``count`` lines."""
+    for block in blocks:
+        if not count:
+            yield block
+            continue
+        size = block.count(b'\n')
+        if size > count:
+            yield block.split(b'\n', count)[count]
+        count = max(0, count - size)
+
+
+def cut_keys(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Remove the field ``_key`` from blocks of JSON lines, and change nothing else."""
+    for block in blocks:
+        yield _cut_keys(block)
+
+
+def _cut_keys(block: bytes) -> bytes:
+    size = block.count(b'\n')
+    for pattern, rest in ((_LAST_KEY, b'}\n'), (_FIRST_KEY, b'{')):
+        cut, found = pattern.subn(rest, block)
+        if found == size:
+            return cut
+    if size > 1:
+        return b''.join(_cut_keys(line + b'\n') for line in block.split(b'\n')[:-1])
+    record = json.loads(block)
+    record.pop('_key', None)
+    return json.dumps(record, ensure_ascii=False, separators=(',', ':')).encode() + b'\n'
+
+
+def add_field(blocks: Iterable[bytes], name: str, value: str) -> Iterator[bytes]:
+    """Add a field in front of the others to blocks of JSON lines, without parsing them where the name cannot occur.
+
+    Args:
+        blocks: The blocks.
+        name: Name of the field.
+        value: Its value: the key of the job.
+
+    Raises:
+        ValueError: A record has a field of this name.
+    """
+    field = json.dumps({name: value}).encode()[:-1]
+    # A JSON text may hold the letters of the name as numbers.
+    occurs = re.compile(rb'"%b"|\\u00[2-7]' % name.encode()).search if _PLAIN_NAME(name) else bool
+    for block in blocks:
+        if not block:
+            yield block
+        elif occurs(block) or not _OBJECTS(block):
+            yield b''.join(_add_field(line, name, value, field) for line in block.split(b'\n')[:-1])
+        else:
+            yield field + b',' + block[1:-1].replace(b'\n{', b'\n' + field + b',') + b'\n'
+
+
+def name_taken(name: str, job_key: str) -> ValueError:
+    """Return the error for a record that has the field that would be added."""
+    return ValueError(f'job {job_key} has records with the field {name!r}: choose another job_key')
+
+
+def _add_field(line: bytes, name: str, value: str, field: bytes) -> bytes:
+    record = json.loads(line)
+    if not isinstance(record, dict):
+        raise DecodeError(f'a record of job {value} is not an object: {line[:100]!r}')
+    if name in record:
+        raise name_taken(name, value)
+    rest = line.strip()[1:].lstrip()
+    return field + (b'' if rest == b'}' else b',') + rest + b'\n'
