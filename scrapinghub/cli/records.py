@@ -75,12 +75,15 @@ def _printable(message: str) -> str:
 @click.argument('key')
 @click.argument('path', type=click.Path())
 @click.option('--overwrite', is_flag=True, help='Replace an existing file.')
+@click.option(
+    '--max-workers', type=click.IntRange(min=1), default=1, metavar='N', help='Read over at most N connections.'
+)
 @common_options
-def download(settings: Settings, kind: str, key: str, path: str, overwrite: bool) -> None:
+def download(settings: Settings, kind: str, key: str, path: str, overwrite: bool, max_workers: int) -> None:
     """Store the records of a job in a file; continues an interrupted download.
 
     The suffix of PATH determines the format: .jl, .jsonl, .ndjson, .json, .csv, .parquet, .log; .gz compresses.
     """
     with connect(settings) as client:
         records = getattr(client.get_job(key), kind)
-        click.echo(records.download(path, progress=True, overwrite=overwrite))
+        click.echo(records.download(path, progress=True, overwrite=overwrite, max_workers=max_workers))

@@ -259,7 +259,7 @@ class CollectionReader(Resource, Downloads, TablesOfAnySchema):
 
         Example:
             >>> [part.list() for part in foo_store.partitions(ranges=[(None, 'm'), ('m', None)])]
-            [[{'value': 1, '_key': 'first'}], []]
+            [[{'value': 1, '_key': 'first'}], [{'value': 2, '_key': 'second'}]]
         """
         return [
             CollectionPartition(self, schema, filters, **bounds, with_credentials=with_credentials)

@@ -34,7 +34,7 @@ class Partition(Downloads, Tables, Generic[R]):
     """A part of the records of a job or collection.
 
     Partitions are small and can be pickled. A copy from a pickle reads with the credentials that it finds where it is
-    used, as :class:`~scrapinghub.ScrapinghubClient` does without an argument, unless the partition was made with
+    used, as :class:`~scrapinghub.client.ScrapinghubClient` does without an argument, unless the partition was made with
     ``with_credentials=True``.
 
     Args:

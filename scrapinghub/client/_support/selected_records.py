@@ -134,7 +134,7 @@ class SelectedRecords(Downloads, TablesOfAnySchema, Generic[R]):
         Example:
             >>> parts = project.jobs.select(spider='spider1').items.partitions()
             >>> [(part.key, part.count) for part in parts]
-            [('123/1/2', 2)]
+            [('123/1/3', 0), ('123/1/2', 2), ('123/1/1', 0)]
         """
         check_filters(filters, self._example.iter, *POSITIONS)
         jobs: Any = (self._family(None, self._client, key) for key in self._list_keys())
