@@ -115,15 +115,15 @@ def test_equal_are_two_objects_of_one_kind_and_key(silent: ScrapinghubClient) ->
         (
             'items.Items 1/2/3',
             (
-                'close download field_coverage flush follow get iter iter_arrow key list list_iter partitions schema stats '
-                'tail to_arrow to_pandas write writer'
+                'close download field_coverage flush follow get iter iter_arrow key list list_iter partitions '
+                'schema stats tail to_arrow to_pandas write writer'
             ),
         ),
         (
             'collections.Collection 1/s/books',
             (
-                'copy_to count create_writer delete delete_where download get iter iter_arrow key list partitions rename '
-                'schema set to_arrow to_pandas truncate'
+                'copy_to count create_writer delete delete_where download get iter iter_arrow key list partitions '
+                'rename schema set to_arrow to_pandas truncate'
             ),
         ),
         ('frontiers.Frontiers 1', 'close flush get iter key list newcount writers'),
