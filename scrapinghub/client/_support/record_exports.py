@@ -42,7 +42,7 @@ POSITIONS = ('count', 'index', 'offset', 'start', 'startafter')
 # How much of a job one connection reads at a time if there are several: large beside the latency of a request, small
 # enough to be held in memory.
 _CHUNK_BYTES = 4 * 1024 * 1024
-_CHUNKS_PER_WORKER = 4
+_CHUNKS_PER_WORKER = 2
 _SMALLEST_CHUNK = 250
 
 

@@ -9,15 +9,10 @@ from typing import Any
 
 import msgpack
 
-from scrapinghub.transport.codec.decoders import (
-    DECODERS,
-    FAILURES,
-    MAX_RECORD_BYTES,
-    PIECE_SIZE,
-    Decoder,
-    JsonLinesDecoder,
-    MsgpackDecoder,
-)
+from scrapinghub.transport.codec.decoder import FAILURES, MAX_RECORD_BYTES, Decoder
+from scrapinghub.transport.codec.decoders import DECODERS
+from scrapinghub.transport.codec.json_decoders import JsonLinesDecoder
+from scrapinghub.transport.codec.msgpack_decoder import PIECE_SIZE, MsgpackDecoder
 
 # Lines that look like objects. They are not parsed: the framing of the response says that they have arrived whole.
 _OBJECTS = re.compile(rb'(?:\{[^\n]*\}\n)*').fullmatch

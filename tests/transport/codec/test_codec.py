@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapinghub.transport import codec
-from scrapinghub.transport.codec import decoders, encoder
+from scrapinghub.transport.codec import encoder, json_decoders, msgpack_decoder
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(st.characters(exclude_categories=['Cs']), max_size=12)
@@ -43,9 +43,9 @@ def lines_decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         pytest.importorskip('msgspec')
     else:
         monkeypatch.setitem(__import__('sys').modules, 'msgspec', None)
-    decoders._line_decoder.cache_clear()
+    json_decoders._line_decoder.cache_clear()
     yield request.param
-    decoders._line_decoder.cache_clear()
+    json_decoders._line_decoder.cache_clear()
 
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
@@ -194,7 +194,7 @@ def test_the_fast_decoders_agree_with_the_plain_one(body: bytes) -> None:
         found.append((exact(records), error is None))
     plain: list[Any] = []
     try:
-        decoders._decode_line_by_line(body, plain)
+        json_decoders._decode_line_by_line(body, plain)
         found.append((exact(plain), True))
     except (ValueError, RecursionError):
         found.append((exact(plain), False))
@@ -256,7 +256,7 @@ def test_what_is_no_messagepack_ends_the_records_before_it(bad: bytes) -> None:
     assert records == [{'first': 1}]
     assert isinstance(error, codec.Malformed)
     # Releases before 1.2.4 reserve the room that lying lengths name, one inside the other, and never touch it.
-    reserved = 0 if msgpack.version >= (1, 2, 4) else 512 * 8 * decoders._MAX_ELEMENTS * 3
+    reserved = 0 if msgpack.version >= (1, 2, 4) else 512 * 8 * msgpack_decoder._MAX_ELEMENTS * 3
     assert peak < 128 * 1024 * 1024 + reserved
 
 
