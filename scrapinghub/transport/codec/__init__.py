@@ -4,7 +4,7 @@ from scrapinghub.transport.codec.decoder import MAX_RECORD_BYTES, MAX_VALUE_BYTE
 from scrapinghub.transport.codec.decoders import ANY, DECODERS, JSON, JSON_LINES, MSGPACK, decoder_for
 from scrapinghub.transport.codec.encoder import EPOCH, encode_json, encode_lines, jsondefault
 from scrapinghub.transport.codec.json_decoders import JsonDecoder, JsonLinesDecoder, decode_json
-from scrapinghub.transport.codec.msgpack_decoder import PIECE_SIZE, MsgpackDecoder
+from scrapinghub.transport.codec.msgpack_decoder import PIECE_SIZE, FastMsgpackDecoder, MsgpackDecoder
 from scrapinghub.transport.codec.raw import RAW_DECODERS, raw_field
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     'PIECE_SIZE',
     'RAW_DECODERS',
     'Decoder',
+    'FastMsgpackDecoder',
     'JsonDecoder',
     'JsonLinesDecoder',
     'Malformed',

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from scrapinghub.transport.codec.decoder import MAX_RECORD_BYTES, Decoder, Malformed
 from scrapinghub.transport.codec.json_decoders import JsonDecoder, JsonLinesDecoder
-from scrapinghub.transport.codec.msgpack_decoder import MsgpackDecoder
+from scrapinghub.transport.codec.msgpack_decoder import MsgpackDecoder, new_msgpack_decoder
 
 # Sent as ``Accept`` where the service chooses the format: JSON lines for records, JSON for values.
 ANY = '*/*'
@@ -68,4 +68,6 @@ def decoder_for(
         raise Malformed(f'the response is {kind}, not records')
     if decoder is JsonDecoder:
         return JsonDecoder(max_record if max_json is None else max_json, spread=spread)
+    if decoder is MsgpackDecoder:
+        return new_msgpack_decoder(max_record)
     return decoder(max_record)

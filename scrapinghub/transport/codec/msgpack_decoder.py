@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import chain, islice
+from operator import length_hint
 from typing import Any
 
 import msgpack
 
-from scrapinghub.transport.codec.decoder import MAX_RECORD_BYTES, Decoder
+from scrapinghub.transport.codec.decoder import FAILURES, MAX_RECORD_BYTES, Decoder
 
 # How much is decoded at once.
 PIECE_SIZE = 1024 * 1024
@@ -24,14 +26,20 @@ class MsgpackDecoder(Decoder):
 
     def __init__(self, max_record: int = MAX_RECORD_BYTES) -> None:
         super().__init__(max_record)
-        # The buffer holds an incomplete record beside the piece that continues it.
-        self._unpacker = msgpack.Unpacker(
+        self._unpacker = self._new_unpacker()
+
+    def _new_unpacker(self) -> msgpack.Unpacker:
+        limit = self._max_record
+        return msgpack.Unpacker(
             raw=False,
             strict_map_key=False,
-            max_buffer_size=max_record + PIECE_SIZE,
-            max_str_len=max_record,
-            max_bin_len=max_record,
-            max_ext_len=max_record,
+            # What is reserved at once.
+            read_size=64 * 1024,
+            # The buffer holds an incomplete record beside the piece that continues it.
+            max_buffer_size=limit + PIECE_SIZE,
+            max_str_len=limit,
+            max_bin_len=limit,
+            max_ext_len=limit,
             max_array_len=_MAX_ELEMENTS,
             max_map_len=_MAX_ELEMENTS,
         )
@@ -43,6 +51,10 @@ class MsgpackDecoder(Decoder):
         if len(data) > PIECE_SIZE:
             parts = (data[start : start + PIECE_SIZE] for start in range(0, len(data), PIECE_SIZE))
             return chain.from_iterable(map(self.iterate, parts))
+        return self._iterate(data)
+
+    def _iterate(self, data: bytes) -> Iterator[Any]:
+        """Return an iterator over the values that a piece completes."""
         try:
             self._unpacker.feed(data)
         except msgpack.exceptions.BufferFull as error:
@@ -68,3 +80,101 @@ class MsgpackDecoder(Decoder):
         if self.error is None and self.feed(b'\xc0') != [self._nil]:
             self._fail('the body ends inside a MessagePack value')
         return []
+
+
+class FastMsgpackDecoder(MsgpackDecoder):
+    """The same with ``msgspec``, for records that have only text as keys of maps, and no bytes or extension types.
+
+    ``msgpack`` finds where each record ends; ``msgspec`` decodes it. It refuses all other records, which ``msgpack``
+    decodes then, and so it does with a record that arrives in several pieces: the result is the same.
+    """
+
+    def __init__(self, max_record: int = MAX_RECORD_BYTES) -> None:
+        super().__init__(max_record)
+        decode, failure = _record_decoder()
+        assert decode is not None
+        self._decode = decode
+        self.failures = (*FAILURES, failure)
+        # How many bytes the unpacker was fed: those of the last piece that complete no record.
+        self._fed = 0
+        # The records of a piece, and those that are not decoded.
+        self._records: list[bytes] = []
+        self._left: Iterator[bytes] = iter(())
+        self._rest = b''
+
+    def _iterate(self, data: bytes) -> Iterator[Any]:
+        first: tuple[Any, ...] = ()
+        if self._fed:
+            try:
+                first = tuple(islice(super()._iterate(data), 1))
+            except self.failures as failure:
+                return super().recover(failure)
+            self._fed += len(data)
+            if not first:
+                return iter(())
+            data = data[len(data) - (self._fed - self._unpacker.tell()) :]
+        self._records, self._rest = self._split(data)
+        self._left = iter(self._records)
+        self._restart(self._rest)
+        return chain(first, map(self._decode, self._left), self._iterate_rest())
+
+    def _split(self, data: bytes) -> tuple[list[bytes], bytes]:
+        """Return the complete records of a piece, and the rest."""
+        records: list[bytes] = []
+        unpacker = self._new_unpacker()
+        unpacker.feed(data)
+        skip, tell, begin = unpacker.skip, unpacker.tell, 0
+        try:
+            while True:
+                skip()
+                end = tell()
+                records.append(data[begin:end])
+                begin = end
+        except FAILURES:
+            # The rest is incomplete or damaged; the unpacker finds out which.
+            return records, data[begin:]
+
+    def _restart(self, data: bytes) -> None:
+        self._unpacker, self._fed = self._new_unpacker(), len(data)
+        self._unpacker.feed(data)
+
+    def _iterate_rest(self) -> Iterator[Any]:
+        self._records = []
+        yield from self._unpacker
+
+    def recover(self, failure: Exception) -> Iterator[Any]:
+        """Return the records from the one that failed, as ``msgpack`` decodes them."""
+        if not self._records:
+            return super().recover(failure)
+        failed = len(self._records) - length_hint(self._left) - 1
+        self._restart(b''.join((*self._records[failed:], self._rest)))
+        self._records = []
+        records: list[Any] = []
+        try:
+            # On an error, extend keeps the records before it.
+            records.extend(self._unpacker)
+        except FAILURES as error:
+            super().recover(error)
+        return iter(records)
+
+
+@cache
+def _record_decoder() -> tuple[Callable[[bytes], Any] | None, type[Exception]]:
+    """Return a fast decoder of a record that agrees with ``msgpack`` or raises, and the error that it raises."""
+    try:
+        import msgspec  # the extra ``fast``, not loaded before the first response
+    except ImportError:
+        return None, ValueError
+    scalar = None | bool | int | float | str
+    value: Any = scalar
+    # Deeper values are rare, and left to msgpack.
+    for _ in range(6):
+        value = scalar | list[value] | dict[str, value]
+    return msgspec.msgpack.Decoder(value).decode, msgspec.MsgspecError
+
+
+def new_msgpack_decoder(max_record: int) -> MsgpackDecoder:
+    """Return the faster decoder if ``msgspec`` is installed."""
+    # Smaller limits than a piece apply within a record.
+    fast = max_record >= PIECE_SIZE and _record_decoder()[0] is not None
+    return FastMsgpackDecoder(max_record) if fast else MsgpackDecoder(max_record)

@@ -11,7 +11,7 @@ import urllib3
 from urllib3 import exceptions as urllib3_errors
 
 from scrapinghub.transport.http.connections import HeadedResponse
-from scrapinghub.transport.http.gzip import Inflater
+from scrapinghub.transport.http.gzip import Inflater, zlib_library
 
 READ_SIZE = 256 * 1024
 _COMPRESSED = (b'\x1f\x8b', b'\x78')
@@ -104,9 +104,10 @@ class Body:
             requests.RequestException: As in iteration.
         """
         size = checksum = 0
+        crc32 = zlib_library().crc32
         for piece in self:
             same = piece[: other.used - size]
-            checksum = zlib.crc32(same, checksum)
+            checksum = crc32(same, checksum)
             size += len(same)
             if size == other.used:
                 break

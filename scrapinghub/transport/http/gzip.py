@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 # An unpacked piece is decoded as a whole, see PART_SIZE of the streams.
@@ -25,6 +26,16 @@ _HEADER_CHECKSUM, _EXTRA, _NAME, _COMMENT, _RESERVED = 2, 4, 8, 16, 0xE0
 _MAX_HEADER = 128 * 1024
 
 
+@cache
+def zlib_library() -> Any:
+    """Return ``isal.isal_zlib`` if it is installed, which is several times as fast, else ``zlib``."""
+    try:
+        from isal import isal_zlib  # not loaded before the first compressed body
+    except ImportError:
+        return zlib
+    return isal_zlib
+
+
 class Inflater:
     """Unpacks a gzip or deflate stream piece by piece; several members may follow one another.
 
@@ -39,6 +50,7 @@ class Inflater:
     def __init__(self, encoding: str) -> None:
         # Some servers send deflate without its header.
         self._may_be_bare = encoding == 'deflate'
+        self._zlib = zlib_library()
         # The type of what zlib makes has no public name.
         self._inflate: Any = None
         self._gzip = False
@@ -77,12 +89,16 @@ class Inflater:
     def _unpack(self, data: bytes) -> tuple[bytes, bytes | None]:
         """Return the next piece of a member, and the input that is left; None if more is needed."""
         inflate = self._inflate
-        piece = inflate.decompress(data, UNPACKED_SIZE)
+        try:
+            piece = inflate.decompress(data, UNPACKED_SIZE)
+        except self._zlib.error as error:
+            raise zlib.error(str(error)) from error
         if piece:
+            crc32 = self._zlib.crc32
             self._size += len(piece)
-            self.checksum = zlib.crc32(piece, self.checksum)
+            self.checksum = crc32(piece, self.checksum)
             # There is hardly ever more than one member.
-            self._member = self.checksum if self._first else zlib.crc32(piece, self._member)
+            self._member = self.checksum if self._first else crc32(piece, self._member)
         if inflate.eof:
             if not self._gzip:
                 return piece, inflate.unused_data
@@ -108,7 +124,7 @@ class Inflater:
         bare = self._gzip or (self._may_be_bare and not _is_zlib_header(data))
         self._may_be_bare = False
         self._member = self._size = 0
-        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS)
+        self._inflate = self._zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS)
         return data[begin:]
 
     def _close_member(self, data: bytes) -> bytes | None:

@@ -13,6 +13,7 @@ import requests
 
 from scrapinghub.exceptions import DecodeError, ScrapinghubAPIError
 from scrapinghub.transport.http.call import UNSET, Call
+from scrapinghub.transport.http.gzip import zlib_library
 
 if TYPE_CHECKING:
     from scrapinghub.transport.http.transport import Transport
@@ -84,8 +85,8 @@ def _post(queue: WriteQueue, batch: Batch, transport: Transport, timeout: float 
 
 def _compress(body: bytes) -> bytes:
     # wbits 31 is a gzip header without time and name. zlib releases the interpreter lock.
-    compressor = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, 31)
-    return compressor.compress(body) + compressor.flush()
+    compressor = zlib_library().compressobj(GZIP_LEVEL, zlib.DEFLATED, 31)
+    return bytes(compressor.compress(body) + compressor.flush())
 
 
 def _repeat_or_reject(

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 from scrapinghub.config.credentials import Credentials
 from scrapinghub.exceptions import UploadError
 from scrapinghub.transport.http.call import UNSET, Unset
+from scrapinghub.transport.http.gzip import zlib_library
 from scrapinghub.transport.http.paths import Path
 from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.uploads import process_exit
@@ -127,6 +128,8 @@ class Uploader:
             UploadError: A closed writer of the URL was still sending, and its records were refused.
         """
         url, in_url = split_credentials(self._full_url(path))
+        # A fork while a worker imports it would leave the lock of the import to the child for ever.
+        zlib_library()
         self._used = True
         own_auth = in_url if isinstance(auth, Unset) or auth is None else auth
         if isinstance(own_auth, (tuple, list)) and not isinstance(own_auth, Credentials):

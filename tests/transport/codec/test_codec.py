@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import json
 import math
 import struct
@@ -260,6 +261,49 @@ def test_what_is_no_messagepack_ends_the_records_before_it(bad: bytes) -> None:
     assert peak < 128 * 1024 * 1024 + reserved
 
 
+# What the fast decoder has to leave to msgpack: other keys than text, extension types, bytes, deep nesting, damage.
+UNUSUAL = st.sampled_from(
+    [
+        b'\x81\x91\x01\x02', b'\x81\x80\x01', b'\x81\xc4\x01k\x01', b'\x82\x01\x02\xa11\x03', b'\x81\xc3\x01',
+        b'\xd4\x05x', b'\xd6\xff\x00\x00\x00\x01', b'\x81\xa1t\xd7\xff\x00\x00\x00\x00\x00\x00\x00\x01',
+        b'\xc7\x0c\xff' + bytes(12), b'\xc7\x05\xff12345', b'\x81\xa1b\xc4\x02\xff\x00', b'\x91' * 12 + b'\x01',
+        b'\x91' * 2000, b'\xc1', b'\xa2\xff\xfe', b'\xa3\xed\xa0\x80', b'\xca\x7f\xc0\x00\x00',
+        b'\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00', b'\x82\xa1a\x01\xa1a\x02', b'\xdd\xff\xff\xff\xff',
+        b'\xdb\x00\x00\x00\x01a', b'\xc0', b'\xff', b'\xcf' + b'\xff' * 8,
+    ]
+)  # fmt: skip
+
+
+@pytest.mark.skipif(importlib.util.find_spec('msgspec') is None, reason='msgspec is not installed')
+@given(
+    st.lists(st.one_of(MSGPACK_VALUES.map(msgpack.packb), UNUSUAL), max_size=6),
+    CUTS,
+    st.one_of(st.none(), st.tuples(st.integers(0, 60), st.integers(0, 255))),
+)
+def test_both_decoders_of_messagepack_agree(
+    packed: list[bytes], cuts: list[int], damage: tuple[int, int] | None
+) -> None:
+    body = bytearray(b''.join(packed))
+    if damage is not None and damage[0] < len(body):
+        body[damage[0]] = damage[1]
+    parts = pieces(bytes(body), cuts)
+    records, error = run(codec.MsgpackDecoder(), *parts)
+    fast_records, fast_error = run(codec.FastMsgpackDecoder(), *parts)
+    assert exact(fast_records) == exact(records)
+    assert str(fast_error) == str(error)
+
+
+@pytest.mark.skipif(importlib.util.find_spec('msgspec') is None, reason='msgspec is not installed')
+def test_the_fast_decoder_of_messagepack_is_used_where_it_agrees() -> None:
+    decoder = codec.decoder_for(codec.MSGPACK, asked=codec.MSGPACK)
+    assert isinstance(decoder, codec.FastMsgpackDecoder)
+    assert type(codec.decoder_for(codec.MSGPACK, asked=codec.MSGPACK, max_record=1000)) is codec.MsgpackDecoder
+    plain = {'a': [1, {'b': 0.5}], 'c': None}
+    unusual = {'t': msgpack.Timestamp(1, 2), 1: b'bytes'}
+    body = b''.join(map(msgpack.packb, [plain, unusual, plain, unusual]))
+    assert decoder.feed(body) == [plain, unusual, plain, unusual]
+
+
 def test_a_record_of_messagepack_over_the_limit_is_refused_before_it_is_whole() -> None:
     decoder = codec.MsgpackDecoder(max_record=100_000)
     body = msgpack.packb({'first': 1}) + b'\xdb' + struct.pack('>I', 2**31 - 1)
@@ -330,7 +374,7 @@ def test_a_value_over_the_limit() -> None:
     ],
 )
 def test_the_content_type_chooses_the_decoder(content_type: str | None, asked: str, expected: type) -> None:
-    assert type(codec.decoder_for(content_type, asked=asked)) is expected
+    assert isinstance(codec.decoder_for(content_type, asked=asked), expected)
 
 
 @pytest.mark.parametrize('content_type', ['text/html', 'text/csv', 'image/png', 'nonsense'])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import random
+import sys
 import threading
 import tracemalloc
 import zlib
@@ -19,10 +20,24 @@ from requests_mock import Mocker
 
 from scrapinghub.transport.http.body import Body
 from scrapinghub.transport.http.call import Call
-from scrapinghub.transport.http.gzip import UNPACKED_SIZE, Inflater
+from scrapinghub.transport.http.gzip import UNPACKED_SIZE, Inflater, zlib_library
 from support.clocks import TickingClock
 from support.scripted_server import Reply, Server, chunked, pack, payload_size, reply
 from support.transports import make_transport
+
+
+@pytest.fixture(scope='module', params=['isal', 'zlib'], autouse=True)
+def library(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Unpack once with the library of the extra ``fast``, and once with that of Python."""
+    if request.param == 'isal':
+        pytest.importorskip('isal')
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == 'zlib':
+            patch.setitem(sys.modules, 'isal', None)
+        zlib_library.cache_clear()
+        yield request.param
+    zlib_library.cache_clear()
+
 
 ENCODINGS = (None, 'gzip', 'deflate', 'raw')
 FRAMINGS = ('length', 'chunked', 'close')
