@@ -194,7 +194,15 @@ class UnexpectedRedirect(ScrapinghubAPIError):
 
 
 class DecodeError(ScrapinghubAPIError, ValueError):
-    """A response is complete but cannot be decoded, or is not of a type that the call can return."""
+    """A response is complete but cannot be decoded, or is not of a type that the call can return.
+
+    Attributes:
+        key: Key of the record that does not fit the type which the caller asks for; None for other errors.
+        field: Path of the field of this record; None if it is not known.
+    """
+
+    key: str | None = None
+    field: str | None = None
 
 
 class SchemaMismatch(ScrapinghubAPIError, ValueError):

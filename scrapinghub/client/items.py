@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scrapinghub.client._support.families import Family, parse_record_number
+from scrapinghub.client._support.families import Family, parse_parameters, parse_record_number
 from scrapinghub.client._support.parameters import Time, encode_pairs, parse_number
 from scrapinghub.client._support.records import Filters, KeyedRecords, Names, RelativePath, RequestsParams
 from scrapinghub.client._support.validation import parse_path
@@ -101,7 +101,7 @@ class Items(KeyedRecords[Item]):
             if params.get(name) is not None:
                 raise TypeError(f'list_iter does not take {name!r}: use start')
         named = {'filter': filter, 'meta': meta, 'startts': startts, 'endts': endts, 'nodata': nodata}
-        values = self._parse(named, params)
+        values = parse_parameters(self._family, self.key, named, params)
         segments = parse_path(_path)
         meta_names = values.pop('meta', [])
         strip = '_key' not in meta_names
@@ -109,7 +109,7 @@ class Items(KeyedRecords[Item]):
         values['meta'] = [*meta_names, '_key'] if strip else meta_names
 
         def request(number: int, size: int) -> RecordStream[Item]:
-            cursor = KeysetCursor(encode_pairs({'start': self._key_of(number), **values}), size, strip=strip)
+            cursor = KeysetCursor(encode_pairs({'start': f'{self.key}/{number}', **values}), size, strip=strip)
             return self._open(cursor, segments, values, accept, requests_params)
 
         first, limit = parse_number('start', start) or 0, parse_number('count', count)

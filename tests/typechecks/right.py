@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -149,3 +150,15 @@ def of_the_rest(jobs: Jobs) -> None:
     assert_type(Table(jobs.list()).html(), str)
     state: Literal['pending', 'running', 'finished', 'deleted'] = jobs.list()[0]['state']
     assert state
+
+
+@dataclass
+class Book:
+    title: str
+
+
+def of_typed_records(job: Job) -> None:
+    assert_type(job.items.iter(type=Book), Iterator[Book])
+    assert_type(job.items.list(type=Book, count=3), list[Book])
+    assert_type(job.items.list(count=3), list[dict[str, Any]])
+    assert_type([part.list() for part in job.items.partitions(2)], list[list[dict[str, Any]]])

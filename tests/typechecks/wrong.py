@@ -30,7 +30,7 @@ def of_a_job(job: Job) -> None:
     job.items.write([1])  # type: ignore[arg-type]
     job.logs.write({'message': 'no level, no time'})  # type: ignore[typeddict-item]
     job.requests.add('https://example.com')  # type: ignore[call-arg]
-    job.items.iter(filter=5)  # type: ignore[arg-type]
+    job.items.iter(filter=5)  # type: ignore[call-overload]
     job.key.no_such_method()  # type: ignore[attr-defined]
 
 

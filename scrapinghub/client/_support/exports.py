@@ -314,7 +314,7 @@ def check_filters(filters: Mapping[str, Any], iterate: Callable[..., Any], *refu
     """
     parameters = inspect.signature(iterate).parameters.values()
     names = {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
-    accepted = {name for name in names if not name.startswith('_')} - {'progress', *refused}
+    accepted = {name for name in names if not name.startswith('_')} - {'progress', 'type', *refused}
     check_names(filters, accepted, strict=True)
 
 

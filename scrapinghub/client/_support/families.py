@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scrapinghub.client._support.parameters import RECORD_PARAMETERS, Pairs, encode_pairs
+from scrapinghub.client._support.parameters import (
+    RECORD_PARAMETERS,
+    Pairs,
+    encode_pairs,
+    merge_parameters,
+    parse_number,
+)
 from scrapinghub.transport import codec
 from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor
 from scrapinghub.transport.streams.cursors import PendingKeysCursor, SkipCursor
@@ -68,6 +74,44 @@ class Family:
         """
         keys_missing = not self.has_msgpack_keys and '_key' in values.get('meta', ())
         return codec.MSGPACK if use_msgpack and self.has_msgpack and not keys_missing else codec.ANY
+
+
+def parse_parameters(
+    family: Family, job_key: str, named: Mapping[str, Any], params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the parameters of a read in the form of the service.
+
+    Args:
+        family: The kind of records.
+        job_key: Key of the job.
+        named: The arguments that the method names.
+        params: Its further arguments.
+    """
+    values = merge_parameters(named, params, family.parameters)
+    for name in ('start', 'startafter'):
+        value = values.get(name)
+        if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
+            values[name] = f'{job_key}/{parse_number(name, value)}'
+    if 'index' in values:
+        index = values['index']
+        is_list = isinstance(index, Iterable) and not isinstance(index, str)
+        values['index'] = [parse_number('index', number) for number in (index if is_list else [index])]
+        if not values['index']:
+            del values['index']
+    if family.has_offset and 'offset' in values:
+        _replace_offset(values, job_key)
+    return values
+
+
+def _replace_offset(values: dict[str, Any], job_key: str) -> None:
+    """Replace an offset, which the storage server does not know, by the key of the first record."""
+    offset = parse_number('offset', values.pop('offset'))
+    if not offset:
+        return
+    for name in ('start', 'startafter'):
+        if name in values:
+            raise TypeError(f"'offset' and {name!r} both say where to begin: give one of them")
+    values['start'] = f'{job_key}/{offset}'
 
 
 def choose_cursor(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -16,13 +16,13 @@ from scrapinghub.client._support.exports import (
     check_filters,
     report_progress,
 )
-from scrapinghub.client._support.families import Family, choose_cursor, reads_all, seek_position
+from scrapinghub.client._support.families import Family, choose_cursor, parse_parameters, reads_all, seek_position
 from scrapinghub.client._support.following import Following, read_tail
 from scrapinghub.client._support.json_lines import Blocks, cut_keys, join_lines, skip_lines
-from scrapinghub.client._support.parameters import encode_pairs, parse_number
+from scrapinghub.client._support.parameters import encode_pairs, merge_parameters, parse_number
 from scrapinghub.client._support.resource import Client
-from scrapinghub.client._support.streams import explain_filters, read_stream
-from scrapinghub.client._support.validation import parse_names
+from scrapinghub.client._support.validation import expect, parse_name, parse_names
+from scrapinghub.config.validation import Expected
 from scrapinghub.exceptions import DownloadIncomplete
 from scrapinghub.export.progress import Progress
 from scrapinghub.export.read_ahead import read_ahead
@@ -57,7 +57,56 @@ class ExportedRecords(Downloads, Generic[R]):
     _family: ClassVar[Family]
     _path: tuple[str, ...]
     iter: Callable[..., Any]
-    stats: Callable[..., Stats]
+
+    def get(self, key: int | str, *, meta: str | Iterable[str] | None = None, **params: Any) -> R | None:
+        """Return one record.
+
+        Args:
+            key: Number of the record, or its key as ``meta='_key'`` returns it.
+            meta: Further fields of the service to return: ``_key``, ``_ts``.
+            **params: Further parameters of the service.
+
+        Returns:
+            The record; None if the response of the service is empty.
+
+        Raises:
+            NotFound: The record or the job does not exist.
+
+        Example:
+            >>> job.items.get(1)
+            {'name': 'second'}
+        """
+        number = parse_name('key', key).removeprefix(f'{self.key}/')
+        values = parse_parameters(self._family, self.key, {'meta': meta}, params)
+        transport = self._client.transport
+        accept = self._family.accept(transport.use_msgpack, values)
+        record: R | None = transport.get((*self._path, number), encode_pairs(values), accept=accept).value
+        return record
+
+    def stats(self, *, all: bool | int | None = None, **params: Any) -> Stats:
+        """Return the number of records, and how often each field occurs in them.
+
+        Args:
+            all: Count the fields whose names begin with ``_``, too.
+            **params: Further parameters of the service.
+
+        Returns:
+            ``counts`` by field, and ``totals`` with ``input_values`` (number of records) and ``input_bytes``.
+
+        Raises:
+            NotImplementedError: The service keeps no statistics of samples.
+
+        Example:
+            >>> job.items.stats()['totals']['input_values']
+            2
+        """
+        if not self._family.has_stats:
+            raise NotImplementedError('Resource does not expose stats') from Expected(f'{self._family.name} have none')
+        path = (*self._path, 'stats')
+        pairs = encode_pairs(merge_parameters({'all': all}, params))
+        stats: Stats = self._client.transport.get(path, pairs, expects=codec.JSON).value
+        expect(stats, dict, f'GET {"/".join(path)}')
+        return stats
 
     def _total(self, filters: Mapping[str, Any]) -> int | None:
         """Return the number of records that a read returns; None if it is not known beforehand."""
@@ -71,29 +120,9 @@ class ExportedRecords(Downloads, Generic[R]):
         """Return the parameters of a read for the arguments of :meth:`iter`."""
         raise NotImplementedError
 
-    def _open(
-        self,
-        cursor: Cursor,
-        segments: tuple[str, ...],
-        values: Mapping[str, Any],
-        accept: str,
-        requests_params: Mapping[str, Any] | None,
-        convert: Callable[[Any], Any] | None = None,
-        *,
-        raw: bool = False,
-    ) -> RecordStream[Any]:
+    def _open(self, *args: Any, **options: Any) -> RecordStream[Any]:
         """Return the stream of a cursor."""
-        return read_stream(
-            self._client.transport,
-            (*self._path, *segments),
-            cursor,
-            accept,
-            requests_params=requests_params,
-            explain=explain_filters(values['filter']) if 'filter' in values else None,
-            convert=convert,
-            eager=self._family.is_eager and not raw,
-            raw=raw,
-        )
+        raise NotImplementedError
 
     def _open_range(
         self, start: int, stop: int | None, values: Mapping[str, Any], *, exact: bool = False, raw: bool = False

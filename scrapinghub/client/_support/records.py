@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
-from scrapinghub.client._support.families import Family, choose_cursor
+from scrapinghub.client._support.families import Family, choose_cursor, parse_parameters
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters, parse_number
+from scrapinghub.client._support.parameters import Time, parse_number
 from scrapinghub.client._support.partitions import PartitionedRecords
 from scrapinghub.client._support.record_exports import ExportedRecords
 from scrapinghub.client._support.resource import Client, Resource
-from scrapinghub.client._support.validation import expect, parse_name, parse_path
-from scrapinghub.client.shapes import Stats
-from scrapinghub.config.validation import Expected
+from scrapinghub.client._support.streams import explain_filters, read_stream
+from scrapinghub.client._support.validation import parse_path
 from scrapinghub.export.progress import Progress
 from scrapinghub.transport import codec
+from scrapinghub.transport.streams.cursor import Cursor
 from scrapinghub.transport.streams.stream import RecordStream
 from scrapinghub.transport.uploads.uploader import Writer
 
 R = TypeVar('R')
+T = TypeVar('T')
 
 RelativePath = str | int | Sequence[Any] | None
 Names = str | Iterable[str] | None
@@ -49,56 +51,6 @@ class Records(Resource, ExportedRecords[R]):
         self._writer: Writer | None = None
         self._appending = False
 
-    def get(self, key: int | str, *, meta: Names = None, **params: Any) -> R | None:
-        """Return one record.
-
-        Args:
-            key: Number of the record, or its key as ``meta='_key'`` returns it.
-            meta: Further fields of the service to return: ``_key``, ``_ts``.
-            **params: Further parameters of the service.
-
-        Returns:
-            The record; None if the response of the service is empty.
-
-        Raises:
-            NotFound: The record or the job does not exist.
-
-        Example:
-            >>> job.items.get(1)
-            {'name': 'second'}
-        """
-        number = parse_name('key', key).removeprefix(f'{self.key}/')
-        values = self._parse({'meta': meta}, params)
-        transport = self._client.transport
-        accept = self._family.accept(transport.use_msgpack, values)
-        record: R | None = transport.get((*self._path, number), encode_pairs(values), accept=accept).value
-        return record
-
-    def stats(self, *, all: bool | int | None = None, **params: Any) -> Stats:
-        """Return the number of records, and how often each field occurs in them.
-
-        Args:
-            all: Count the fields whose names begin with ``_``, too.
-            **params: Further parameters of the service.
-
-        Returns:
-            ``counts`` by field, and ``totals`` with ``input_values`` (number of records) and ``input_bytes``.
-
-        Raises:
-            NotImplementedError: The service keeps no statistics of samples.
-
-        Example:
-            >>> job.items.stats()['totals']['input_values']
-            2
-        """
-        if not self._family.has_stats:
-            raise NotImplementedError('Resource does not expose stats') from Expected(f'{self._family.name} have none')
-        path = (*self._path, 'stats')
-        pairs = encode_pairs(merge_parameters({'all': all}, params))
-        stats: Stats = self._client.transport.get(path, pairs, expects=codec.JSON).value
-        expect(stats, dict, f'GET {"/".join(path)}')
-        return stats
-
     def __getstate__(self) -> dict[str, Any]:
         writer = self._writer
         if writer is not None and writer.offset < writer.next_number:
@@ -115,9 +67,14 @@ class Records(Resource, ExportedRecords[R]):
         named: Mapping[str, Any],
         params: Mapping[str, Any],
         progress: Progress = False,
-    ) -> RecordStream[R]:
+        type: type[Any] | None = None,
+    ) -> RecordStream[Any]:
         segments = () if path is None else parse_path(path)
-        stream = self._begin(self._parse(named, params), count, requests_params, segments)
+        values = parse_parameters(self._family, self.key, named, params)
+        if type is None:
+            stream = self._begin(values, count, requests_params, segments)
+        else:
+            stream = self._begin(values, count, requests_params, segments, codec.typed_decoder(type), raw=True)
         if progress is False:
             return stream
         return self._report(stream, progress, {**named, **params, 'count': count, 'path': path})
@@ -133,45 +90,41 @@ class Records(Resource, ExportedRecords[R]):
         count: int | None,
         requests_params: RequestsParams,
         segments: tuple[str, ...],
-        convert: Callable[[R], R] | None = None,
+        convert: Callable[[Any], R] | None = None,
+        *,
+        raw: bool = False,
     ) -> RecordStream[R]:
         limit = parse_number('count', count)
         accept = self._family.accept(self._client.transport.use_msgpack, values)
         cursor = choose_cursor(self._family, self.key, values, limit, depth=len(segments), accept=accept)
-        return self._open(cursor, segments, values, accept, requests_params, convert)
+        return self._open(cursor, segments, values, accept, requests_params, convert, raw=raw)
+
+    def _open(
+        self,
+        cursor: Cursor,
+        segments: tuple[str, ...],
+        values: Mapping[str, Any],
+        accept: str,
+        requests_params: Mapping[str, Any] | None,
+        convert: Callable[[Any], Any] | None = None,
+        *,
+        raw: bool = False,
+    ) -> RecordStream[Any]:
+        """Return the stream of a cursor."""
+        return read_stream(
+            self._client.transport,
+            (*self._path, *segments),
+            cursor,
+            accept,
+            requests_params=requests_params,
+            explain=explain_filters(values['filter']) if 'filter' in values else None,
+            convert=convert,
+            eager=self._family.is_eager and not raw,
+            raw=raw,
+        )
 
     def _parse_filters(self, filters: Mapping[str, Any]) -> dict[str, Any]:
-        return self._parse(filters, {})
-
-    def _parse(self, named: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters of a read in the form of the service."""
-        values = merge_parameters(named, params, self._family.parameters)
-        for name in ('start', 'startafter'):
-            value = values.get(name)
-            if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
-                values[name] = self._key_of(parse_number(name, value))
-        if 'index' in values:
-            index = values['index']
-            is_list = isinstance(index, Iterable) and not isinstance(index, str)
-            values['index'] = [parse_number('index', number) for number in (index if is_list else [index])]
-            if not values['index']:
-                del values['index']
-        if self._family.has_offset and 'offset' in values:
-            self._replace_offset(values)
-        return values
-
-    def _replace_offset(self, values: dict[str, Any]) -> None:
-        """Replace an offset, which the storage server does not know, by the key of the first record."""
-        offset = parse_number('offset', values.pop('offset'))
-        if not offset:
-            return
-        for name in ('start', 'startafter'):
-            if name in values:
-                raise TypeError(f"'offset' and {name!r} both say where to begin: give one of them")
-        values['start'] = self._key_of(offset)
-
-    def _key_of(self, number: int | None) -> str:
-        return f'{self.key}/{number}'
+        return parse_parameters(self._family, self.key, filters, {})
 
     # Writing
 
@@ -302,6 +255,18 @@ class Records(Resource, ExportedRecords[R]):
 class KeyedRecords(Records[R], PartitionedRecords[R]):
     """Records without parameters of their own: items and requests. The arguments are those of :class:`Records`."""
 
+    @overload
+    def iter(
+        self,
+        _path: RelativePath = None,
+        count: int | None = None,
+        requests_params: RequestsParams = None,
+        *,
+        type: type[T],
+        **params: Any,
+    ) -> Iterator[T]: ...
+
+    @overload
     def iter(
         self,
         _path: RelativePath = None,
@@ -318,8 +283,29 @@ class KeyedRecords(Records[R], PartitionedRecords[R]):
         endts: Time = None,
         nodata: bool | None = None,
         progress: Progress = False,
+        type: None = None,
         **params: Any,
-    ) -> Iterator[R]:
+    ) -> Iterator[R]: ...
+
+    def iter(
+        self,
+        _path: RelativePath = None,
+        count: int | None = None,
+        requests_params: RequestsParams = None,
+        *,
+        start: int | str | None = None,
+        startafter: str | None = None,
+        offset: int | None = None,
+        index: int | Iterable[int] | None = None,
+        filter: Filters = None,
+        meta: Names = None,
+        startts: Time = None,
+        endts: Time = None,
+        nodata: bool | None = None,
+        progress: Progress = False,
+        type: type[Any] | None = None,
+        **params: Any,
+    ) -> Iterator[Any]:
         """Iterate over the records in the order in which they were written.
 
         Records are streamed: each one is returned as soon as it arrives, and memory does not grow with the job.
@@ -341,6 +327,8 @@ class KeyedRecords(Records[R], PartitionedRecords[R]):
             nodata: Return only the fields named by ``meta``.
             progress: Whether to show a progress bar (needs the extra ``progress``), or a function that is called with
                 ``(done, total)``; ``total`` is None if it is unknown.
+            type: A ``msgspec.Struct``, dataclass or ``TypedDict`` to decode the records into, in place of dicts (needs
+                the extra ``fast``). Fields that it does not have are left out, and cost nothing.
             **params: Further parameters of the service.
 
         Yields:
@@ -348,6 +336,8 @@ class KeyedRecords(Records[R], PartitionedRecords[R]):
 
         Raises:
             BadRequest: The service does not accept a parameter.
+            DecodeError: A record does not fit ``type``; the error has its ``key`` and the ``field``. Iterating again
+                continues with the next record.
             StreamInterrupted: The connection broke and could not be resumed. Iterating again continues after the last
                 record.
 
@@ -366,6 +356,43 @@ class KeyedRecords(Records[R], PartitionedRecords[R]):
             'endts': endts,
             'nodata': nodata,
         }
-        return self._read(_path, count, requests_params, named, params, progress)
+        return self._read(_path, count, requests_params, named, params, progress, type)
 
-    list = listed(iter)
+    if TYPE_CHECKING:
+
+        @overload
+        def list(
+            self,
+            _path: RelativePath = None,
+            count: int | None = None,
+            requests_params: RequestsParams = None,
+            *,
+            type: type[T],
+            **params: Any,
+        ) -> builtins.list[T]: ...
+
+        @overload
+        def list(
+            self,
+            _path: RelativePath = None,
+            count: int | None = None,
+            requests_params: RequestsParams = None,
+            *,
+            start: int | str | None = None,
+            startafter: str | None = None,
+            offset: int | None = None,
+            index: int | Iterable[int] | None = None,
+            filter: Filters = None,
+            meta: Names = None,
+            startts: Time = None,
+            endts: Time = None,
+            nodata: bool | None = None,
+            progress: Progress = False,
+            type: None = None,
+            **params: Any,
+        ) -> builtins.list[R]: ...
+
+        def list(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    else:
+        list = listed(iter)

@@ -1,11 +1,23 @@
 """Records to bytes and back: JSON, JSON lines and MessagePack. Pure and incremental, no I/O."""
 
-from scrapinghub.transport.codec.decoder import MAX_RECORD_BYTES, MAX_VALUE_BYTES, Decoder, Malformed, too_large
-from scrapinghub.transport.codec.decoders import ANY, DECODERS, JSON, JSON_LINES, MSGPACK, decoder_for
+from scrapinghub.transport.codec.decoders import (
+    ANY,
+    JSON,
+    JSON_LINES,
+    MAX_RECORD_BYTES,
+    MAX_VALUE_BYTES,
+    MSGPACK,
+    PIECE_SIZE,
+    Decoder,
+    Malformed,
+    MsgpackDecoder,
+    decoder_for,
+    too_large,
+)
 from scrapinghub.transport.codec.encoder import EPOCH, encode_json, encode_lines, jsondefault
-from scrapinghub.transport.codec.json_decoders import JsonDecoder, JsonLinesDecoder, decode_json
-from scrapinghub.transport.codec.msgpack_decoder import PIECE_SIZE, FastMsgpackDecoder, MsgpackDecoder
+from scrapinghub.transport.codec.json_decoders import DECODERS, JsonDecoder, JsonLinesDecoder, decode_json
 from scrapinghub.transport.codec.raw import RAW_DECODERS, raw_field
+from scrapinghub.transport.codec.typed import typed_decoder
 
 __all__ = [
     'ANY',
@@ -19,7 +31,6 @@ __all__ = [
     'PIECE_SIZE',
     'RAW_DECODERS',
     'Decoder',
-    'FastMsgpackDecoder',
     'JsonDecoder',
     'JsonLinesDecoder',
     'Malformed',
@@ -31,4 +42,5 @@ __all__ = [
     'jsondefault',
     'raw_field',
     'too_large',
+    'typed_decoder',
 ]

@@ -1,4 +1,8 @@
-"""Decode JSON, and JSON lines."""
+"""Decode JSON and JSON lines; and the table of all decoders.
+
+:data:`DECODERS` maps content types to decoders, both for requests (``Accept``) and for responses (``Content-Type``). A
+new content type is one entry there.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,17 @@ from functools import cache
 from operator import length_hint
 from typing import Any
 
-from scrapinghub.transport.codec.decoder import FAILURES, MAX_RECORD_BYTES, Decoder, Malformed
+from scrapinghub.transport.codec.decoders import (
+    ANY,
+    FAILURES,
+    JSON,
+    JSON_LINES,
+    MAX_RECORD_BYTES,
+    MSGPACK,
+    Decoder,
+    Malformed,
+    MsgpackDecoder,
+)
 
 
 class JsonLinesDecoder(Decoder):
@@ -140,6 +154,8 @@ class JsonDecoder(Decoder):
         spread: Whether the elements of an array are the records.
     """
 
+    is_one_value = True
+
     def __init__(self, max_record: int = MAX_RECORD_BYTES, *, spread: bool = False) -> None:
         super().__init__(max_record)
         self._spread = spread
@@ -185,3 +201,15 @@ def decode_json(body: bytes) -> Any:
         return json.loads(body.decode())
     except (ValueError, RecursionError) as error:
         raise Malformed(f'not JSON: {error}') from error
+
+
+DECODERS: dict[str, type[Decoder]] = {
+    MSGPACK: MsgpackDecoder,
+    'application/msgpack': MsgpackDecoder,
+    ANY: JsonLinesDecoder,
+    JSON_LINES: JsonLinesDecoder,
+    'application/jsonlines': JsonLinesDecoder,
+    'application/x-ndjson': JsonLinesDecoder,
+    JSON: JsonDecoder,
+}
+"""The values of ``Accept`` and the content types of responses, with their decoders."""

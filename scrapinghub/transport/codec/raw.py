@@ -9,10 +9,8 @@ from typing import Any
 
 import msgpack
 
-from scrapinghub.transport.codec.decoder import FAILURES, MAX_RECORD_BYTES, Decoder
-from scrapinghub.transport.codec.decoders import DECODERS
-from scrapinghub.transport.codec.json_decoders import JsonLinesDecoder
-from scrapinghub.transport.codec.msgpack_decoder import PIECE_SIZE, MsgpackDecoder
+from scrapinghub.transport.codec.decoders import FAILURES, MAX_RECORD_BYTES, PIECE_SIZE, Decoder, MsgpackDecoder
+from scrapinghub.transport.codec.json_decoders import DECODERS, JsonLinesDecoder
 
 # Lines that look like objects. They are not parsed: the framing of the response says that they have arrived whole.
 _OBJECTS = re.compile(rb'(?:\{[^\n]*\}\n)*').fullmatch
@@ -58,6 +56,7 @@ class RawMsgpackDecoder(MsgpackDecoder):
 
     def __init__(self, max_record: int = MAX_RECORD_BYTES) -> None:
         super().__init__(max_record)
+        self._decode = None
         # The bytes of an incomplete value, and where they begin in all that the unpacker was fed.
         self._rest = b''
         self._begin = 0

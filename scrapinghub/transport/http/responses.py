@@ -103,7 +103,9 @@ def decode(call: Call, response: requests.Response, max_record: int) -> list[Any
     content_type = response.headers.get('Content-Type')
     asked, limit = call.expects or call.accept, max(call.max_record, max_record)
     try:
-        decoder = codec.decoder_for(content_type, asked=asked, max_record=limit, max_json=JSON_BYTES)
+        decoder = codec.decoder_for(
+            content_type, asked=asked, max_record=limit, max_json=JSON_BYTES, kinds=codec.DECODERS
+        )
     except codec.Malformed as error:
         raise undecodable(call, response, body, error) from None
     values: list[Any] = []

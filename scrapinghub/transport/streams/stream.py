@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import requests
 
+from scrapinghub.exceptions import DecodeError
 from scrapinghub.transport.streams.collector import CollectorPause
 from scrapinghub.transport.streams.cursor import Cursor, Mismatch
 from scrapinghub.transport.streams.recovery import Recovery
@@ -185,7 +186,7 @@ class Reader(Generic[T]):
                                 if remember is not None:
                                     remember(key)
                             if convert is not None:
-                                record = convert(record)
+                                record = self._convert_record(record, key)
                             delivered += 1
                             # No call from here to the yield: an interruption finds the record delivered and counted, or
                             # neither.
@@ -201,6 +202,16 @@ class Reader(Generic[T]):
                 self._get_recovery().failed(error, response.requested_at, response)
             finally:
                 response.release()
+
+    def _convert_record(self, record: Any, key: Any) -> T:
+        assert self._convert is not None
+        try:
+            return self._convert(record)
+        except DecodeError:
+            # The next run continues after a record that does not fit the type of the user.
+            cursor = self._cursor
+            cursor.last, cursor.delivered = key, cursor.delivered + 1
+            raise
 
     def _renew_budget(self) -> None:
         if self._recovery is not None:

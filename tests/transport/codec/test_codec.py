@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapinghub.transport import codec
-from scrapinghub.transport.codec import encoder, json_decoders, msgpack_decoder
+from scrapinghub.transport.codec import decoders, encoder, json_decoders
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(st.characters(exclude_categories=['Cs']), max_size=12)
@@ -57,6 +57,9 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
 def run(decoder: codec.Decoder, *parts: bytes) -> tuple[list[Any], codec.Malformed | None]:
     """Return the records of a body and the error, the same whether they are taken in lists or one by one."""
     lazy = copy.deepcopy(decoder) if not isinstance(decoder, codec.MsgpackDecoder) else type(decoder)()
+    if isinstance(decoder, codec.MsgpackDecoder):
+        for name in ('smallest_part', '_decode'):
+            setattr(lazy, name, getattr(decoder, name))
     records = [record for part in parts for record in decoder.feed(part)]
     records += decoder.finish()
     assert exact(take_one_by_one(lazy, *parts)) == exact(records)
@@ -257,7 +260,7 @@ def test_what_is_no_messagepack_ends_the_records_before_it(bad: bytes) -> None:
     assert records == [{'first': 1}]
     assert isinstance(error, codec.Malformed)
     # Releases before 1.2.4 reserve the room that lying lengths name, one inside the other, and never touch it.
-    reserved = 0 if msgpack.version >= (1, 2, 4) else 512 * 8 * msgpack_decoder._MAX_ELEMENTS * 3
+    reserved = 0 if msgpack.version >= (1, 2, 4) else 512 * 8 * decoders._MAX_ELEMENTS * 3
     assert peak < 128 * 1024 * 1024 + reserved
 
 
@@ -279,29 +282,47 @@ UNUSUAL = st.sampled_from(
     st.lists(st.one_of(MSGPACK_VALUES.map(msgpack.packb), UNUSUAL), max_size=6),
     CUTS,
     st.one_of(st.none(), st.tuples(st.integers(0, 60), st.integers(0, 255))),
+    st.sampled_from([0, 20, 8192]),
 )
 def test_both_decoders_of_messagepack_agree(
-    packed: list[bytes], cuts: list[int], damage: tuple[int, int] | None
+    packed: list[bytes], cuts: list[int], damage: tuple[int, int] | None, smallest: int
 ) -> None:
     body = bytearray(b''.join(packed))
     if damage is not None and damage[0] < len(body):
         body[damage[0]] = damage[1]
     parts = pieces(bytes(body), cuts)
-    records, error = run(codec.MsgpackDecoder(), *parts)
-    fast_records, fast_error = run(codec.FastMsgpackDecoder(), *parts)
+    plain, fast = codec.MsgpackDecoder(), codec.MsgpackDecoder()
+    plain._decode = None
+    fast.smallest_part = smallest
+    records, error = run(plain, *parts)
+    fast_records, fast_error = run(fast, *parts)
     assert exact(fast_records) == exact(records)
     assert str(fast_error) == str(error)
 
 
 @pytest.mark.skipif(importlib.util.find_spec('msgspec') is None, reason='msgspec is not installed')
-def test_the_fast_decoder_of_messagepack_is_used_where_it_agrees() -> None:
-    decoder = codec.decoder_for(codec.MSGPACK, asked=codec.MSGPACK)
-    assert isinstance(decoder, codec.FastMsgpackDecoder)
-    assert type(codec.decoder_for(codec.MSGPACK, asked=codec.MSGPACK, max_record=1000)) is codec.MsgpackDecoder
+def test_msgspec_decodes_the_values_of_large_parts() -> None:
     plain = {'a': [1, {'b': 0.5}], 'c': None}
     unusual = {'t': msgpack.Timestamp(1, 2), 1: b'bytes'}
     body = b''.join(map(msgpack.packb, [plain, unusual, plain, unusual]))
+    decoder = codec.MsgpackDecoder()
+    decoded: list[bytes] = []
+    decode = decoder._decode
+    assert decode is not None
+
+    def record(value: bytes) -> Any:
+        decoded.append(value)
+        return decode(value)
+
+    decoder._decode = record
     assert decoder.feed(body) == [plain, unusual, plain, unusual]
+    assert not decoded
+    decoder = codec.MsgpackDecoder()
+    decoder._decode, decoder.smallest_part = record, 0
+    assert decoder.feed(body) == [plain, unusual, plain, unusual]
+    assert decoded == list(map(msgpack.packb, [plain, unusual]))
+    # A limit that is smaller than a piece applies within it.
+    assert codec.MsgpackDecoder(1000)._decode is None
 
 
 def test_a_record_of_messagepack_over_the_limit_is_refused_before_it_is_whole() -> None:
@@ -374,13 +395,13 @@ def test_a_value_over_the_limit() -> None:
     ],
 )
 def test_the_content_type_chooses_the_decoder(content_type: str | None, asked: str, expected: type) -> None:
-    assert isinstance(codec.decoder_for(content_type, asked=asked), expected)
+    assert isinstance(codec.decoder_for(content_type, asked=asked, kinds=codec.DECODERS), expected)
 
 
 @pytest.mark.parametrize('content_type', ['text/html', 'text/csv', 'image/png', 'nonsense'])
 def test_a_content_type_that_nobody_asked_for(content_type: str) -> None:
     with pytest.raises(codec.Malformed, match=content_type):
-        codec.decoder_for(content_type, asked=codec.JSON)
+        codec.decoder_for(content_type, asked=codec.JSON, kinds=codec.DECODERS)
 
 
 # Encoding
