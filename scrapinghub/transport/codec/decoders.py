@@ -6,6 +6,7 @@ kept in ``error`` and ends it; the records before are returned.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from itertools import chain, islice
@@ -29,6 +30,20 @@ MSGPACK = 'application/x-msgpack'
 
 class Malformed(ValueError):
     """A body does not hold what its content type says."""
+
+
+def malformed(message: str, cause: Exception | None) -> Malformed:
+    """Return an error without the data that its cause refers to.
+
+    The data may hold credentials that a server sent back, and tools such as Dask pickle the causes of an error.
+    """
+    error = Malformed(message)
+    error.__cause__ = cause
+    if isinstance(cause, json.JSONDecodeError):
+        cause.doc = ''
+    elif isinstance(cause, UnicodeDecodeError):
+        cause.object = b''
+    return error
 
 
 def too_large(limit: int) -> Malformed:
@@ -96,8 +111,7 @@ class Decoder:
         raise NotImplementedError
 
     def _fail(self, message: str, cause: Exception | None = None) -> None:
-        self.error = Malformed(message)
-        self.error.__cause__ = cause
+        self.error = malformed(message, cause)
 
     def _fail_size(self, cause: Exception | None = None) -> None:
         self.error = too_large(self._max_record)

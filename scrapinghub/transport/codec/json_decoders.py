@@ -22,6 +22,7 @@ from scrapinghub.transport.codec.decoders import (
     Decoder,
     Malformed,
     MsgpackDecoder,
+    malformed,
 )
 
 
@@ -200,7 +201,7 @@ def decode_json(body: bytes) -> Any:
     try:
         return json.loads(body.decode())
     except (ValueError, RecursionError) as error:
-        raise Malformed(f'not JSON: {error}') from error
+        raise malformed(f'not JSON: {error}', error) from error
 
 
 DECODERS: dict[str, type[Decoder]] = {

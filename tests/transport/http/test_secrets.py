@@ -97,7 +97,7 @@ def assert_error_hides(error: BaseException, with_locals: bool = True) -> None:
     chain = []
     while shown is not None and shown not in chain:
         chain.append(shown)
-        shown = shown.__cause__ or shown.__context__ or getattr(shown, 'http_error', None)
+        shown = getattr(shown, 'http_error', None) or shown.__cause__ or shown.__context__
     for link in chain:
         assert_hidden(f'{link} {link!r} {link.args!r} {getattr(link, "hint", "")}')
         frames = traceback.TracebackException.from_exception(link, capture_locals=True)
@@ -113,6 +113,9 @@ def assert_error_hides(error: BaseException, with_locals: bool = True) -> None:
     assert_hidden(''.join(traceback.format_exception(error)))
     assert_hidden(str(vars(error)))
     assert_hidden(pickle.dumps(error, 0).decode('latin-1'))
+    for link in chain:
+        # Dask pickles the causes, too.
+        assert_hidden(f'{getattr(link, "doc", "")} {getattr(link, "object", "")}')
 
 
 @pytest.mark.parametrize('act', ACTS)
