@@ -15,15 +15,19 @@ _MAX_BLOCKS = 128
 _SOURCES_PER_WORKER = 2
 
 
-def read_ahead(sources: Iterable[Source], max_workers: int) -> Generator[Iterator[bytes], None, None]:
+def read_ahead(
+    sources: Iterable[Source], max_workers: int, stop: Callable[[], object] = bool
+) -> Generator[Iterator[bytes], None, None]:
     """Yield iterators over the blocks of sources, which threads read ahead.
 
     Args:
         sources: Functions that return the blocks of a source. With one worker, each is called when its turn has come.
         max_workers: Maximum number of sources that are read at the same time.
+        stop: Called after the last source, or when the generator is closed: ends the reads of the threads.
 
     Yields:
-        The blocks of a source. They raise what reading it raised.
+        The blocks of a source. They raise what reading it raised. Close the generator in any case: the traceback of an
+        exception would keep it, and its threads.
 
     Example:
         >>> sources = [lambda: iter([b'a', b'b']), lambda: iter([b'c'])]
@@ -45,6 +49,7 @@ def read_ahead(sources: Iterable[Source], max_workers: int) -> Generator[Iterato
             yield from _finish(waiting)
     finally:
         workers.stop()
+        stop()
         for task in waiting:
             task.discard()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import six
 
-from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, TablesOfAnySchema, report_progress
+from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, InferringTables, report_progress
 from scrapinghub.client._support.json_lines import Blocks, join_lines
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import RECORD_PARAMETERS, Time, encode_pairs, merge_parameters, parse_number
@@ -39,7 +39,7 @@ _PLAIN_KEY = re.compile(r'(?!(?:count|\.|\.\.)\Z)[A-Za-z0-9_.~-]+')
 _BAD_KEYS = 'You should provide string key or iterable object providing string keys'
 
 
-class CollectionReader(Resource, Downloads, TablesOfAnySchema):
+class CollectionReader(Resource, Downloads, InferringTables):
     """The reads of :class:`~scrapinghub.client.collections.Collection`.
 
     Args:
@@ -242,10 +242,10 @@ class CollectionReader(Resource, Downloads, TablesOfAnySchema):
 
         Args:
             prefixes: What the keys of each partition begin with; none may begin with another one.
-            ranges: Pairs of the first key, and the first key that does not belong to the partition. None stands for the
-                begin or the end of the collection: ``[(None, 'm'), ('m', None)]``. Ranges may not overlap.
+            ranges: Pairs ``(start, stop)`` of keys; the record with the key ``stop`` is not included. None means the
+                start or the end of the collection: ``[(None, 'm'), ('m', None)]``. Ranges may not overlap.
             schema: Arrow schema of the tables of each partition, such as ``collection.schema()``. Without it, each
-                partition takes the types of its own records, which can differ from those of the next one.
+                partition infers the types from its own records, so they can differ between partitions.
             with_credentials: Whether a pickled partition holds the credentials; by default it reads with those of the
                 process that uses it.
             **filters: Filters as of :meth:`iter`, but none by key.

@@ -261,8 +261,8 @@ class Tables(Exports):
         return frame
 
 
-class TablesOfAnySchema(Tables):
-    """The same, with a method that finds the schema."""
+class InferringTables(Tables):
+    """The table methods, and ``schema``, which infers the schema from the records."""
 
     def schema(self, *, progress: Progress = False, **filters: Any) -> pa.Schema:
         """Return the Arrow schema that holds all records without loss; reads all records once.

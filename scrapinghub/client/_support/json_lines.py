@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterable, Iterator
+import threading
+from collections.abc import Generator, Iterable
 from itertools import islice
+from weakref import WeakSet
 
 from scrapinghub.exceptions import DecodeError
 from scrapinghub.transport.streams.stream import RecordStream
@@ -19,6 +21,29 @@ _PLAIN_NAME = re.compile(r'[A-Za-z0-9_-]+').fullmatch
 # inside a text quotes have a backslash before them.
 _LAST_KEY = re.compile(rb',\s?"_key":\s?"[^"\\\n]*"\}\n')
 _FIRST_KEY = re.compile(rb'^\{"_key":\s?"[^"\\\n]*",\s?', re.MULTILINE)
+
+
+class OpenStreams:
+    """The streams of a download, to stop them when it ends early."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._streams: WeakSet[RecordStream[bytes]] = WeakSet()
+        self._stopped = False
+
+    def add(self, stream: RecordStream[bytes]) -> None:
+        """Remember a stream while it is open."""
+        with self._lock:
+            self._streams.add(stream)
+            if self._stopped:
+                stream.stop()
+
+    def stop(self) -> None:
+        """Let no stream send a further request."""
+        with self._lock:
+            self._stopped = True
+            for stream in self._streams:
+                stream.stop()
 
 
 def join_lines(stream: RecordStream[bytes], skip: int = 0) -> Blocks:
@@ -42,7 +67,7 @@ def join_lines(stream: RecordStream[bytes], skip: int = 0) -> Blocks:
     yield b''.join(lines)
 
 
-def skip_lines(blocks: Iterable[bytes], count: int) -> Iterator[bytes]:
+def skip_lines(blocks: Iterable[bytes], count: int) -> Blocks:
     """Yield blocks of lines without the first ``count`` lines."""
     for block in blocks:
         if not count:
@@ -54,7 +79,7 @@ def skip_lines(blocks: Iterable[bytes], count: int) -> Iterator[bytes]:
         count = max(0, count - size)
 
 
-def cut_keys(blocks: Iterable[bytes]) -> Iterator[bytes]:
+def cut_keys(blocks: Iterable[bytes]) -> Blocks:
     """Remove the field ``_key`` from blocks of JSON lines, and change nothing else."""
     for block in blocks:
         yield _cut_keys(block)
@@ -73,7 +98,7 @@ def _cut_keys(block: bytes) -> bytes:
     return json.dumps(record, ensure_ascii=False, separators=(',', ':')).encode() + b'\n'
 
 
-def add_field(blocks: Iterable[bytes], name: str, value: str) -> Iterator[bytes]:
+def add_field(blocks: Iterable[bytes], name: str, value: str) -> Blocks:
     """Add a field in front of the others to blocks of JSON lines, without parsing them where the name cannot occur.
 
     Args:

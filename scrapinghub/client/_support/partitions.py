@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, Tables, check_filters, report_progress
 from scrapinghub.client._support.families import reads_all
-from scrapinghub.client._support.json_lines import skip_lines
+from scrapinghub.client._support.json_lines import Blocks, skip_lines
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import parse_number
+from scrapinghub.client._support.pickling import PickledRecords
 from scrapinghub.client._support.record_exports import POSITIONS, RecordSource, TabularRecords
 from scrapinghub.client._support.validation import parse_names
-from scrapinghub.client._support.worker import RecordsElsewhere
 from scrapinghub.exceptions import DownloadIncomplete
 from scrapinghub.export.progress import Progress
 from scrapinghub.transport.streams.cursor import text_order
@@ -45,7 +45,6 @@ class Partition(Downloads, Tables, Generic[R]):
 
     Attributes:
         key: Key of the job or collection.
-        schema: As given.
 
     Example:
         >>> first, second = job.items.partitions(2)
@@ -56,29 +55,31 @@ class Partition(Downloads, Tables, Generic[R]):
     def __init__(
         self, records: Any, schema: pa.Schema | None, filters: Mapping[str, Any], *, with_credentials: bool
     ) -> None:
-        self._records_here: Any = records
+        # The records; after unpickling, what they are loaded from.
+        self._origin: Any = records
         self._with_credentials = with_credentials
         self.key: str = records.key
-        self.schema = schema
+        self._default_schema = schema
         self._check_filters(filters)
         # Times such as "two days ago" are resolved once, for all partitions.
         self._filters: dict[str, Any] = records._parse_filters(filters)
 
     @property
-    def _default_schema(self) -> pa.Schema | None:  # type: ignore[override]
-        return self.schema
+    def schema(self) -> pa.Schema | None:
+        """Arrow schema of the tables; None if each partition infers the types from its own records."""
+        return self._default_schema
 
     @property
     def _records(self) -> Any:
-        if isinstance(self._records_here, RecordsElsewhere):
-            self._records_here = self._records_here.load()
-        return self._records_here
+        if isinstance(self._origin, PickledRecords):
+            self._origin = self._origin.load()
+        return self._origin
 
     def __getstate__(self) -> dict[str, Any]:
-        records = self._records_here
-        if not self._with_credentials and not isinstance(records, RecordsElsewhere):
-            records = RecordsElsewhere(records)
-        return {**vars(self), '_records_here': records}
+        origin = self._origin
+        if not self._with_credentials and not isinstance(origin, PickledRecords):
+            origin = PickledRecords(origin)
+        return {**vars(self), '_origin': origin}
 
     def __copy__(self) -> Self:
         # A partition does not change.
@@ -100,7 +101,8 @@ class Partition(Downloads, Tables, Generic[R]):
             progress: Whether to show a progress bar (needs the extra ``progress``), or a function that is called with
                 ``(done, total)``; ``total`` is None if it is unknown.
             **filters: Filters as of the ``iter`` of the records, in addition to those that were given to
-                ``partitions()``. They cannot say where to begin or how many records to read.
+                ``partitions()``: the conditions of ``filter`` and the names in ``meta`` are joined. They cannot say
+                where to begin or how many records to read.
 
         Yields:
             A record.
@@ -109,7 +111,7 @@ class Partition(Downloads, Tables, Generic[R]):
             RuntimeError: The partition was pickled, and there are no credentials where it is used.
             StreamInterrupted: The connection broke and could not be resumed, or records are missing. Iterating again
                 continues after the last record.
-            TypeError: A filter is unknown, or says where to begin.
+            TypeError: A filter is unknown, says where to begin, or was given to ``partitions()``, too.
 
         Example:
             >>> [item['name'] for part in job.items.partitions(2) for item in part.iter()]
@@ -124,6 +126,10 @@ class Partition(Downloads, Tables, Generic[R]):
     def _merge(self, filters: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of a read, in the form of the service."""
         values: dict[str, Any] = self._records._parse_filters(filters)
+        for name in self._filters.keys() & values.keys():
+            if name not in ('filter', 'meta'):
+                raise TypeError(f'{name!r} was given to partitions(): it cannot be changed')
+            values[name] = [*dict.fromkeys([*self._filters[name], *values[name]])]
         return {**self._filters, **values}
 
     def _open(self, values: Mapping[str, Any]) -> RecordStream[Any]:
@@ -203,7 +209,7 @@ class _RangeSource(RecordSource):
         self.total = lambda: partition.count if reads_all(values) else None
         self.arguments = {**self.arguments, 'range': [self._start, self._stop]}
 
-    def _read(self, position: int) -> Iterator[bytes]:
+    def _read(self, position: int) -> Blocks:
         if reads_all(self._values):
             return self._read_range(self._start + position, self._stop)
         return skip_lines(self._read_range(self._start, self._stop), position)
@@ -289,7 +295,7 @@ class PartitionedRecords(TabularRecords[R]):
         Args:
             n: Number of partitions. They differ by one record at most; some are empty if there are fewer records.
             schema: Arrow schema of the tables of each partition, such as ``job.items.schema()``. Without it, each
-                partition takes the types of its own records, which can differ from those of the next one.
+                partition infers the types from its own records, so they can differ between partitions.
             with_credentials: Whether a pickled partition holds the credentials. By default it does not, since the
                 arguments of tasks appear in dashboards and logs, and reads with those of the process that uses it.
             **filters: Filters as of :meth:`iter`. They cannot say where to begin or how many records to read.

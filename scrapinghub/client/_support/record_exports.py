@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -12,13 +13,13 @@ from scrapinghub.client._support.exports import (
     BATCH_SIZE,
     Batches,
     Downloads,
-    TablesOfAnySchema,
+    InferringTables,
     check_filters,
     report_progress,
 )
 from scrapinghub.client._support.families import Family, choose_cursor, parse_parameters, reads_all, seek_position
 from scrapinghub.client._support.following import Following, read_tail
-from scrapinghub.client._support.json_lines import Blocks, cut_keys, join_lines, skip_lines
+from scrapinghub.client._support.json_lines import Blocks, OpenStreams, cut_keys, join_lines, skip_lines
 from scrapinghub.client._support.parameters import encode_pairs, merge_parameters, parse_number
 from scrapinghub.client._support.resource import Client
 from scrapinghub.client._support.validation import expect, parse_name, parse_names
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 R = TypeVar('R')
 
-# Parameters that say where a read begins or ends: partitions, following and the like have positions of their own.
+# Parameters that select a range of records: partitions, follow() and tail() set the range themselves.
 POSITIONS = ('count', 'index', 'offset', 'start', 'startafter')
 # How much of a job one connection reads at a time if there are several: large beside the latency of a request, small
 # enough to be held in memory.
@@ -168,11 +169,18 @@ class RecordSource:
         records: The records.
         filters: Arguments of the read.
         max_workers: Maximum number of connections.
+        streams: Gets the stream of a read over one connection, so that another thread can stop it.
     """
 
     keyed = False
 
-    def __init__(self, records: ExportedRecords[Any], filters: Mapping[str, Any], max_workers: int = 1) -> None:
+    def __init__(
+        self,
+        records: ExportedRecords[Any],
+        filters: Mapping[str, Any],
+        max_workers: int = 1,
+        streams: OpenStreams | None = None,
+    ) -> None:
         values = records._parse_filters(filters)
         self._records = records
         self._requests_params = values.pop('requests_params', None)
@@ -180,6 +188,7 @@ class RecordSource:
         self._count = parse_number('count', values.pop('count', None))
         self._values = values
         self._max_workers = max_workers
+        self._streams = streams
         self.name = '/'.join(records._path)
         self.formats = _formats(records._family)
         self.total: Callable[[], int | None] = lambda: records._total(filters)
@@ -187,13 +196,14 @@ class RecordSource:
     def blocks(self, position: int, last_key: str | None, notes: Notes) -> Blocks:
         """Yield JSON lines from a position on, then check their number."""
         number = position
-        for block in self._read_chunks(position) if self._is_divisible else self._read(position):
-            number += block.count(b'\n')
-            yield block
+        with closing(self._read_chunks(position) if self._is_divisible else self._read(position)) as blocks:
+            for block in blocks:
+                number += block.count(b'\n')
+                yield block
         if number > position or position == 0:
             self._check(number)
 
-    def _read(self, position: int) -> Iterator[bytes]:
+    def _read(self, position: int) -> Blocks:
         records, skip, count = self._records, position, self._count
         seek = seek_position(records.key, self._values)
         keyed = False
@@ -206,6 +216,8 @@ class RecordSource:
             keyed = records._family.has_keys
             cursor = choose_cursor(records._family, records.key, dict(self._values), count, depth=0, accept=codec.ANY)
         stream = records._open(cursor, (), self._values, codec.ANY, self._requests_params, raw=True)
+        if self._streams is not None:
+            self._streams.add(stream)
         lines = join_lines(stream, skip)
         return cut_keys(lines) if keyed and not self._wants_keys else lines
 
@@ -219,32 +231,45 @@ class RecordSource:
         divisible = self._count is None and self._values.keys().isdisjoint(POSITIONS)
         return divisible and self._max_workers > 1 and self._records._family.has_stats
 
-    def _read_chunks(self, position: int) -> Iterator[bytes]:
+    def _read_chunks(self, position: int) -> Blocks:
         totals = self._records.stats().get('totals') or {}
-        total, size = int(totals.get('input_values') or 0), int(totals.get('input_bytes') or 0)
+        total = int(totals.get('input_values') or 0)
         first, skip = (position, 0) if reads_all(self._values) else (0, position)
-        step = max(
-            _SMALLEST_CHUNK,
-            min(
-                (total - first) // (_CHUNKS_PER_WORKER * self._max_workers) + 1,
-                _CHUNK_BYTES * total // max(size, 1),
-            ),
-        )
-        # What was added after the call for the statistics is read, too.
-        bounds = [*range(first, total, step), max(first, total), None]
-        chunks = (partial(self._read_range, start, stop) for start, stop in pairwise(bounds))
-        return skip_lines(chain.from_iterable(read_ahead(chunks, self._max_workers)), skip)
+        size = self._chunk_size(total, int(totals.get('input_bytes') or 0))
+        bounds = [*range(first, total, size), max(first, total)]
+        # The last chunk holds what was added after the call for the statistics.
+        chunks = [*pairwise(bounds), (bounds[-1], None)]
+        streams = OpenStreams()
+        sources = (partial(self._read_range, start, stop, streams) for start, stop in chunks)
+        with closing(read_ahead(sources, self._max_workers, streams.stop)) as results:
+            yield from skip_lines(chain.from_iterable(results), skip)
 
-    def _read_range(self, start: int | None, stop: int | None) -> Iterator[bytes]:
+    def _chunk_size(self, records: int, size: int) -> int:
+        """Return the number of records of a chunk, for a job with so many records and bytes."""
+        share = records // (_CHUNKS_PER_WORKER * self._max_workers) + 1
+        in_memory = _CHUNK_BYTES * records // max(size, 1)
+        return max(_SMALLEST_CHUNK, min(share, in_memory))
+
+    def _read_range(self, start: int, stop: int | None, streams: OpenStreams | None = None) -> Blocks:
         values = {**self._values, 'requests_params': self._requests_params}
-        lines = join_lines(self._records._open_range(start or 0, stop, values, raw=True))
+        stream = self._records._open_range(start, stop, values, raw=True)
+        if streams is not None:
+            streams.add(stream)
+        lines = join_lines(stream)
         return lines if self._wants_keys else cut_keys(lines)
 
     def _check(self, number: int) -> None:
-        """Compare the number of records with the statistics of a finished job, unless a part of them is read."""
-        if self._count is not None or not reads_all(self._values) or self._read_state() != 'finished':
-            return
-        expected = self.total()
+        """Check the number of records after the last one."""
+        if self._is_whole:
+            self._compare(number, self._read_state())
+
+    @property
+    def _is_whole(self) -> bool:
+        return self._count is None and reads_all(self._values)
+
+    def _compare(self, number: int, state: Any) -> None:
+        """Compare the number of records with the statistics of a finished job."""
+        expected = self.total() if state == 'finished' else None
         if expected is not None and expected != number:
             raise DownloadIncomplete(
                 f'{self.name} has {expected} records according to its statistics, and {number} were read'
@@ -268,7 +293,7 @@ def _formats(family: Family) -> Sequence[str]:
     return LOG_ENTRIES if family.has_log_lines else OBJECTS
 
 
-class TabularRecords(ExportedRecords[R], TablesOfAnySchema):
+class TabularRecords(ExportedRecords[R], InferringTables):
     """The same for records that are objects with keys: items, logs and requests."""
 
     def _batches(self, filters: Mapping[str, Any], progress: Progress, size: int = BATCH_SIZE) -> Batches:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, TablesOfAnySchema, check_filters
-from scrapinghub.client._support.json_lines import Blocks, add_field, name_taken
+from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, InferringTables, check_filters
+from scrapinghub.client._support.json_lines import Blocks, OpenStreams, add_field, name_taken
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import parse_number
 from scrapinghub.client._support.record_exports import POSITIONS, RecordSource, read_state
@@ -31,7 +32,7 @@ __all__ = ['SelectedRecords']
 R = TypeVar('R')
 
 
-class SelectedRecords(Downloads, TablesOfAnySchema, Generic[R]):
+class SelectedRecords(Downloads, InferringTables, Generic[R]):
     """The items, log entries or requests of all jobs of a selection: ``selection.items`` and the like.
 
     A read lists the jobs first, and then reads them one after the other, the job that changed its state last first.
@@ -118,8 +119,8 @@ class SelectedRecords(Downloads, TablesOfAnySchema, Generic[R]):
         report, in the order of :meth:`iter`. The ``key`` of a partition is that of its job.
 
         Args:
-            schema: Arrow schema of the tables of each partition. Without it, each partition takes the types of its own
-                records, which can differ from those of the next one.
+            schema: Arrow schema of the tables of each partition. Without it, each partition infers the types from its
+                own records, so they can differ between partitions.
             with_credentials: Whether a pickled partition holds the credentials; by default it reads with those of the
                 process that uses it.
             **filters: Filters as of the records of one job. They cannot say where to begin or how many records to
@@ -287,6 +288,7 @@ class SelectionSource(Generic[R]):
         return self._read(position, counts, notes, resumes=bool(recorded))
 
     def _read(self, position: int, counts: Sequence[int], notes: Notes, *, resumes: bool) -> Blocks:
+        streams = OpenStreams()
         first = begin = 0
         while first < len(counts) and begin + counts[first] <= position:
             begin += counts[first]
@@ -299,38 +301,43 @@ class SelectionSource(Generic[R]):
                 left = None if self._count is None else self._count - begin
                 count = counts[index] if index < len(counts) else left
                 skip = max(0, position - begin) if index == first else 0
-                yield partial(self._read_job, self._keys[index], skip, count, notes)
+                yield partial(self._read_job, self._keys[index], skip, count, notes, streams)
 
-        for index, blocks in enumerate(read_ahead(sources(), self._max_workers), first):
-            number = skip = max(0, position - begin)
-            for block in blocks:
-                number += block.count(b'\n')
-                yield block
-            if resumes and number == skip and begin <= position:
-                from scrapinghub.export.download import Replaced
+        with closing(read_ahead(sources(), self._max_workers, streams.stop)) as jobs:
+            for index, blocks in enumerate(jobs, first):
+                number = skip = max(0, position - begin)
+                for block in blocks:
+                    number += block.count(b'\n')
+                    yield block
+                if resumes and number == skip and begin <= position:
+                    from scrapinghub.export.download import Replaced
 
-                # The record at this position was stored before.
-                raise Replaced
-            if index >= len(counts):
-                notes.add(number)
-            begin += number
+                    # The record at this position was stored before.
+                    raise Replaced
+                if index >= len(counts):
+                    notes.add(number)
+                begin += number
 
-    def _read_job(self, key: str, skip: int, count: int | None, notes: Notes) -> Iterator[bytes]:
-        blocks = _JobSource(self._records, key, {**self._filters, 'count': count}).blocks(skip, None, notes)
+    def _read_job(self, key: str, skip: int, count: int | None, notes: Notes, streams: OpenStreams) -> Iterator[bytes]:
+        source = _JobSource(self._records, key, {**self._filters, 'count': count}, streams)
+        blocks = source.blocks(skip, None, notes)
         return blocks if self._job_key is None else add_field(blocks, self._job_key, key)
 
 
 class _JobSource(RecordSource):
     """The records of one job of a selection."""
 
-    def __init__(self, records: SelectedRecords[Any], key: str, filters: Mapping[str, Any]) -> None:
-        super().__init__(records._family(None, records._client, key), filters)
+    def __init__(
+        self, records: SelectedRecords[Any], key: str, filters: Mapping[str, Any], streams: OpenStreams
+    ) -> None:
+        super().__init__(records._family(None, records._client, key), filters, streams=streams)
         self._deleted = records._deleted
 
-    def _read_state(self) -> Any:
-        state = super()._read_state()
+    def _check(self, number: int) -> None:
+        state = self._read_state()
         check_state(state, self._records.key, deleted=self._deleted)
-        return state
+        if self._is_whole:
+            self._compare(number, state)
 
 
 def check_state(state: Any, key: str, *, deleted: bool) -> None:

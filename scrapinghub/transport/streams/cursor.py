@@ -228,7 +228,8 @@ class RangeCursor(KeysetCursor):
         super().__init__(params, count, order=order, strip=strip)
         self._exact = exact
         self._stop = self._order(stop)
-        # How many records are delivered when the range ends; None while its end has not arrived.
+        # How many records are delivered when the range ends; None while its end has not arrived. With `exact`, only the
+        # number of records ends the range: complete() has to see that some are missing.
         self._end: int | None = None
 
     @property
@@ -255,7 +256,8 @@ class RangeCursor(KeysetCursor):
         size = next((i for i, key in enumerate(keys) if key is not None and self._order(key) >= self._stop), None)
         if size is None:
             return block
-        self._end = self.delivered + size
+        if not self._exact:
+            self._end = self.delivered + size
         return block[:size]
 
     def _is_before_stop(self, record: Any) -> bool:

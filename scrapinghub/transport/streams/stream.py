@@ -105,6 +105,10 @@ class RecordStream(ResumableIterator[T]):
         """Send the first request now."""
         self._reader.start()
 
+    def stop(self) -> None:
+        """Send no further request, not even a retry. Another thread may call this; the iteration then ends early."""
+        self._reader.unfinished = False
+
     def read_all(self) -> list[T]:
         """Return the remaining records as a list. The garbage collector is paused while a part of them is decoded."""
         pause = self._source.around_part = CollectorPause()

@@ -1,4 +1,4 @@
-"""Records that are read in another process, with the credentials of that process."""
+"""Pickle records without credentials: the process that loads them uses its own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from scrapinghub.config.endpoints import Endpoints
 from scrapinghub.redaction import Hidden, strip_credentials
 
 
-class RecordsElsewhere:
-    """What a pickle without credentials holds in place of records: their key, and the settings of their client.
+class PickledRecords:
+    """The key of records and the settings of their client, without credentials.
 
     Args:
         records: The records.

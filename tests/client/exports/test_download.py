@@ -9,18 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from scrapinghub import DownloadConflict, DownloadIncomplete, ScrapinghubClient, ServerError
+from scrapinghub import DownloadConflict, DownloadIncomplete, ServerError
 from scrapinghub.client.jobs import Job
 from scrapinghub.client.projects import Project
 from scrapinghub.sandbox import Sandbox
-from support.clocks import ManualClock
 
 COUNT = 60
 FORMATS = ('jl', 'jsonl', 'ndjson', 'jl.gz', 'json', 'csv', 'csv.gz', 'parquet')
@@ -31,25 +30,6 @@ def make_item(number: int) -> dict[str, Any]:
     if number > COUNT // 2:
         item['late'] = '2026-11-26'
     return item
-
-
-@pytest.fixture(scope='module')
-def shared_cloud() -> Iterator[Sandbox]:
-    with Sandbox(projects=[1]) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(shared_cloud: Sandbox) -> Sandbox:
-    shared_cloud.reset()
-    return shared_cloud
-
-
-@pytest.fixture
-def client(cloud: Sandbox) -> Iterator[ScrapinghubClient]:
-    with ScrapinghubClient(cloud.apikey, cloud.dash_url, endpoint=cloud.url) as client:
-        client.transport.clock = ManualClock()
-        yield client
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import copy
 import json
 import multiprocessing
 import pickle
-from collections.abc import Iterator
+import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrapinghub import DownloadIncomplete, ScrapinghubClient, ServerError, StreamInterrupted
-from scrapinghub.client._support.json_lines import cut_keys, skip_lines
+from scrapinghub import BadRequest, DownloadIncomplete, ScrapinghubClient, ServerError, StreamInterrupted
+from scrapinghub.client._support.json_lines import OpenStreams, cut_keys, skip_lines
 from scrapinghub.client.jobs import Job
 from scrapinghub.client.partitions import Partition
 from scrapinghub.client.projects import Project
@@ -25,25 +25,6 @@ from scrapinghub.sandbox import Sandbox
 from support.clocks import ManualClock
 
 COUNT = 37
-
-
-@pytest.fixture(scope='module')
-def shared_cloud() -> Iterator[Sandbox]:
-    with Sandbox(projects=[1]) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(shared_cloud: Sandbox) -> Sandbox:
-    shared_cloud.reset()
-    return shared_cloud
-
-
-@pytest.fixture
-def client(cloud: Sandbox) -> Iterator[ScrapinghubClient]:
-    with ScrapinghubClient(cloud.apikey, cloud.dash_url, endpoint=cloud.url) as client:
-        client.transport.clock = ManualClock()
-        yield client
 
 
 def fill(job: Job, size: int, **fields: Any) -> None:
@@ -135,6 +116,36 @@ def test_records_that_are_missing_are_an_error(job: Job, project: Project, tmp_p
     assert [item['n'] for item in second.iter()] == [0, 1, 2, 3, 4]
     with pytest.raises(DownloadIncomplete, match='5 records from number 0 on, and 0 were read'):
         first.download(tmp_path / 'a.jl')
+
+
+@pytest.mark.parametrize('times', [1, 3])
+def test_records_that_are_missing_are_an_error_wherever_the_connection_breaks(
+    cloud: Sandbox, project: Project, times: int
+) -> None:
+    job = project.jobs.run('books', meta={'state': 'running'})
+    for start in (0, 12):
+        writer = job.items.writer(start=start)
+        for number in range(10):
+            writer.write({'n': start + number})
+        writer.close()
+    second = job.items.partitions(2)[1]
+    for cut in range(0, 300, 7):
+        cloud.faults.add(path=f'/items/{job.key}', cut=cut, times=times)
+        with pytest.raises(StreamInterrupted, match='should have 10 records, and there are only 8'):
+            second.list()
+        cloud.faults.clear()
+
+
+def test_filters_of_a_method_are_added_to_those_of_the_partition(job: Job) -> None:
+    (partition,) = job.items.partitions(1, filter=('n', '<', [10]), meta='_ts')
+    found = partition.list(filter=('n', '>', [5]), meta='_key')
+    assert [(item['n'], item['_key'], '_ts' in item) for item in found] == [
+        (n, f'{job.key}/{n}', True) for n in range(6, 10)
+    ]
+    assert partition.to_arrow(filter=[('n', '>', [5])]).column('n').to_pylist() == [6, 7, 8, 9]
+    (since,) = job.items.partitions(1, startts=1_400_000_000_000)
+    with pytest.raises(TypeError, match="'startts' was given to partitions"):
+        since.iter(startts=1_500_000_000_000)
 
 
 def test_arguments_are_checked_at_the_call(job: Job, cloud: Sandbox) -> None:
@@ -396,6 +407,41 @@ def test_an_error_of_a_worker_keeps_what_was_stored_before(cloud: Sandbox, large
     assert expected.startswith(stored)
     assert stored.count(b'\n') == 1000
     assert large_job.items.download(path, max_workers=4).read_bytes() == expected
+
+
+def test_threads_end_although_the_error_is_kept(cloud: Sandbox, large_job: Job, tmp_path: Path) -> None:
+    start = f'{large_job.key}/250'
+    cloud.faults.add(path=f'/items/{large_job.key}', query={'start': start}, status=400, times=None)
+    kept = []
+    for number in range(3):
+        with pytest.raises(BadRequest) as info:
+            large_job.items.download(tmp_path / f'{number}.jl', max_workers=4)
+        kept.append(info.value)
+    for thread in threading.enumerate():
+        if thread.name == 'scrapinghub-download':
+            thread.join(30)
+            assert not thread.is_alive()
+    assert len(kept) == 3
+
+
+def test_a_stream_that_is_stopped_sends_no_retry(cloud: Sandbox, client: ScrapinghubClient, job: Job) -> None:
+    clock = client.transport.clock = ManualClock()
+    clock.on_wait = lambda seconds: stream.stop()
+    cloud.faults.add(path=f'/items/{job.key}', status=503, times=None)
+    stream: Any = job.items.iter()
+    before = len(cloud.requests)
+    assert list(stream) == []
+    assert len(cloud.requests) == before + 1
+
+
+def test_streams_that_are_opened_after_the_end_are_stopped(cloud: Sandbox, job: Job) -> None:
+    streams = OpenStreams()
+    streams.stop()
+    stream: Any = job.items.iter()
+    streams.add(stream)
+    before = len(cloud.requests)
+    assert list(stream) == []
+    assert len(cloud.requests) == before
 
 
 def test_records_that_arrive_meanwhile_are_stored_too(project: Project, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,28 +17,8 @@ from scrapinghub.client.jobs import Job
 from scrapinghub.client.projects import Project
 from scrapinghub.client.selection import JobSelection
 from scrapinghub.sandbox import Sandbox
-from support.clocks import ManualClock
 
 SIZES = (3, 0, 40, 1, 25)
-
-
-@pytest.fixture(scope='module')
-def shared_cloud() -> Iterator[Sandbox]:
-    with Sandbox(projects=[1]) as cloud:
-        yield cloud
-
-
-@pytest.fixture
-def cloud(shared_cloud: Sandbox) -> Sandbox:
-    shared_cloud.reset()
-    return shared_cloud
-
-
-@pytest.fixture
-def client(cloud: Sandbox) -> Iterator[ScrapinghubClient]:
-    with ScrapinghubClient(cloud.apikey, cloud.dash_url, endpoint=cloud.url) as client:
-        client.transport.clock = ManualClock()
-        yield client
 
 
 def fill(job: Job, size: int, **fields: Any) -> None:
@@ -144,6 +123,30 @@ def test_a_job_that_is_deleted_meanwhile_is_an_error(
     jobs[2].delete()
     with pytest.raises(NotFound, match=f'job {jobs[2].key} was deleted after'):
         list(records)
+
+
+@pytest.mark.parametrize('filters', [{'count': 60}, {'filter': ('n', '<', [20])}], ids=str)
+@pytest.mark.parametrize('max_workers', [1, 2])
+def test_a_filtered_download_misses_no_job_that_is_deleted_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+    selection: JobSelection,
+    jobs: list[Job],
+    tmp_path: Path,
+    filters: dict[str, Any],
+    max_workers: int,
+) -> None:
+    records, path = selection.items, tmp_path / 'all.jl'
+    list_keys = records._list_keys
+
+    def list_keys_and_delete() -> Any:
+        keys = list(list_keys())
+        jobs[2].delete()
+        return keys
+
+    monkeypatch.setattr(records, '_list_keys', list_keys_and_delete)
+    with pytest.raises(NotFound, match=f'job {jobs[2].key} was deleted after'):
+        records.download(path, max_workers=max_workers, **filters)
+    assert not path.exists()
 
 
 def test_progress_counts_the_records_of_all_jobs(selection: JobSelection) -> None:
