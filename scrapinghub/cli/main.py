@@ -22,7 +22,8 @@ INTERRUPTED = 130
 
 @click.group(context_settings={'help_option_names': ['-h', '--help'], 'max_content_width': 100})
 @click.version_option(__version__, prog_name='scrapinghub')
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Work with jobs, their data, collections and periodic jobs in Scrapy Cloud.
 
     The API key is read from the environment variable SH_APIKEY, a .env file or scrapinghub.yml. Use shub to deploy
@@ -31,6 +32,8 @@ def cli() -> None:
     Commands print tables on a terminal, and JSON lines to a pipe or with --json. They return 1 if the service refuses
     a request or a job does not end with "finished", 2 for wrong arguments, and 130 after Ctrl-C.
     """
+    if os.environ.get('NO_COLOR'):
+        context.color = False
 
 
 @cli.command()

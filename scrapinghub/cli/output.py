@@ -44,7 +44,9 @@ def print_rows(rows: Iterable[Mapping[str, Any]], settings: Settings, columns: S
         return
     names = list(columns or dict.fromkeys(chain.from_iterable(sample)))
     names = [name for name in names if any(row.get(name) not in (None, '', []) for row in sample)] or names
-    widths = fit_widths(names, [[cell(row.get(name)) for name in names] for row in sample])
+    # A number or a time that is cut would show another value.
+    whole = [all(row.get(name) is None or isinstance(row[name], (int, float)) for row in sample) for name in names]
+    widths = fit_widths(names, [[cell(row.get(name)) for name in names] for row in sample], whole)
     click.secho(_line(names, widths), bold=True)
     for row in chain(sample, rows):
         click.echo(_line([cell(row.get(name)) for name in names], widths))
@@ -60,12 +62,13 @@ def print_fields(fields: Mapping[str, Any], settings: Settings) -> None:
         click.echo(f'{click.style(name.ljust(width), bold=True)}  {cell(value)}')
 
 
-def fit_widths(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    """Return the widths of columns that fit the terminal; the widest columns are cut first."""
-    available = shutil.get_terminal_size().columns - 2 * (len(names) - 1)
+def fit_widths(names: Sequence[str], rows: Sequence[Sequence[str]], whole: Sequence[bool]) -> list[int]:
+    """Return the widths of columns that fit the terminal: the widest are cut first, those of ``whole`` never."""
+    excess = 2 * (len(names) - 1) - shutil.get_terminal_size().columns
     widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-    while sum(widths) > available and max(widths) > 4:
-        widths[widths.index(max(widths))] -= 1
+    can_be_cut = [index for index, keep in enumerate(whole) if not keep]
+    while sum(widths) + excess > 0 and any(widths[index] > 4 for index in can_be_cut):
+        widths[max(can_be_cut, key=widths.__getitem__)] -= 1
     return widths
 
 
@@ -89,5 +92,9 @@ def cell(value: Any) -> str:
         text = ', '.join(value)
     else:
         text = json.dumps(value, ensure_ascii=False, default=str)
-    # A control character of scraped data could change the terminal.
-    return ''.join(character if character.isprintable() else ' ' for character in text)
+    return printable(text)
+
+
+def printable(text: str, keep: str = '') -> str:
+    """Return a text without control characters, which could change the terminal, except those in ``keep``."""
+    return ''.join(character if character.isprintable() or character in keep else ' ' for character in text)

@@ -10,10 +10,21 @@ from typing import Any
 
 import click
 
-from scrapinghub.cli.output import is_for_people, print_rows
+from scrapinghub.cli.output import is_for_people, print_rows, printable
 from scrapinghub.cli.support import Settings, common_options, connect
 
 KINDS = ('items', 'logs', 'requests', 'samples')
+# Control characters that a message of several lines needs.
+LINES = '\n\t'
+
+
+def _check_filters(_context: click.Context, _option: click.Parameter, filters: tuple[str, ...]) -> tuple[str, ...]:
+    for text in filters:
+        try:
+            json.loads(text)
+        except ValueError as error:
+            raise click.BadParameter(f'{text!r} is not JSON: {error}') from error
+    return filters
 
 
 def _reading(kind: str) -> click.Command:
@@ -23,7 +34,14 @@ def _reading(kind: str) -> click.Command:
     @click.argument('key')
     @click.option('-f', '--follow', is_flag=True, help='Print new records until the job is finished.')
     @click.option('-n', 'last', type=click.IntRange(0), metavar='LAST', help='Only the last records.')
-    @click.option('--filter', 'filters', metavar='JSON', multiple=True, help='Filter such as ["price", ">", [20]].')
+    @click.option(
+        '--filter',
+        'filters',
+        metavar='JSON',
+        multiple=True,
+        callback=_check_filters,
+        help='Filter such as ["price", ">", [20]].',
+    )
     @click.option('--fields', metavar='A,B', help='Only these fields.')
     @common_options
     def read(
@@ -61,13 +79,8 @@ def print_log(entries: Iterable[Mapping[str, Any]], settings: Settings) -> None:
     for entry in entries:
         moment = datetime.fromtimestamp(entry['time'] / 1000, timezone.utc)
         color = {30: 'yellow', 40: 'red', 50: 'red'}.get(entry['level'])
-        text = f'{moment:%Y-%m-%d %H:%M:%S} {getLevelName(entry["level"]):<8} {_printable(entry["message"])}'
+        text = f'{moment:%Y-%m-%d %H:%M:%S} {getLevelName(entry["level"]):<8} {printable(entry["message"], keep=LINES)}'
         click.secho(text, fg=color)
-
-
-def _printable(message: str) -> str:
-    """Return a message without control characters, which could change the terminal."""
-    return ''.join(character if character.isprintable() or character in '\n\t' else ' ' for character in message)
 
 
 @click.command()

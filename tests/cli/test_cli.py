@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -44,10 +45,12 @@ def rows(cloud: Sandbox, *arguments: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def run_in_terminal(cloud: Sandbox, *arguments: str, answer: bytes = b'', columns: int = 80) -> tuple[int, str]:
+def run_in_terminal(
+    cloud: Sandbox, *arguments: str, answer: bytes = b'', columns: int = 80, **variables: str
+) -> tuple[int, str]:
     """Run a command in a terminal; return its status and what the terminal shows."""
     leader, follower = pty.openpty()
-    environment = {**os.environ, **cloud.environ, 'COLUMNS': str(columns), 'TERM': 'xterm'}
+    environment = {**os.environ, **cloud.environ, 'COLUMNS': str(columns), 'TERM': 'xterm', **variables}
     with subprocess.Popen(
         [*COMMAND, *arguments], stdin=follower, stdout=follower, stderr=follower, env=environment
     ) as process:
@@ -87,9 +90,10 @@ def test_a_terminal_gets_a_table_that_fits(cloud: Sandbox) -> None:
         assert status == 0
         assert lines[0].split()[:2] == ['key', 'spider']
         assert max(map(len, lines)) <= columns
+        # A part of a time would be of no use.
+        assert all(re.search(r' \d{4}-\d\d-\d\d \d\d:\d\d:\d\d', line) for line in lines[1:])
     assert '\x1b' in shown
-    environment = {'NO_COLOR': '1'}
-    assert '\x1b' not in run(cloud, 'jobs', '123', **environment).stdout
+    assert '\x1b' not in run_in_terminal(cloud, 'jobs', '123', NO_COLOR='1')[1]
 
 
 def test_jobs_are_run_waited_for_and_cancelled(cloud: Sandbox) -> None:
@@ -142,6 +146,7 @@ def test_errors_are_one_line_and_show_no_key(cloud: Sandbox) -> None:
     for arguments, status in (
         (('jobs', '123', '--state', 'nope'), 2),
         (('items', '1/2'), 2),
+        (('items', '123/1/2', '--filter', '["price"'), 2),
         (('show', '123/1/999'), 1),
         (('jobs', '123', '--since', 'soon'), 2),
         (('periodic-jobs', '123', 'create', 'a', '--cron', '* *'), 2),
