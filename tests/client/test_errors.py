@@ -144,6 +144,13 @@ def test_what_does_not_exist_is_named(client: ScrapinghubClient, project: Projec
         assert f'there is no {subject}, or no access to project' in lines_of(caught.value)[1]
 
 
+def test_errors_of_the_dash_name_the_project(client: ScrapinghubClient) -> None:
+    project = client.get_project(999)
+    for call in (lambda: project.jobs.run('books'), project.spiders.list):
+        with pytest.raises(BadRequest, match='HTTP 403 for project 999'):
+            call()
+
+
 def test_a_filter_that_the_service_does_not_understand(client: ScrapinghubClient, project: Project) -> None:
     books = project.collections.get_store('books')
     books.set({'_key': 'a'})

@@ -92,6 +92,15 @@ class Dash:
 
     def _checked(self, method: str, path: Path, **fields: Any) -> dict[str, Any]:
         try:
+            return self._fetch_object(method, path, **fields)
+        except ScrapinghubAPIError as error:
+            # The path does not say which project the request is for.
+            project = dict(fields.get('params') or fields.get('data') or ()).get('project')
+            error.context = context_of(error, self._transport.endpoints, project)
+            raise
+
+    def _fetch_object(self, method: str, path: Path, **fields: Any) -> dict[str, Any]:
+        try:
             answer = self._fetch(method, path, handled_statuses=_HANDLED_STATUSES, **fields)
         except NotFound as error:
             raise _rephrased(NotFound('Not found'), error, None) from None
@@ -100,10 +109,8 @@ class Dash:
             raise _rephrased(ServerError('Internal server error'), error, cause) from None
         try:
             return check_status(answer)
-        except ScrapinghubAPIError as error:
-            error.context = context_of(error, self._transport.endpoints)
-            if isinstance(error, Unauthorized):
-                error.hint = self._transport.credentials_hint
+        except Unauthorized as error:
+            error.hint = self._transport.credentials_hint
             raise
 
 

@@ -115,12 +115,13 @@ def translate(
     return ours
 
 
-def context_of(error: ScrapinghubAPIError, endpoints: Endpoints) -> str | None:
+def context_of(error: ScrapinghubAPIError, endpoints: Endpoints, project: object = None) -> str | None:
     """Return which request failed and what it concerned, as one line; None if there was no response.
 
     Args:
         error: A status error.
         endpoints: The base URLs, which the line leaves out.
+        project: Id of the project, if the path does not hold it.
     """
     if error.status_code is None or error.url is None:
         return None
@@ -128,12 +129,14 @@ def context_of(error: ScrapinghubAPIError, endpoints: Endpoints) -> str | None:
     bases = sorted({f'{strip_credentials(base)}/' for base in vars(endpoints).values()}, key=len, reverse=True)
     base = next((base for base in bases if error.url.startswith(base)), '')
     path = error.url[len(base) :]
-    explanation = _explanation(error, [unquote(part) for part in path.split('/') if part])
+    subject, of_project = _subject([unquote(part) for part in path.split('/') if part])
+    if of_project is None and project is not None:
+        subject, of_project = f'project {project}', str(project)
+    explanation = _explanation(error, subject, of_project)
     return f'{error.method} {path}' + (f': {explanation}' if explanation else '')
 
 
-def _explanation(error: ScrapinghubAPIError, path: Sequence[str]) -> str:
-    subject, project = _subject(path)
+def _explanation(error: ScrapinghubAPIError, subject: str | None, project: str | None) -> str:
     access = f'no access to project {project}' if project else 'no access to it'
     if isinstance(error, NotFound):
         return f'there is no {subject}, or {access}' if subject else 'nothing was found'
@@ -141,7 +144,7 @@ def _explanation(error: ScrapinghubAPIError, path: Sequence[str]) -> str:
         return access
     if error.status_code is None or error.status_code < 400:
         # The dash reports errors with status 200.
-        return ''
+        return subject or ''
     return f'HTTP {error.status_code}' + (f' for {subject}' if subject else '')
 
 
