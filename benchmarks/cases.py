@@ -80,6 +80,7 @@ def all_cases() -> list[Case]:
         Case('products_msgpack', 'products, MessagePack', 2.8, 1.15),
         Case('products_msgpack_gzip', 'products, MessagePack, gzip', 2.8, 1.25),
         Case('products_list', 'products, MessagePack, list()', 3.5, bare=None),
+        Case('products_typed', 'products, three fields of a type', 6, bare=None),
         Case('products_json', 'products, JSON, standard library', 1.7, 0.95, ours=plain),
         Case('products_json', 'products, JSON, extra fast', 4, 0.9, bare='bare-fast'),
         Case('product_writes', 'product writes, CPU time', 2, bare=None),

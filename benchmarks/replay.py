@@ -114,6 +114,10 @@ class Prepared:
         """Return a whole body, or one page of a listing that begins at ``start``; None if there is no such path."""
         return self._body(path, packed, compressed, start) if path in self._bodies else None
 
+    def count(self, path: str) -> int:
+        """Return the number of records of a path."""
+        return self._bodies[path][1]
+
     def _make(self, path: str, packed: bool, compressed: bool, start: int | None) -> bytes:
         make, count = self._bodies[path]
         numbers = range(count) if start is None else range(min(start, count), min(start + PAGE, count))
@@ -197,6 +201,9 @@ class Connection(threading.Thread):
         elif rest[:2] == ['9', '9']:
             # items/9/9/COUNT
             self.send_chunks(MSGPACK, many_items(int(rest[2])))
+        elif rest[3:] == ['stats']:
+            count = self.prepared.count('/'.join(['', family, *rest[:3]]))
+            self.send(JSON, json.dumps({'totals': {'input_values': count}}).encode())
         elif family == 'items':
             self.send_chunks(MSGPACK, self.slowly())
         elif family == 'go':

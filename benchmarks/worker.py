@@ -58,6 +58,28 @@ def products_list(url: str, sizes: Sizes) -> int:
     return len(client(url).get_job('1/2/5').items.list())
 
 
+def products_typed(url: str, sizes: Sizes) -> int:
+    """Read three fields of products: with a type, if the package can decode into one."""
+    items = client(url).get_job('1/2/5').items
+    number, total = 0, 0.0
+    if hasattr(items, 'partitions'):
+        for product in items.iter(type=_book()):
+            number += 1
+            total += product.price
+    else:
+        for product in items.iter():
+            number += 1
+            total += product['price']
+    return number
+
+
+@cache
+def _book() -> Any:
+    from msgspec import defstruct
+
+    return defstruct('Book', [('url', str), ('name', str), ('price', float)])
+
+
 def items_msgpack(url: str, sizes: Sizes) -> int:
     """Iterate over items in MessagePack."""
     return consume(client(url).get_job('1/2/3').items.iter())
@@ -165,8 +187,8 @@ def metadata_calls(url: str, sizes: Sizes) -> int:
 CASES: dict[str, Callable[[str, Sizes], int]] = {
     case.__name__: case
     for case in (
-        products_msgpack, products_msgpack_gzip, products_list, products_json, product_writes, items_msgpack,
-        items_msgpack_gzip, items_json, requests_json, collection_scan, large_records, job_summaries,
+        products_msgpack, products_msgpack_gzip, products_list, products_typed, products_json, product_writes,
+        items_msgpack, items_msgpack_gzip, items_json, requests_json, collection_scan, large_records, job_summaries,
         activity_events, frontier_batches, item_writes, frontier_adds, metadata_calls,
     )
 }  # fmt: skip

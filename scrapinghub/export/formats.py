@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from scrapinghub.transport.codec import JsonLinesDecoder
+from scrapinghub.transport.streams.collector import CollectorPause
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 GZIP_LEVEL = 6
+# json.dumps creates an encoder for each value.
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 ROW_GROUP_SIZE = 50_000
 
 Blocks = Iterable[bytes]
@@ -46,7 +49,9 @@ def records(blocks: Blocks) -> Iterator[list[Any]]:
     """Yield the records of JSON lines, in lists."""
     decoder = JsonLinesDecoder()
     for block in blocks:
-        yield decoder.feed(block)
+        with CollectorPause():
+            batch = decoder.feed(block)
+        yield batch
         if decoder.error is not None:
             raise decoder.error
 
@@ -85,12 +90,12 @@ def write_json(read: Callable[[], Blocks], file: IO[bytes], options: Options) ->
 def write_csv(read: Callable[[], Blocks], file: IO[bytes], options: Options) -> None:
     """Write CSV with a header; text as it is, other values as JSON text, missing values empty."""
     fields = list(options.fields or _field_names(read()))
-    text = io.TextIOWrapper(file, encoding='utf-8', errors='surrogatepass', newline='', write_through=True)
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(fields)
-    for batch in records(read()):
-        writer.writerows([_cell(record.get(name)) for name in fields] for record in batch)
-    text.detach()
+    header: list[list[Any]] = [fields]
+    batches = ([[_cell(record.get(name)) for name in fields] for record in batch] for batch in records(read()))
+    for rows in chain([header], batches):
+        text = io.StringIO(newline='')
+        csv.writer(text, lineterminator='\n').writerows(rows)
+        file.write(text.getvalue().encode('utf-8', 'surrogatepass'))
 
 
 def _field_names(blocks: Blocks) -> Iterable[str]:
@@ -102,10 +107,10 @@ def _field_names(blocks: Blocks) -> Iterable[str]:
     return names
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> Any:
     if value is None:
         return ''
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if type(value) in (str, int) else _encode(value)
 
 
 def write_parquet(read: Callable[[], Blocks], file: IO[bytes], options: Options) -> None:
@@ -124,7 +129,8 @@ def write_parquet(read: Callable[[], Blocks], file: IO[bytes], options: Options)
         found = {field.name: field for field in schema}
         schema = pa.schema([found.get(name, pa.field(name, pa.null())) for name in options.fields])
     with pq.ParquetWriter(file, schema) as writer:
-        for batch in to_batches(_groups(batches(), ROW_GROUP_SIZE), schema, lambda index: None):
+        groups = _groups(batches(), ROW_GROUP_SIZE)
+        for batch in to_batches(groups, schema, inferred=options.schema is None):
             writer.write_batch(batch)
 
 

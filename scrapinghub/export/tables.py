@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from scrapinghub.exceptions import SchemaMismatch
 from scrapinghub.export.types import ValueType, columns_of, is_json_field, json_text
+from scrapinghub.transport.streams.collector import CollectorPause
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,11 @@ Records: TypeAlias = 'Sequence[dict[str, Any]]'
 
 
 def to_batches(
-    batches: Iterable[Records], schema: pa.Schema, key_of: Callable[[int], str | None]
+    batches: Iterable[Records],
+    schema: pa.Schema,
+    key_of: Callable[[int], str | None] = lambda index: None,
+    *,
+    inferred: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """Convert records to record batches of one schema.
 
@@ -29,6 +34,7 @@ def to_batches(
         batches: Lists of records.
         schema: Schema of all batches.
         key_of: Returns the key of a record, by its index over all batches, for the error.
+        inferred: Whether the schema was inferred from these records: their types are not checked then.
 
     Raises:
         SchemaMismatch: A record has a field that the schema lacks, or a value that does not fit its field.
@@ -36,7 +42,8 @@ def to_batches(
     index = 0
     for records in batches:
         try:
-            batch = _to_batch(records, schema)
+            with CollectorPause():
+                batch = _to_batch(records, schema) if inferred or _fit(records, schema) else None
         except _NOT_CONVERTIBLE:
             batch = None
         if batch is None:
@@ -49,10 +56,7 @@ def to_batches(
 _NOT_CONVERTIBLE = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
-def _to_batch(records: Records, schema: pa.Schema) -> pa.RecordBatch | None:
-    """Return records as a batch; None if they do not fit the schema."""
-    if not _fit(records, schema):
-        return None
+def _to_batch(records: Records, schema: pa.Schema) -> pa.RecordBatch:
     columns = [_to_array([record.get(field.name) for record in records], field) for field in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
@@ -141,9 +145,10 @@ class _Columns:
         self.record.add_columns(columns)
         missing = [None] * len(records)
         for name, kind in self.record.keys.items():
-            chunks = self._chunks.setdefault(name, [pa.nulls(count) for count in self._counts])
+            if name not in self._chunks:
+                self._chunks[name] = [pa.nulls(count) for count in self._counts]
             values = columns.get(name, missing)
-            chunks.append(pa.array(values, self._storage(kind)) if kind.is_plain else values)
+            self._chunks[name].append(pa.array(values, self._storage(kind)) if kind.is_plain else values)
         self._counts.append(len(records))
 
     def _storage(self, kind: ValueType) -> pa.DataType | None:
@@ -171,13 +176,30 @@ class _Columns:
         )
 
 
-def to_table(batches: Iterable[Records]) -> pa.Table:
-    """Return a table of all records; reads them once and finds the schema on the way."""
+def to_table(
+    batches: Iterable[Records],
+    schema: pa.Schema | None = None,
+    key_of: Callable[[int], str | None] = lambda index: None,
+) -> pa.Table:
+    """Return a table of all records.
+
+    Args:
+        batches: Lists of records.
+        schema: Schema of the records; found on the way if None.
+        key_of: Returns the key of a record, by its index over all batches, for the error.
+
+    Raises:
+        SchemaMismatch: A record does not fit the given schema.
+    """
+    if schema is not None:
+        return pa.Table.from_batches(to_batches(batches, schema, key_of), schema)
     columns = _Columns(deep=True, text=pa.string())
     for records in batches:
-        columns.add(records)
-    schema = pa.schema(columns.record.fields())
-    return pa.Table.from_arrays([columns.take_array(field) for field in schema], schema=schema)
+        with CollectorPause():
+            columns.add(records)
+    with CollectorPause():
+        schema = pa.schema(columns.record.fields())
+        return pa.Table.from_arrays([columns.take_array(field) for field in schema], schema=schema)
 
 
 def to_frame(
@@ -209,9 +231,10 @@ def to_frame(
     columns = _Columns(deep=False, text=pa.large_string())
     index = 0
     for records in batches:
-        if schema is not None and not _fit(records, schema):
-            raise _mismatch(records, schema, index, key_of)
-        columns.add(records)
+        with CollectorPause():
+            if schema is not None and not _fit(records, schema):
+                raise _mismatch(records, schema, index, key_of)
+            columns.add(records)
         index += len(records)
     fields = columns.record.fields() if schema is None else list(schema)
     frame = {}

@@ -13,9 +13,13 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from scrapinghub.transport.streams.collector import CollectorPause
+
 MAX_KEYS = 256
 MAX_DEPTH = 32
 
+# json.dumps creates an encoder for each value.
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _JSON_METADATA = {b'scrapinghub': b'json'}
 _INT64 = range(-(2**63), 2**63)
 # Every integer in this range is exact as a double.
@@ -35,7 +39,7 @@ def is_json_field(field: pa.Field) -> bool:
 def json_text(value: Any) -> str:
     """Return a value as JSON text; values that JSON does not know become their ``str()``."""
     try:
-        text = json.dumps(value, ensure_ascii=False, default=str)
+        text = _encode(value)
         text.encode()
     except UnicodeEncodeError:
         return json.dumps(value, default=str)
@@ -206,5 +210,6 @@ def infer(batches: Iterable[Sequence[Any]]) -> pa.Schema:
     """Return the schema that holds all records of all batches without loss."""
     record = ValueType()
     for batch in batches:
-        record.add(batch)
+        with CollectorPause():
+            record.add(batch)
     return pa.schema(record.fields())

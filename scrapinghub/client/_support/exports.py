@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from scrapinghub.client._support.parameters import check_names, parse_number
 from scrapinghub.export.progress import Progress, make_report
+from scrapinghub.transport.streams.collector import pause_while_decoding
 from scrapinghub.transport.streams.stream import RecordStream, ResumableIterator
 
 if TYPE_CHECKING:
@@ -165,7 +166,8 @@ class Tables(Exports):
     def _infer_schema(self, filters: Mapping[str, Any], progress: Progress = False) -> pa.Schema:
         types = load_arrow('types')
         self._check_filters(filters)
-        found: pa.Schema = types.infer(self._batches(filters, progress))
+        with pause_while_decoding():
+            found: pa.Schema = types.infer(self._batches(filters, progress))
         return found
 
     def iter_arrow(
@@ -227,13 +229,8 @@ class Tables(Exports):
         self._check_filters(filters)
         batches = self._batches(filters, progress)
         schema = self._choose_schema(schema)
-        table: pa.Table
-        if schema is None:
-            table = tables.to_table(batches)
-        else:
-            import pyarrow as pa
-
-            table = pa.Table.from_batches(tables.to_batches(batches, schema, batches.key_of), schema)
+        with pause_while_decoding():
+            table: pa.Table = tables.to_table(batches, schema, batches.key_of)
         return table
 
     def to_pandas(self, schema: pa.Schema | None = None, *, progress: Progress = False, **filters: Any) -> pd.DataFrame:
@@ -257,7 +254,8 @@ class Tables(Exports):
         tables = load_arrow('tables', 'pandas')
         self._check_filters(filters)
         batches = self._batches(filters, progress)
-        frame: pd.DataFrame = tables.to_frame(batches, self._choose_schema(schema), batches.key_of)
+        with pause_while_decoding():
+            frame: pd.DataFrame = tables.to_frame(batches, self._choose_schema(schema), batches.key_of)
         return frame
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
-from scrapinghub.transport.streams.stream import RecordStream
+from scrapinghub.transport.streams.collector import pause_while_decoding
 
 P = ParamSpec('P')
+
 T = TypeVar('T')
 
 
@@ -68,8 +69,8 @@ def listed(iterate: Callable[P, Iterable[T]]) -> Callable[P, list[T]]:
 
     @functools.wraps(iterate)
     def list_(*args: P.args, **kwargs: P.kwargs) -> list[T]:
-        records = iterate(*args, **kwargs)
-        return records.read_all() if isinstance(records, RecordStream) else list(records)
+        with pause_while_decoding():
+            return list(iterate(*args, **kwargs))
 
     list_.__name__ = 'list'
     list_.__qualname__ = f'{iterate.__qualname__.rpartition(".")[0]}.list'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,8 +11,8 @@ import msgpack
 from scrapinghub.transport.codec.decoders import FAILURES, MAX_RECORD_BYTES, PIECE_SIZE, Decoder, MsgpackDecoder
 from scrapinghub.transport.codec.json_decoders import DECODERS, JsonLinesDecoder
 
-# Lines that look like objects. They are not parsed: the framing of the response says that they have arrived whole.
-_OBJECTS = re.compile(rb'(?:\{[^\n]*\}\n)*').fullmatch
+# The first and the last byte of an object.
+_OBJECT = {(b'{', b'}')}
 
 
 class RawLinesDecoder(JsonLinesDecoder):
@@ -25,12 +24,14 @@ class RawLinesDecoder(JsonLinesDecoder):
         self.lazy = True
 
     def _decode_block(self, block: bytes) -> list[Any]:
-        if _OBJECTS(block) and _is_utf8(block):
-            return block.split(b'\n')[:-1]
+        lines = block.removesuffix(b'\n').split(b'\n')
+        # Objects are not parsed: the framing of the response says that they have arrived whole.
+        if {(line[:1], line[-1:]) for line in lines} == _OBJECT and _is_utf8(block):
+            return lines
         records: list[Any] = []
         try:
             # On an error, extend keeps the lines before it.
-            records.extend(_checked(line) for line in block.split(b'\n') if line.strip())
+            records.extend(_checked(line) for line in lines if line.strip())
         except (ValueError, RecursionError) as error:
             self._fail(f'not a line of JSON: {error}', error)
         return records

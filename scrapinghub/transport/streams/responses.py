@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -19,6 +19,7 @@ from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.responses import undecodable
 from scrapinghub.transport.http.retries import Attempts, is_transient
 from scrapinghub.transport.http.transport import Transport
+from scrapinghub.transport.streams.collector import reading
 from scrapinghub.transport.streams.cursor import Cursor, Pairs
 
 # How much is decoded into one list. Of a longer one, the first records have left the caches of the processor before the
@@ -60,13 +61,10 @@ class Source:
         raw: As given.
         on_progress: Called with the number of records delivered after each batch; None for no call.
         callback_error: The error that ``on_progress`` raised, if it looks like a failure of the stream.
-        around_part: Entered while a part of a body is decoded and its records are delivered, never while waiting for
-            the next one.
     """
 
     on_progress: Callable[[int], object] | None = None
     callback_error: Exception | None = None
-    around_part: AbstractContextManager[object] = nullcontext()
 
     def __init__(
         self,
@@ -194,11 +192,11 @@ class ResponseReader:
         for piece in self.body:
             decoder = self._decoder or self._choose_decoder(piece)
             lazy = self._may_be_lazy and decoder.lazy and not (self.body.compressed or cursor.selecting or cursor.full)
-            # A compressed piece with a bad record is withheld as a whole.
-            size = len(piece) or 1 if lazy or self.body.compressed else PART_SIZE
+            # A compressed piece with a bad record is withheld as a whole; raw records need no memory for objects.
+            size = len(piece) or 1 if lazy or self.body.compressed or self._source.raw else PART_SIZE
             for start in range(0, len(piece) or 1, size):
                 part, before = piece[start : start + size], cursor.delivered
-                with self._source.around_part:
+                with reading.around_part:
                     yield self._read_lazily(part, decoder) if lazy else self._read(part, decoder)
                     if self._recovered is not None:
                         yield self._recovered

@@ -8,7 +8,6 @@ continues where the last one stopped.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from itertools import chain, repeat, takewhile
 from operator import attrgetter
 from types import TracebackType
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import requests
 
 from scrapinghub.exceptions import DecodeError
-from scrapinghub.transport.streams.collector import CollectorPause
 from scrapinghub.transport.streams.cursor import Cursor, Mismatch
 from scrapinghub.transport.streams.recovery import Recovery
 from scrapinghub.transport.streams.responses import ResponseReader, Source
@@ -108,16 +106,6 @@ class RecordStream(ResumableIterator[T]):
     def stop(self) -> None:
         """Send no further request, not even a retry. Another thread may call this; the iteration then ends early."""
         self._reader.unfinished = False
-
-    def read_all(self) -> list[T]:
-        """Return the remaining records as a list. The garbage collector is paused while a part of them is decoded."""
-        pause = self._source.around_part = CollectorPause()
-        try:
-            return list(self)
-        finally:
-            # An interruption may have met the end of the pause.
-            pause.__exit__()
-            self._source.around_part = nullcontext()
 
     @property
     def delivered(self) -> int:

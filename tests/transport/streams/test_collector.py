@@ -24,11 +24,13 @@ def threshold() -> Iterator[None]:
     gc.set_threshold(*before)
 
 
-def test_the_threshold_is_restored() -> None:
-    pause = CollectorPause()
+@pytest.mark.parametrize('generation', [0, 1])
+def test_the_threshold_is_restored(generation: int) -> None:
+    pause = CollectorPause(generation)
     for _ in range(2):
         with pause:
-            assert gc.get_threshold()[0] > 10**9
+            assert gc.get_threshold()[generation] > 1000
+            assert gc.get_threshold()[1 - generation] == THRESHOLD[1 - generation]
             assert gc.isenabled()
         assert gc.get_threshold() == THRESHOLD
     pause.__exit__()
@@ -80,7 +82,7 @@ def test_pauses_of_several_threads_end() -> None:
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs os.fork')
 @pytest.mark.filterwarnings('ignore:.*fork:DeprecationWarning')
 def test_a_child_that_is_forked_in_a_pause_collects() -> None:
-    with CollectorPause():
+    with CollectorPause(), CollectorPause(1):
         child = os.fork()
         if not child:
             os._exit(gc.get_threshold() != THRESHOLD)
@@ -106,19 +108,34 @@ def count_collections(action: Callable[[], object]) -> int:
 
 def test_a_list_is_decoded_in_pauses_and_requested_outside() -> None:
     records = [{'n': number} for number in range(20_000)]
-    outside: set[int] = set()
+    outside: set[tuple[int, int, int]] = set()
 
     def respond(request: Request) -> Reply:
-        outside.add(gc.get_threshold()[0])
+        outside.add(gc.get_threshold())
         return lines_reply(*records)
 
     with Server(respond) as server, ScrapinghubClient(KEY, endpoint=server.url) as client:
         items = client.get_job('1/2/3').items
         paused = count_collections(lambda: items.list(count=20_000))
         usual = count_collections(lambda: list(items.iter(count=20_000)))
-    assert outside == {THRESHOLD[0]}
+    # Young objects are collected while the client waits for the response, older ones seldom.
+    assert {generations[0] for generations in outside} == {THRESHOLD[0]}
+    assert {generations[1] for generations in outside} == {THRESHOLD[1], 1009}
     assert paused < usual / 2
     assert gc.get_threshold() == THRESHOLD
+
+
+def test_tables_are_made_in_pauses() -> None:
+    records = [{'n': number, 'tags': [str(number)]} for number in range(20_000)]
+    with (
+        Server(lambda request: lines_reply(*records)) as server,
+        ScrapinghubClient(KEY, endpoint=server.url) as client,
+    ):
+        items = client.get_job('1/2/3').items
+        usual = count_collections(lambda: list(items.iter()))
+        for method in (items.to_arrow, items.to_pandas, items.schema):
+            assert count_collections(method) < usual / 2
+            assert gc.get_threshold() == THRESHOLD
 
 
 def test_an_interrupted_list_ends_the_pause() -> None:
