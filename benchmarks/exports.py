@@ -93,7 +93,8 @@ def measure(case: str, way: str, url: str) -> None:
     if case == 'pandas':
         __import__('pandas').DataFrame([{'a': 1}])
     _, ours, by_hand = CASES[case]
-    with client(url) as sh, tempfile.TemporaryDirectory() as folder:
+    # The server prepares a million items in more than a minute.
+    with client(url, connection_timeout=600) as sh, tempfile.TemporaryDirectory() as folder:
         items = sh.get_job(KEY).items
         next(items.iter())
         cpu, wall = time.process_time(), time.perf_counter()

@@ -24,6 +24,8 @@ GZIP_LEVEL = 6
 # json.dumps creates an encoder for each value.
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 ROW_GROUP_SIZE = 50_000
+# Records that exist as Python objects at the same time.
+BATCH_SIZE = 5_000
 
 Blocks = Iterable[bytes]
 
@@ -129,9 +131,9 @@ def write_parquet(read: Callable[[], Blocks], file: IO[bytes], options: Options)
         found = {field.name: field for field in schema}
         schema = pa.schema([found.get(name, pa.field(name, pa.null())) for name in options.fields])
     with pq.ParquetWriter(file, schema) as writer:
-        groups = _groups(batches(), ROW_GROUP_SIZE)
-        for batch in to_batches(groups, schema, inferred=options.schema is None):
-            writer.write_batch(batch)
+        converted = to_batches(_groups(batches(), BATCH_SIZE), schema, inferred=options.schema is None)
+        while group := list(islice(converted, ROW_GROUP_SIZE // BATCH_SIZE)):
+            writer.write_table(pa.Table.from_batches(group), ROW_GROUP_SIZE)
 
 
 def write_log(read: Callable[[], Blocks], file: IO[bytes], options: Options) -> None:
