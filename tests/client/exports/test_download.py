@@ -5,10 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -298,46 +294,3 @@ def test_progress_has_the_total_of_unfiltered_reads(job: Job, tmp_path: Path) ->
     assert last(job.items.list, count=4) == (4, 4)
     assert last(job.samples.list) == (COUNT, None)
     assert last(job.items.to_arrow) == (COUNT, COUNT)
-
-
-PROGRAM = """
-import sys
-from scrapinghub import ScrapinghubClient
-apikey, dash, url, key, path = sys.argv[1:]
-client = ScrapinghubClient(apikey, dash, endpoint=url)
-print('ready', flush=True)
-client.get_job(key).items.download(path)
-"""
-
-
-def size_of(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-@pytest.mark.parametrize('name', ['jl', 'jl.gz', 'csv', 'parquet'])
-def test_a_process_that_is_killed_leaves_what_the_next_one_needs(
-    cloud: Sandbox, job: Job, tmp_path: Path, name: str
-) -> None:
-    undisturbed = job.items.download(tmp_path / f'a.{name}')
-    path = tmp_path / f'b.{name}'
-    command = [sys.executable, '-c', PROGRAM, cloud.apikey, cloud.dash_url, cloud.url, job.key, str(path)]
-    part = tmp_path / f'b.{name}.part'
-    # The response arrives slowly, so that the process is killed within it.
-    cloud.faults.add(path=f'/items/{job.key}', trickle=100, pause=0.01, times=None)
-    for _ in range(3):
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            deadline = time.monotonic() + 30
-            before = part.stat().st_size if part.exists() else 0
-            while process.poll() is None and time.monotonic() < deadline:
-                if size_of(part) > before:
-                    process.send_signal(signal.SIGKILL)
-                    break
-    cloud.faults.clear()
-    job.items.download(path, overwrite=True)
-    if name == 'parquet':
-        assert read(path).equals(read(undisturbed))
-    else:
-        assert path.read_bytes() == undisturbed.read_bytes()
