@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import requests
-
 from scrapinghub.exceptions import APIError, BadRequest, NotFound, ScrapinghubAPIError, ServerError, Unauthorized
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call, Params
-from scrapinghub.transport.http.errors import context_of
+from scrapinghub.transport.http.errors import context_of, with_request
 from scrapinghub.transport.http.paths import Path
 from scrapinghub.transport.http.responses import DecodedResponse
 from scrapinghub.transport.http.retries import FINAL_STATUSES, Repeat
@@ -124,25 +122,19 @@ def check_status(answer: DecodedResponse) -> dict[str, Any]:
     """
     body = answer.value
     if not isinstance(body, dict) or 'status' not in body:
-        raise _with_request(ScrapinghubAPIError('JSON response does not contain status'), answer.response)
+        raise with_request(ScrapinghubAPIError('JSON response does not contain status'), answer.response)
     status = body['status']
     if status == 'ok':
         return body
     if status not in ('error', 'badrequest'):
-        raise _with_request(ScrapinghubAPIError(f'Unknown response status: {status}'), answer.response)
+        raise with_request(ScrapinghubAPIError(f'Unknown response status: {status}'), answer.response)
     message = body.get('message')
     if message == 'Authentication failed':
         error = Unauthorized(message, APIError(message, APIError.ERR_AUTH_ERROR))
-        raise _with_request(error, answer.response)
+        raise with_request(error, answer.response)
     if message is None:
-        raise _with_request(ScrapinghubAPIError('JSON response does not contain status'), answer.response)
-    raise _with_request(BadRequest(str(message)), answer.response)
-
-
-def _with_request(error: ScrapinghubAPIError, response: requests.Response) -> ScrapinghubAPIError:
-    source = ScrapinghubAPIError('', requests.HTTPError(response=response))
-    error.status_code, error.method, error.url = source.status_code, source.method, source.url
-    return error
+        raise with_request(ScrapinghubAPIError('JSON response does not contain status'), answer.response)
+    raise with_request(BadRequest(str(message)), answer.response)
 
 
 def _rephrased(

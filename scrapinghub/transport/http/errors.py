@@ -115,6 +115,13 @@ def translate(
     return ours
 
 
+def with_request(error: ScrapinghubAPIError, response: requests.Response) -> ScrapinghubAPIError:
+    """Add the status, method and URL of a response to an error, and return it."""
+    source = ScrapinghubAPIError('', requests.HTTPError(response=response))
+    error.status_code, error.method, error.url = source.status_code, source.method, source.url
+    return error
+
+
 def context_of(error: ScrapinghubAPIError, endpoints: Endpoints, project: object = None) -> str | None:
     """Return which request failed and what it concerned, as one line; None if there was no response.
 
