@@ -109,17 +109,15 @@ def all_cases() -> list[Case]:
 
 def table(cases: list[Case]) -> str:
     """Return the table as reStructuredText."""
-    rows = [('case', 'seconds', 'speed-up', 'range', 'against the bare loop', 'range')]
+    rows = [('case', 'seconds', 'speed-up', 'against the bare loop')]
     for case in cases:
         speedup, share = case.ratio, case.best_share
         rows.append(
             (
                 case.title,
                 f'{median(case.seconds(case.ours)):.3f}',
-                '–' if speedup is None else f'{rounded(speedup)}×',
-                '–' if speedup is None else spread(case.ratios),
-                '–' if share is None else f'{rounded(share)}×',
-                '–' if share is None else spread(case.shares),
+                '–' if speedup is None else f'{rounded(speedup)}× ({spread(case.ratios)})',
+                '–' if share is None else f'{rounded(share)}× ({spread(case.shares)})',
             )
         )
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
