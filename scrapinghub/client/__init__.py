@@ -12,6 +12,7 @@ from scrapinghub import __version__
 from scrapinghub.client import exceptions as exceptions
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.html import render_card
+from scrapinghub.client._support.parameters import ChecksNames
 from scrapinghub.client._support.validation import expect
 from scrapinghub.client.activity import AccountActivity
 from scrapinghub.client.jobs import Job
@@ -50,7 +51,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_OLDER})
 
 
-class ScrapinghubClient:
+class ScrapinghubClient(ChecksNames):
     """Client of the Scrapy Cloud API.
 
     Create one client and keep it: everything that it returns shares its connections and its writers. Safe to use from
@@ -84,6 +85,7 @@ class ScrapinghubClient:
     Raises:
         ValueError: The credentials are malformed, an endpoint is not a URL, or a number is negative.
         RuntimeError: No credentials were found.
+        TypeError: A keyword is unknown; the error suggests the one that is meant.
 
     Example:
         >>> with ScrapinghubClient(auth) as client:

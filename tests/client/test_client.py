@@ -140,6 +140,24 @@ def addresses(**options: Any) -> tuple[str, str, str]:
     return endpoints.storage, endpoints.jobq, endpoints.dash
 
 
+@pytest.mark.parametrize(
+    ('name', 'meant'),
+    [
+        ('apikey', 'auth'),
+        ('api_key', 'auth'),
+        ('url', 'endpoint'),
+        ('timeout', 'connection_timeout'),
+        ('spol', 'spool'),
+    ],
+)
+def test_an_unknown_keyword_suggests_the_one_that_is_meant(name: str, meant: str) -> None:
+    options: dict[str, Any] = {name: 'x' * 32}
+    with pytest.raises(TypeError, match=f'^unknown parameter {name!r}, did you mean {meant!r}') as caught:
+        ScrapinghubClient(**options)
+    frame = caught.traceback[-2].frame.f_locals
+    assert 'x' * 32 not in repr(frame)
+
+
 def test_default_addresses() -> None:
     storage = 'https://storage.scrapinghub.com'
     assert addresses() == (storage, storage, 'https://app.zyte.com/api')

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import chain
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import six
 
@@ -95,7 +96,11 @@ def merge_parameters(
 
 
 def check_names(
-    extra: Mapping[str, Any], accepted: set[str], table: Mapping[str, str] = MappingProxyType({}), *, strict: bool
+    extra: Mapping[str, Any],
+    accepted: Collection[str],
+    table: Mapping[str, str] = MappingProxyType({}),
+    *,
+    strict: bool,
 ) -> None:
     """Check the names of further keywords of a call.
 
@@ -116,6 +121,31 @@ def check_names(
         if strict:
             raise TypeError(message)
         warn_user(f'{message} The service ignores parameters that it does not know.')
+
+
+class _InitSignature:
+    """The signature of a class: that of its ``__init__``, although the class has a ``__new__``."""
+
+    def __get__(self, instance: object, owner: type) -> inspect.Signature:
+        signature = inspect.signature(owner.__init__)  # type: ignore[misc]
+        return signature.replace(parameters=[*signature.parameters.values()][1:])
+
+
+class ChecksNames:
+    """A class whose constructor suggests the keyword that is meant by an unknown one."""
+
+    if not TYPE_CHECKING:
+        __signature__ = _InitSignature()
+
+        def __new__(cls, *args: Any, **options: Any) -> Any:
+            names = dict.fromkeys(options)
+            # The traceback of an error must not show a key among the local variables.
+            del args, options
+            if names:
+                accepted = inspect.signature(cls).parameters
+                if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in accepted.values()):
+                    check_names(names, accepted.keys(), strict=True)
+            return super().__new__(cls)
 
 
 def _refuse_empty(merged: dict[str, Any], spelling: Mapping[str, str]) -> None:

@@ -27,6 +27,10 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
         'indexes indices numbers': 'index',
         'start_key from_key': 'start',
         'after_key start_after_key cursor': 'startafter',
+        'apikey api_key token sh_apikey user': 'auth',
+        'url base_url endpoint_url storage': 'endpoint',
+        'timeout': 'connection_timeout',
+        'retries': 'max_retries',
     }.items()
     for name in names.split()
 }
