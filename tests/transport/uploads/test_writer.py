@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import pickle
+import threading
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -249,14 +250,21 @@ def test_a_closed_uploader_makes_no_writers() -> None:
 
 
 def test_closing_without_waiting_still_sends() -> None:
-    storage = Storage()
+    closed = threading.Event()
+
+    def wait(_post: Any) -> None:
+        closed.wait(30)
+
+    storage = Storage(before=wait)
     with storage.serving() as server:
         uploader = Uploader(make_transport(server))
         writer = numbered(uploader)
         writer.write({})
         assert writer.close(block=False) is False
+        closed.set()
         assert server.wait_until(lambda: len(server.requests) == 1)
         uploader.close()
+    assert storage.stored(PATH) == [{}]
 
 
 # Outages
