@@ -52,7 +52,8 @@ setup(
         # Tables of records, and Parquet files.
         'arrow': ['pyarrow>=17.0.0'],
         # The command line.
-        'cli': ['click>=8.1.7'],
+        # tqdm: downloads and bulk operations show progress bars on a terminal.
+        'cli': ['click>=8.1.7', 'tqdm>=4.66.0'],
         'dotenv': ['python-dotenv>=1.0.0'],
         # msgspec decodes records in about half of the time, and isal packs and unpacks gzip several times as fast; the
         # results are the same.

@@ -24,6 +24,11 @@ def is_for_people(settings: Settings) -> bool:
     return not settings.json and sys.stdout.isatty()
 
 
+def shows_progress(settings: Settings) -> bool:
+    """Return whether to show progress bars."""
+    return not settings.json and sys.stderr.isatty()
+
+
 def print_rows(rows: Iterable[Mapping[str, Any]], settings: Settings, columns: Sequence[str] | None = None) -> None:
     """Print records: a table on a terminal, otherwise JSON lines.
 
@@ -43,7 +48,8 @@ def print_rows(rows: Iterable[Mapping[str, Any]], settings: Settings, columns: S
         click.echo('Nothing found.', err=True)
         return
     names = list(columns or dict.fromkeys(chain.from_iterable(sample)))
-    names = [name for name in names if any(row.get(name) not in (None, '', []) for row in sample)] or names
+    if columns is not None:
+        names = [name for name in names if any(row.get(name) not in (None, '', []) for row in sample)] or names
     # A number or a time that is cut would show another value.
     whole = [all(row.get(name) is None or isinstance(row[name], (int, float)) for row in sample) for name in names]
     widths = fit_widths(names, [[cell(row.get(name)) for name in names] for row in sample], whole)

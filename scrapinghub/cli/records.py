@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from scrapinghub.cli.output import is_for_people, print_rows, printable
-from scrapinghub.cli.support import Settings, common_options, connect
+from scrapinghub.cli.output import is_for_people, print_rows, printable, shows_progress
+from scrapinghub.cli.support import Settings, check_path, common_options, connect
 
 KINDS = ('items', 'logs', 'requests', 'samples')
 # Control characters that a message of several lines needs.
@@ -97,6 +97,8 @@ def download(settings: Settings, kind: str, key: str, path: str, overwrite: bool
 
     The suffix of PATH determines the format: .jl, .jsonl, .ndjson, .json, .csv, .parquet, .log; .gz compresses.
     """
+    check_path(path, overwrite=overwrite)
     with connect(settings) as client:
         records = getattr(client.get_job(key), kind)
-        click.echo(records.download(path, progress=True, overwrite=overwrite, max_workers=max_workers))
+        options: dict[str, Any] = {'overwrite': overwrite, 'max_workers': max_workers}
+        click.echo(records.download(path, progress=shows_progress(settings), **options))

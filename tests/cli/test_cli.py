@@ -50,7 +50,8 @@ def run_in_terminal(
 ) -> tuple[int, str]:
     """Run a command in a terminal; return its status and what the terminal shows."""
     leader, follower = pty.openpty()
-    environment = {**os.environ, **cloud.environ, 'COLUMNS': str(columns), 'TERM': 'xterm', **variables}
+    own = {name: value for name, value in os.environ.items() if name != 'NO_COLOR'}
+    environment = {**own, **cloud.environ, 'COLUMNS': str(columns), 'TERM': 'xterm', **variables}
     with subprocess.Popen(
         [*COMMAND, *arguments], stdin=follower, stdout=follower, stderr=follower, env=environment
     ) as process:
@@ -131,7 +132,8 @@ def test_downloads_collections_and_periodic_jobs(cloud: Sandbox, tmp_path: Path)
     path = tmp_path / 'items.jl'
     assert run(cloud, 'download', 'items', '123/1/2', str(path)).stdout.strip() == str(path)
     assert len(path.read_text().splitlines()) == 44
-    assert run(cloud, 'download', 'items', '123/1/2', str(path)).returncode == 1
+    again = run(cloud, 'download', 'items', '123/1/2', str(path))
+    assert (again.returncode, again.stderr.strip().endswith('use --overwrite to replace it')) == (1, True)
     assert len(rows(cloud, 'collections', '123', 'scan', 'books', '--count', '3')) == 3
     rows(cloud, 'collections', '123', 'copy', 'books', '456/copied')
     assert rows(cloud, 'collections', '456', 'scan', 'copied') == rows(cloud, 'collections', '123', 'scan', 'books')
@@ -179,6 +181,20 @@ def test_a_closed_pipe_and_ctrl_c_end_a_command_quietly(cloud: Sandbox) -> None:
             pass
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
+
+
+def test_a_download_to_a_pipe_needs_no_progress_bar(cloud: Sandbox, tmp_path: Path) -> None:
+    program = 'import sys; sys.modules["tqdm"] = None; import scrapinghub.__main__ as m; m.main()'
+    command = [sys.executable, '-c', program, 'download', 'items', '123/1/2', str(tmp_path / 'a.csv')]
+    result = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **cloud.environ},
+        stdin=subprocess.DEVNULL,
+    )
+    assert (result.returncode, result.stderr) == (0, '')
 
 
 def test_a_missing_extra_is_one_line() -> None:
