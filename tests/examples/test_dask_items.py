@@ -58,7 +58,7 @@ def cluster(cloud: Sandbox) -> Iterator[Any]:
         for name, value in cloud.environ.items():
             patch.setenv(name, value)
         with (
-            distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+            distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=':0') as cluster,
             distributed.Client(cluster) as connection,
         ):
             yield connection
