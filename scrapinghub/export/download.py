@@ -15,6 +15,7 @@ from scrapinghub.exceptions import DecodeError, ScrapinghubAPIError
 from scrapinghub.export.formats import Format, Options, find_format
 from scrapinghub.export.part_file import Notes, PartFile
 from scrapinghub.export.progress import Progress, reporting
+from scrapinghub.transport.streams.collector import pause_while_decoding
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -190,7 +191,8 @@ def _convert(part: PartFile, target: Path, chosen: Format, options: Options) -> 
     temporary = target.with_name(f'{target.name}.part.tmp')
     try:
         with temporary.open('wb') as file:
-            chosen.convert(part.blocks, file, options)
+            with pause_while_decoding():
+                chosen.convert(part.blocks, file, options)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from scrapinghub.transport.codec import JsonLinesDecoder
-from scrapinghub.transport.streams.collector import CollectorPause
+from scrapinghub.transport.streams.collector import decoding
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +51,7 @@ def records(blocks: Blocks) -> Iterator[list[Any]]:
     """Yield the records of JSON lines, in lists."""
     decoder = JsonLinesDecoder()
     for block in blocks:
-        with CollectorPause():
+        with decoding.pause:
             batch = decoder.feed(block)
         yield batch
         if decoder.error is not None:

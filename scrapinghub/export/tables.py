@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from scrapinghub.exceptions import SchemaMismatch
 from scrapinghub.export.types import ValueType, columns_of, is_json_field, json_text
-from scrapinghub.transport.streams.collector import CollectorPause
+from scrapinghub.transport.streams.collector import decoding, pause_while_decoding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,8 @@ def to_batches(
     index = 0
     for records in batches:
         try:
-            with CollectorPause():
+            # Not around the whole loop: the program runs between two batches.
+            with pause_while_decoding(), decoding.pause:
                 batch = _to_batch(records, schema) if inferred or _fit(records, schema) else None
         except _NOT_CONVERTIBLE:
             batch = None
@@ -195,9 +196,9 @@ def to_table(
         return pa.Table.from_batches(to_batches(batches, schema, key_of), schema)
     columns = _Columns(deep=True, text=pa.string())
     for records in batches:
-        with CollectorPause():
+        with decoding.pause:
             columns.add(records)
-    with CollectorPause():
+    with decoding.pause:
         schema = pa.schema(columns.record.fields())
         return pa.Table.from_arrays([columns.take_array(field) for field in schema], schema=schema)
 
@@ -231,7 +232,7 @@ def to_frame(
     columns = _Columns(deep=False, text=pa.large_string())
     index = 0
     for records in batches:
-        with CollectorPause():
+        with decoding.pause:
             if schema is not None and not _fit(records, schema):
                 raise _mismatch(records, schema, index, key_of)
             columns.add(records)

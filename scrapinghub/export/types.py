@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from scrapinghub.transport.streams.collector import CollectorPause
+from scrapinghub.transport.streams.collector import decoding
 
 MAX_KEYS = 256
 MAX_DEPTH = 32
@@ -210,6 +210,6 @@ def infer(batches: Iterable[Sequence[Any]]) -> pa.Schema:
     """Return the schema that holds all records of all batches without loss."""
     record = ValueType()
     for batch in batches:
-        with CollectorPause():
+        with decoding.pause:
             record.add(batch)
     return pa.schema(record.fields())

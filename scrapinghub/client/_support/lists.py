@@ -12,7 +12,6 @@ from typing import ParamSpec, TypeVar
 from scrapinghub.transport.streams.collector import pause_while_decoding
 
 P = ParamSpec('P')
-
 T = TypeVar('T')
 
 

@@ -19,7 +19,7 @@ from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.responses import undecodable
 from scrapinghub.transport.http.retries import Attempts, is_transient
 from scrapinghub.transport.http.transport import Transport
-from scrapinghub.transport.streams.collector import reading
+from scrapinghub.transport.streams.collector import decoding
 from scrapinghub.transport.streams.cursor import Cursor, Pairs
 
 # How much is decoded into one list. Of a longer one, the first records have left the caches of the processor before the
@@ -196,7 +196,7 @@ class ResponseReader:
             size = len(piece) or 1 if lazy or self.body.compressed or self._source.raw else PART_SIZE
             for start in range(0, len(piece) or 1, size):
                 part, before = piece[start : start + size], cursor.delivered
-                with reading.around_part:
+                with decoding.pause:
                     yield self._read_lazily(part, decoder) if lazy else self._read(part, decoder)
                     if self._recovered is not None:
                         yield self._recovered

@@ -33,7 +33,16 @@ def test_the_threshold_is_restored(generation: int) -> None:
             assert gc.get_threshold()[1 - generation] == THRESHOLD[1 - generation]
             assert gc.isenabled()
         assert gc.get_threshold() == THRESHOLD
-    pause.__exit__()
+    pause.end()
+    assert gc.get_threshold() == THRESHOLD
+
+
+def test_the_outermost_block_ends_a_pause() -> None:
+    pause = CollectorPause()
+    with pause:
+        with pause:
+            pass
+        assert gc.get_threshold()[0] > 10**9
     assert gc.get_threshold() == THRESHOLD
 
 
@@ -77,6 +86,27 @@ def test_pauses_of_several_threads_end() -> None:
     for thread in threads:
         thread.join()
     assert gc.get_threshold() == THRESHOLD
+
+
+def test_threads_do_not_overwrite_the_thresholds_of_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    older, all_objects = CollectorPause(1), CollectorPause()
+    older.__enter__()
+    all_objects.__enter__()
+    other = threading.Thread(target=all_objects.__exit__)
+    get_threshold = gc.get_threshold
+
+    def get_while_the_other_ends() -> tuple[int, int, int]:
+        threshold = get_threshold()
+        if threading.current_thread() is threading.main_thread() and other.ident is None:
+            other.start()
+            # It waits for the lock; without one, it would end here.
+            other.join(0.2)
+        return threshold
+
+    monkeypatch.setattr(gc, 'get_threshold', get_while_the_other_ends)
+    older.__exit__()
+    other.join()
+    assert get_threshold() == THRESHOLD
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs os.fork')
@@ -134,7 +164,30 @@ def test_tables_are_made_in_pauses() -> None:
         items = client.get_job('1/2/3').items
         usual = count_collections(lambda: list(items.iter()))
         for method in (items.to_arrow, items.to_pandas, items.schema):
+            # The first call imports the libraries.
+            method()
             assert count_collections(method) < usual / 2
+            assert gc.get_threshold() == THRESHOLD
+
+
+def test_an_interruption_of_the_beginning_of_a_pause_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_threshold = gc.set_threshold
+
+    def interrupt(*threshold: int) -> None:
+        set_threshold(*threshold)
+        if threshold[0] != THRESHOLD[0]:
+            raise KeyboardInterrupt
+
+    with (
+        Server(lambda request: lines_reply({'n': 1})) as server,
+        ScrapinghubClient(KEY, endpoint=server.url) as client,
+    ):
+        items = client.get_job('1/2/3').items
+        for method in (items.list, items.to_arrow, items.to_pandas, items.schema):
+            monkeypatch.setattr(gc, 'set_threshold', interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                method()
+            monkeypatch.undo()
             assert gc.get_threshold() == THRESHOLD
 
 
