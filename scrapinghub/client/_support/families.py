@@ -65,15 +65,19 @@ class Family:
         options = WriterOptions(content_encoding=self.content_encoding, record_type=self.record_type, label=self.name)
         object.__setattr__(self, 'upload', options)
 
-    def accept(self, use_msgpack: bool, values: Mapping[str, Any]) -> str:
+    def accept(self, use_msgpack: bool, values: Mapping[str, Any], depth: int = 0) -> str:
         """Return the content type to request.
 
         Args:
             use_msgpack: Whether the client wants MessagePack.
             values: Parameters of the request.
+            depth: Number of path segments after the key of the job.
         """
         keys_missing = not self.has_msgpack_keys and '_key' in values.get('meta', ())
-        return codec.MSGPACK if use_msgpack and self.has_msgpack and not keys_missing else codec.ANY
+        if use_msgpack and self.has_msgpack and not keys_missing:
+            return codec.MSGPACK
+        # One field of a record is plain text if the service may choose.
+        return codec.JSON_LINES if depth > 1 else codec.ANY
 
 
 def parse_parameters(

@@ -95,7 +95,7 @@ class Records(Resource, ExportedRecords[R]):
         raw: bool = False,
     ) -> RecordStream[R]:
         limit = parse_number('count', count)
-        accept = self._family.accept(self._client.transport.use_msgpack, values)
+        accept = self._family.accept(self._client.transport.use_msgpack, values, len(segments))
         cursor = choose_cursor(self._family, self.key, values, limit, depth=len(segments), accept=accept)
         return self._open(cursor, segments, values, accept, requests_params, convert, raw=raw)
 

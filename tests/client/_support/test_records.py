@@ -543,3 +543,13 @@ def test_a_stream_that_gives_up_says_where() -> None:
             items.list()
         assert caught.value.last_key == f'{JOB}/0'
         assert caught.value.delivered == 1
+
+
+@pytest.mark.parametrize('use_msgpack', [True, False])
+def test_one_field_of_a_record_is_read(use_msgpack: bool) -> None:
+    with Sandbox(projects=[1]) as cloud, cloud.client(use_msgpack=use_msgpack) as client:
+        items = client.get_project(1).jobs.run('books', meta={'state': 'running'}).items
+        for text in ('one line', 'two\nlines'):
+            items.write({'text': text, 'n': 3})
+        items.flush()
+        assert [items.list(path) for path in ('0/text', '1/text', '0/n')] == [['one line'], ['two\nlines'], [3]]
