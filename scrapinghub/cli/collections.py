@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from scrapinghub.cli.output import print_fields, print_rows, shows_progress
-from scrapinghub.cli.support import Settings, check_path, common_options, connect
+from scrapinghub.cli.support import Settings, common_options, connect
 
 
 @click.group()
@@ -57,7 +57,6 @@ def scan(project: str, settings: Settings, store: str, prefix: str | None, count
 @click.pass_obj
 def download(project: str, settings: Settings, store: str, path: str, overwrite: bool) -> None:
     """Store the records of STORE in a file; continues an interrupted download."""
-    check_path(path, overwrite=overwrite)
     with connect(settings) as client:
         collection = client.get_project(project).collections.get_store(store)
         click.echo(collection.download(path, progress=shows_progress(settings), overwrite=overwrite))

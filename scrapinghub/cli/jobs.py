@@ -42,7 +42,7 @@ def jobs(settings: Settings, target: str, since: timedelta | None, before: timed
         if spider_id:
             filters['spider'] = project.spiders.get_name(spider_id)
         selection = project.jobs.select(startts=since, endts=before, **_given(filters))
-        print_rows(selection, settings, COLUMNS if is_for_people(settings) else None)
+        print_rows(selection, settings, COLUMNS if is_for_people(settings) else None, hide_empty=True)
 
 
 def _given(filters: dict[str, Any]) -> dict[str, Any]:
@@ -254,7 +254,7 @@ def _change(
             return 0
         listed = project.jobs.select(key=planned, state=given.get('state'))
         if dry_run or not yes:
-            print_rows(listed, settings, COLUMNS if is_for_people(settings) else None)
+            print_rows(listed, settings, COLUMNS if is_for_people(settings) else None, hide_empty=True)
         if dry_run:
             return 0
         if not yes:

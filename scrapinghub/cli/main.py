@@ -68,6 +68,9 @@ def run(arguments: Sequence[str]) -> int:
         # The reader, such as head, has seen enough. Python would fail again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except FileExistsError as error:
+        # Downloads name the argument of Python.
+        return _report(error, 1, f'{error.filename!r} exists: use --overwrite to replace it', debug=debug)
     except (ScrapinghubAPIError, OSError, ImportError) as error:
         return _report(error, 1, debug=debug)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -75,8 +78,8 @@ def run(arguments: Sequence[str]) -> int:
         return _report(error, 2, debug=debug)
 
 
-def _report(error: Exception, status: int, *, debug: bool) -> int:
+def _report(error: Exception, status: int, message: str | None = None, *, debug: bool) -> int:
     if debug:
         raise error
-    click.echo(f'Error: {error}', err=True)
+    click.echo(f'Error: {message or error}', err=True)
     return status

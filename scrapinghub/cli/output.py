@@ -29,13 +29,20 @@ def shows_progress(settings: Settings) -> bool:
     return not settings.json and sys.stderr.isatty()
 
 
-def print_rows(rows: Iterable[Mapping[str, Any]], settings: Settings, columns: Sequence[str] | None = None) -> None:
+def print_rows(
+    rows: Iterable[Mapping[str, Any]],
+    settings: Settings,
+    columns: Sequence[str] | None = None,
+    *,
+    hide_empty: bool = False,
+) -> None:
     """Print records: a table on a terminal, otherwise JSON lines.
 
     Args:
         rows: The records.
         settings: Options of the command.
         columns: Fields to print, in order; all by default.
+        hide_empty: Whether to leave out columns without a value from a table.
     """
     if not is_for_people(settings):
         for row in rows:
@@ -48,11 +55,11 @@ def print_rows(rows: Iterable[Mapping[str, Any]], settings: Settings, columns: S
         click.echo('Nothing found.', err=True)
         return
     names = list(columns or dict.fromkeys(chain.from_iterable(sample)))
-    if columns is not None:
+    if hide_empty:
         names = [name for name in names if any(row.get(name) not in (None, '', []) for row in sample)] or names
     # A number or a time that is cut would show another value.
-    whole = [all(row.get(name) is None or isinstance(row[name], (int, float)) for row in sample) for name in names]
-    widths = fit_widths(names, [[cell(row.get(name)) for name in names] for row in sample], whole)
+    numeric = [all(row.get(name) is None or isinstance(row[name], (int, float)) for row in sample) for name in names]
+    widths = fit_widths(names, [[cell(row.get(name)) for name in names] for row in sample], numeric)
     click.secho(_line(names, widths), bold=True)
     for row in chain(sample, rows):
         click.echo(_line([cell(row.get(name)) for name in names], widths))
@@ -68,11 +75,11 @@ def print_fields(fields: Mapping[str, Any], settings: Settings) -> None:
         click.echo(f'{click.style(name.ljust(width), bold=True)}  {cell(value)}')
 
 
-def fit_widths(names: Sequence[str], rows: Sequence[Sequence[str]], whole: Sequence[bool]) -> list[int]:
-    """Return the widths of columns that fit the terminal: the widest are cut first, those of ``whole`` never."""
+def fit_widths(names: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[int]:
+    """Return the widths of columns that fit the terminal: the widest are cut first, numeric ones never."""
     excess = 2 * (len(names) - 1) - shutil.get_terminal_size().columns
     widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-    can_be_cut = [index for index, keep in enumerate(whole) if not keep]
+    can_be_cut = [index for index, is_number in enumerate(numeric) if not is_number]
     while sum(widths) + excess > 0 and any(widths[index] > 4 for index in can_be_cut):
         widths[max(can_be_cut, key=widths.__getitem__)] -= 1
     return widths

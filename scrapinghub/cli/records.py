@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from scrapinghub.cli.output import is_for_people, print_rows, printable, shows_progress
-from scrapinghub.cli.support import Settings, check_path, common_options, connect
+from scrapinghub.cli.support import Settings, common_options, connect
 
 KINDS = ('items', 'logs', 'requests', 'samples')
 # Control characters that a message of several lines needs.
@@ -60,7 +60,7 @@ def _reading(kind: str) -> click.Command:
             if kind == 'logs' and not fields:
                 print_log(found, settings)
             else:
-                print_rows(found, settings, fields.split(',') if fields else None)
+                print_rows(found, settings, [name.strip() for name in fields.split(',')] if fields else None)
 
     return read
 
@@ -97,8 +97,7 @@ def download(settings: Settings, kind: str, key: str, path: str, overwrite: bool
 
     The suffix of PATH determines the format: .jl, .jsonl, .ndjson, .json, .csv, .parquet, .log; .gz compresses.
     """
-    check_path(path, overwrite=overwrite)
     with connect(settings) as client:
         records = getattr(client.get_job(key), kind)
-        options: dict[str, Any] = {'overwrite': overwrite, 'max_workers': max_workers}
-        click.echo(records.download(path, progress=shows_progress(settings), **options))
+        progress = shows_progress(settings)
+        click.echo(records.download(path, progress=progress, overwrite=overwrite, max_workers=max_workers))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,12 +57,6 @@ def connect(settings: Settings) -> ScrapinghubClient:
 
     options: dict[str, Any] = {'endpoint': settings.endpoint} if settings.endpoint else {}
     return ScrapinghubClient(None, settings.dash_endpoint, **options)
-
-
-def check_path(path: str, *, overwrite: bool) -> None:
-    """Refuse an existing file, unless it may be replaced."""
-    if not overwrite and os.path.lexists(path):
-        raise click.ClickException(f'{path!r} exists: use --overwrite to replace it')
 
 
 def parse_duration(value: str) -> timedelta:

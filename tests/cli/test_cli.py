@@ -97,6 +97,12 @@ def test_a_terminal_gets_a_table_that_fits(cloud: Sandbox) -> None:
     assert '\x1b' not in run_in_terminal(cloud, 'jobs', '123', NO_COLOR='1')[1]
 
 
+def test_a_column_that_was_asked_for_is_shown(cloud: Sandbox) -> None:
+    status, shown = run_in_terminal(cloud, 'items', '123/1/2', '-n', '1', '--fields', 'title, nothing', NO_COLOR='1')
+    assert status == 0
+    assert shown.splitlines()[0].split() == ['title', 'nothing']
+
+
 def test_jobs_are_run_waited_for_and_cancelled(cloud: Sandbox) -> None:
     (job,) = rows(cloud, 'run', '123', 'books', '-a', 'page=1', '-s', 'DOWNLOAD_DELAY=1', '--tag', 't', '--units', '1')
     shown = rows(cloud, 'show', str(job['key']))[0]
