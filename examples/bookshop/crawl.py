@@ -61,8 +61,8 @@ def show(client: ScrapinghubClient, project: Project) -> None:
         print(f'\n{job.key} {summary["spider"]}: {summary["close_reason"]}, {items} items, {requests} requests')
         show_items(job)
         print('    end of the log:')
-        for entry in job.logs.tail(2):
-            print('       ', entry['message'].partition('\n')[0][:100])
+        for entry in job.logs.tail(2, filter=('message', 'contains', ['engine'])):
+            print('       ', entry['message'])
         if summary['spider'] == 'books':
             path = job.items.download('books.csv', fields=['isbn', 'title', 'author', 'price'], overwrite=True)
             print('    stored in the file', path)

@@ -136,10 +136,10 @@ def context_of(error: ScrapinghubAPIError, endpoints: Endpoints, project: object
     bases = sorted({f'{strip_credentials(base)}/' for base in vars(endpoints).values()}, key=len, reverse=True)
     base = next((base for base in bases if error.url.startswith(base)), '')
     path = error.url[len(base) :]
-    subject, of_project = _subject([unquote(part) for part in path.split('/') if part])
-    if of_project is None and project is not None:
-        subject, of_project = f'project {project}', str(project)
-    explanation = _explanation(error, subject, of_project)
+    subject, owner = _subject([unquote(part) for part in path.split('/') if part])
+    if owner is None and project is not None:
+        subject, owner = f'project {project}', str(project)
+    explanation = _explanation(error, subject, owner)
     return f'{error.method} {path}' + (f': {explanation}' if explanation else '')
 
 

@@ -63,9 +63,9 @@ def download_with_kills(cloud: Sandbox, job: Job, folder: Path, name: str, kills
         before = size_of(part)
         # After so many bytes; or, once all are there, while the file is written in its format.
         limit = random.randint(before + 1, whole) if before < whole else None
-        spared = killed >= kills or (limit is None and random.random() < 0.5)
+        completes = killed >= kills or (limit is None and random.random() < 0.5)
         with subprocess.Popen([*command, str(random.choice([1, 1, 3]))]) as process:
-            while process.poll() is None and not spared:
+            while process.poll() is None and not completes:
                 if (size_of(temporary) or path.exists()) if limit is None else size_of(part) >= limit:
                     process.send_signal(signal.SIGKILL)
                     break
