@@ -100,7 +100,10 @@ def _print_end(job: Job, settings: Settings) -> int:
     found = job.metadata
     fields = {'key': job.key, 'state': found.get('state'), 'close_reason': found.get('close_reason')}
     print_fields(fields, settings)
-    return 0 if fields['close_reason'] == 'finished' else 1
+    if fields['close_reason'] == 'finished':
+        return 0
+    click.echo(f'The log says why: scrapinghub logs {job.key}', err=True)
+    return 1
 
 
 @click.command()
@@ -199,6 +202,10 @@ def delete(settings: Settings, project: str, yes: bool, dry_run: bool, **filters
 
     Lists the jobs, and prompts before it deletes exactly these. Needs at least one filter other than --state.
     """
+    if _given(filters).keys() <= {'state'}:
+        raise click.UsageError(
+            f'all finished jobs of project {project} match: give --spider, --has-tag, --lacks-tag, --since or --before'
+        )
     return _change(
         settings, project, filters, yes, dry_run, 'Delete', 'deleted', lambda jobs, dry: jobs.delete(dry_run=dry)
     )

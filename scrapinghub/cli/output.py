@@ -17,6 +17,7 @@ from scrapinghub.cli.support import Settings
 # Rows by which the widths of the columns are chosen.
 SAMPLE_ROWS = 100
 SMALLEST_TIME = 10**12
+NUMERIC = (int, float, datetime)
 
 
 def is_for_people(settings: Settings) -> bool:
@@ -35,6 +36,7 @@ def print_rows(
     columns: Sequence[str] | None = None,
     *,
     hide_empty: bool = False,
+    at_once: bool = False,
 ) -> None:
     """Print records: a table on a terminal, otherwise JSON lines.
 
@@ -43,6 +45,7 @@ def print_rows(
         settings: Options of the command.
         columns: Fields to print, in order; all by default.
         hide_empty: Whether to leave out columns without a value from a table.
+        at_once: Whether rows can be a long time apart: the first one alone determines the columns.
     """
     if not is_for_people(settings):
         for row in rows:
@@ -50,7 +53,7 @@ def print_rows(
             click.echo(json.dumps(selected, ensure_ascii=False, default=str))
         return
     rows = iter(rows)
-    sample = list(islice(rows, SAMPLE_ROWS))
+    sample = list(islice(rows, 1 if at_once else SAMPLE_ROWS))
     if not sample:
         click.echo('Nothing found.', err=True)
         return
@@ -58,8 +61,8 @@ def print_rows(
     if hide_empty:
         names = [name for name in names if any(row.get(name) not in (None, '', []) for row in sample)] or names
     # A number or a time that is cut would show another value.
-    numeric = [all(row.get(name) is None or isinstance(row[name], (int, float)) for row in sample) for name in names]
-    widths = fit_widths(names, [[cell(row.get(name)) for name in names] for row in sample], numeric)
+    numeric = [all(row.get(name) is None or isinstance(row[name], NUMERIC) for row in sample) for name in names]
+    widths = fit_widths(names, [[cell(row.get(name)) for name in names] for row in sample], numeric, spread=at_once)
     click.secho(_line(names, widths), bold=True)
     for row in chain(sample, rows):
         click.echo(_line([cell(row.get(name)) for name in names], widths))
@@ -75,13 +78,20 @@ def print_fields(fields: Mapping[str, Any], settings: Settings) -> None:
         click.echo(f'{click.style(name.ljust(width), bold=True)}  {cell(value)}')
 
 
-def fit_widths(names: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool]) -> list[int]:
-    """Return the widths of columns that fit the terminal: the widest are cut first, numeric ones never."""
+def fit_widths(
+    names: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[bool], *, spread: bool = False
+) -> list[int]:
+    """Return the widths of columns that fit the terminal: the widest are cut first, numeric ones never.
+
+    With ``spread``, the columns use the whole line, because later rows can be longer.
+    """
     excess = 2 * (len(names) - 1) - shutil.get_terminal_size().columns
     widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
     can_be_cut = [index for index, is_number in enumerate(numeric) if not is_number]
     while sum(widths) + excess > 0 and any(widths[index] > 4 for index in can_be_cut):
         widths[max(can_be_cut, key=widths.__getitem__)] -= 1
+    while spread and sum(widths) + excess < 0:
+        widths[min(can_be_cut or range(len(widths)), key=widths.__getitem__)] += 1
     return widths
 
 
@@ -99,8 +109,10 @@ def cell(value: Any) -> str:
         return ''
     if isinstance(value, str):
         text = value
+    elif isinstance(value, datetime):
+        text = f'{value:%Y-%m-%d %H:%M:%S}'
     elif isinstance(value, int) and not isinstance(value, bool) and value > SMALLEST_TIME:
-        text = datetime.fromtimestamp(value / 1000, timezone.utc).strftime('%Y-%m-%d %H:%M:%S')
+        text = f'{datetime.fromtimestamp(value / 1000, timezone.utc):%Y-%m-%d %H:%M:%S}'
     elif isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value):
         text = ', '.join(value)
     else:

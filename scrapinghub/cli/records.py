@@ -60,7 +60,8 @@ def _reading(kind: str) -> click.Command:
             if kind == 'logs' and not fields:
                 print_log(found, settings)
             else:
-                print_rows(found, settings, [name.strip() for name in fields.split(',')] if fields else None)
+                columns = [name.strip() for name in fields.split(',')] if fields else None
+                print_rows(found, settings, columns, at_once=follow)
 
     return read
 

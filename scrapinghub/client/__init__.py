@@ -72,7 +72,7 @@ class ScrapinghubClient(ChecksNames):
         max_retry_time: Maximum time after which a failed request is retried, in seconds; 60 by default.
         user_agent: ``User-Agent`` header of requests to the storage and job queue APIs.
         use_msgpack: Read MessagePack where the service offers it; otherwise JSON.
-        jobq_endpoint: Base URL of the job queue API; ``SHUB_JOBQ`` or the storage API by default.
+        jobq_endpoint: Base URL of the job queue API; ``endpoint``, ``SHUB_JOBQ`` or the storage API by default.
         spool: Path of a file in which written records survive the end of the process until they are stored.
         max_outage: Maximum time for which writers retry while the service cannot be reached, in seconds; 30 hours by
             default.

@@ -114,8 +114,10 @@ def find_credentials(auth: Hidden, dotenv_path: str | os.PathLike[str] | None = 
         if found is not None:
             return found
         problems.append(file.problem)
-    names = ', '.join((*KEY_VARIABLES, JOB_VARIABLE))
-    message = f'No API key provided and none found: pass auth=..., or set one of the environment variables {names}.'
+    message = (
+        f'No API key provided and none found: set the environment variable {KEY_VARIABLES[0]} (or '
+        f"{', '.join((*KEY_VARIABLES[1:], JOB_VARIABLE))}), or pass auth='YOUR_API_KEY' to the client."
+    )
     raise RuntimeError(' '.join([message, *problems]))
 
 

@@ -103,6 +103,28 @@ def test_a_column_that_was_asked_for_is_shown(cloud: Sandbox) -> None:
     assert shown.splitlines()[0].split() == ['title', 'nothing']
 
 
+def test_new_items_are_shown_when_they_are_stored() -> None:
+    with Sandbox() as cloud, cloud.client() as client:
+        job = client.get_project(1).jobs.run('books', meta={'state': 'running'})
+        job.items.write({'name': 'a', 'text': 'short'})
+        job.items.flush()
+        leader, follower = pty.openpty()
+        environment = {**os.environ, **cloud.environ, 'COLUMNS': '80', 'NO_COLOR': '1'}
+        command = [*COMMAND, 'items', job.key, '-f']
+        with subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, env=environment) as process:
+            os.close(follower)
+            shown = b''
+            while b'short' not in shown:
+                shown += os.read(leader, 4096)
+            job.items.write({'name': 'b', 'text': 'longer than the first'})
+            job.items.flush()
+            while b'longer than the first' not in shown:
+                shown += os.read(leader, 4096)
+            job.finish()
+            assert process.wait(60) == 0
+        os.close(leader)
+
+
 def test_jobs_are_run_waited_for_and_cancelled(cloud: Sandbox) -> None:
     (job,) = rows(cloud, 'run', '123', 'books', '-a', 'page=1', '-s', 'DOWNLOAD_DELAY=1', '--tag', 't', '--units', '1')
     shown = rows(cloud, 'show', str(job['key']))[0]
@@ -112,7 +134,9 @@ def test_jobs_are_run_waited_for_and_cancelled(cloud: Sandbox) -> None:
     result = run(cloud, 'wait', str(job['key']), '123/1/2')
     assert len(result.stdout.splitlines()) == 2
     assert result.returncode == 1
-    assert run(cloud, 'wait', '123/1/2').returncode == 0
+    assert f'scrapinghub logs {job["key"]}' in result.stderr
+    finished = run(cloud, 'wait', '123/1/2')
+    assert (finished.returncode, finished.stderr) == (0, '')
     assert run(cloud, 'wait', '123/2/3', '--timeout', '0').returncode == 1
 
 
@@ -131,7 +155,9 @@ def test_delete_and_tag_act_on_the_listed_jobs_after_a_confirmation(cloud: Sandb
     status, shown = run_in_terminal(cloud, 'delete', '456', *selection, answer=b'y\n')
     assert status == 0
     assert rows(cloud, 'show', key)[0]['state'] == 'deleted'
-    assert run(cloud, 'delete', '456', '--state', 'finished', '--yes').returncode == 2
+    no_filter = run(cloud, 'delete', '456', '--state', 'finished', '--yes')
+    assert no_filter.returncode == 2
+    assert '--has-tag' in no_filter.stderr
 
 
 def test_downloads_collections_and_periodic_jobs(cloud: Sandbox, tmp_path: Path) -> None:
@@ -145,6 +171,8 @@ def test_downloads_collections_and_periodic_jobs(cloud: Sandbox, tmp_path: Path)
     assert rows(cloud, 'collections', '456', 'scan', 'copied') == rows(cloud, 'collections', '123', 'scan', 'books')
     (created,) = rows(cloud, 'periodic-jobs', '456', 'create', 'books', '--cron', '0 9 * * *', '-a', 'x=1')
     identifier = str(created['id'])
+    shown = run_in_terminal(cloud, 'periodic-jobs', '456', 'list', NO_COLOR='1')[1]
+    assert re.search(r'  \d{4}-\d\d-\d\d 09:00:00\s', shown)
     assert rows(cloud, 'periodic-jobs', '456', 'pause', identifier)[0]['disabled'] is True
     assert run(cloud, 'periodic-jobs', '456', 'delete', identifier).returncode == 0
     assert rows(cloud, 'periodic-jobs', '456', 'list') == []
@@ -169,7 +197,10 @@ def test_errors_are_one_line_and_show_no_key(cloud: Sandbox) -> None:
     assert dead.returncode == 1
     assert 'refused' in dead.stderr
     assert 'Traceback' in run(cloud, 'show', '123/1/999', '--debug').stderr
-    assert run(cloud, 'whoami', SH_APIKEY='').returncode == 2
+    without_key = run(cloud, 'whoami', SH_APIKEY='')
+    assert (without_key.returncode, 'set the environment variable SH_APIKEY' in without_key.stderr) == (2, True)
+    elsewhere = run(cloud, 'jobs', '123', '--endpoint', 'http://127.0.0.1:9')
+    assert (elsewhere.returncode, 'refused' in elsewhere.stderr) == (1, True)
 
 
 def test_a_closed_pipe_and_ctrl_c_end_a_command_quietly(cloud: Sandbox) -> None:

@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 
 import scrapinghub
-from scrapinghub import ScrapinghubClient
+from scrapinghub import HubstorageClient, ScrapinghubClient
 from scrapinghub import client as client_module
 from scrapinghub.client.jobs import Job, Jobs
 from scrapinghub.client.projects import Project
@@ -172,10 +172,21 @@ def test_arguments_win_over_the_environment_and_empty_counts_as_not_given(monkey
     monkeypatch.setenv('SHUB_JOBQ', 'http://jobq.env')
     assert addresses(endpoint=' http://storage.arg/x/ ', dash_endpoint='https://d.arg') == (
         'http://storage.arg/x',
-        'http://jobq.env',
+        'http://storage.arg/x',
         'https://d.arg',
     )
+    assert addresses() == (storage, 'http://jobq.env', 'http://dash.env/api')
     assert addresses(jobq_endpoint='http://q.arg')[1] == 'http://q.arg'
+
+
+def test_an_endpoint_that_is_given_is_the_one_of_the_job_queue_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('SHUB_STORAGE', 'http://storage.env')
+    monkeypatch.setenv('SHUB_JOBQ', 'http://jobq.env')
+    for make_client in (ScrapinghubClient, HubstorageClient):
+        assert make_client(KEY).transport.endpoints.jobq == 'http://jobq.env'
+        assert make_client(KEY, endpoint='http://arg/').transport.endpoints.jobq == 'http://arg'
+        client = make_client(KEY, endpoint='http://arg/', jobq_endpoint='http://q.arg')
+        assert client.transport.endpoints.jobq == 'http://q.arg'
 
 
 @pytest.mark.parametrize(

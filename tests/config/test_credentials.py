@@ -54,7 +54,7 @@ def test_malformed_credentials_of_a_job_are_refused(value: str, monkeypatch: pyt
 
 
 def test_nothing_found_names_the_variables() -> None:
-    with pytest.raises(RuntimeError, match='SH_APIKEY, SHUB_APIKEY, SHUB_JOBAUTH'):
+    with pytest.raises(RuntimeError, match=r'SH_APIKEY \(or SHUB_APIKEY, SHUB_JOBAUTH\)'):
         ScrapinghubClient()
 
 
