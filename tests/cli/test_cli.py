@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,9 +46,14 @@ def rows(cloud: Sandbox, *arguments: str) -> list[dict[str, object]]:
 
 
 def run_in_terminal(
-    cloud: Sandbox, *arguments: str, answer: bytes = b'', columns: int = 80, **variables: str
+    cloud: Sandbox,
+    *arguments: str,
+    answer: bytes = b'',
+    before_answer: Callable[[], object] = lambda: None,
+    columns: int = 80,
+    **variables: str,
 ) -> tuple[int, str]:
-    """Run a command in a terminal; return its status and what the terminal shows."""
+    """Run a command in a terminal, answer its prompt, and return its status and what the terminal shows."""
     leader, follower = pty.openpty()
     own = {name: value for name, value in os.environ.items() if name != 'NO_COLOR'}
     environment = {**own, **cloud.environ, 'COLUMNS': str(columns), 'TERM': 'xterm', **variables}
@@ -56,11 +61,14 @@ def run_in_terminal(
         [*COMMAND, *arguments], stdin=follower, stdout=follower, stderr=follower, env=environment
     ) as process:
         os.close(follower)
-        os.write(leader, answer)
         shown = b''
         try:
             while part := os.read(leader, 4096):
                 shown += part
+                if answer and b'[y/N]' in shown:
+                    before_answer()
+                    os.write(leader, answer)
+                    answer = b''
         except OSError:
             # The terminal is closed when the process ends.
             pass
@@ -152,9 +160,14 @@ def test_delete_and_tag_act_on_the_listed_jobs_after_a_confirmation(cloud: Sandb
     assert status == 130
     assert 'Delete 2 jobs?' in shown
     assert rows(cloud, 'show', key)[0]['state'] == 'pending'
-    status, shown = run_in_terminal(cloud, 'delete', '456', *selection, answer=b'y\n')
+
+    def run_another() -> None:
+        assert rows(cloud, 'run', '456', 'old', '-a', 'n=another', '--tag', 'x')[0]['key'] == '456/1/3'
+
+    status, shown = run_in_terminal(cloud, 'delete', '456', *selection, answer=b'y\n', before_answer=run_another)
     assert status == 0
-    assert rows(cloud, 'show', key)[0]['state'] == 'deleted'
+    states = [rows(cloud, 'show', f'456/1/{number}')[0]['state'] for number in (1, 2, 3)]
+    assert states == ['deleted', 'deleted', 'pending']
     no_filter = run(cloud, 'delete', '456', '--state', 'finished', '--yes')
     assert no_filter.returncode == 2
     assert '--has-tag' in no_filter.stderr
