@@ -114,7 +114,8 @@ class ScrapinghubClient(ChecksNames):
     ) -> None:
         # An error below must not show a key among the local variables of this frame, wherever it was given.
         given, auth = Hidden(auth), None
-        addresses = Hidden((endpoint, jobq_endpoint, dash_endpoint))
+        # An endpoint wins over SHUB_JOBQ: otherwise, jobs of another server could be cancelled or deleted.
+        addresses = Hidden((endpoint, jobq_endpoint or endpoint, dash_endpoint))
         endpoint = jobq_endpoint = dash_endpoint = None
         found = find_credentials(given, dotenv_path)
         self.connection_timeout: float = connection_timeout or DEFAULT_CONNECTION_TIMEOUT

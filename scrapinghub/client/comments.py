@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, cast
 
-from scrapinghub.client._support.dash import Dash
+from scrapinghub.client._support.dash import Dash, Form
 from scrapinghub.client._support.lists import ValueIterator, listed
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import explain_lost_response
@@ -16,6 +16,8 @@ from scrapinghub.transport.http.retries import Repeat
 
 class Comments(Resource):
     """The comments on the items of a job: ``job.comments``. Safe to share between threads.
+
+    HTTP API: https://docs.zyte.com/scrapy-cloud/usage/reference/http/comments.html
 
     Args:
         client: The client.
@@ -81,7 +83,7 @@ class Comments(Resource):
             >>> job.comments.add(0, 'the price is wrong', field='price')['text']
             'the price is wrong'
         """
-        _check_item(item)
+        _check_number(item, 'item', 'the number of an item')
         _check_text(text)
         path = (*self._path(), str(item), *(() if field is None else (field,)))
         advice = (
@@ -91,6 +93,58 @@ class Comments(Resource):
         with explain_lost_response(advice):
             stored = Dash(self._client.transport).call('POST', path, form={'text': text}, repeat=Repeat.UNRECEIVED)
         return expect(stored, dict, f'POST comments/{self.key}')
+
+    def edit(self, comment_id: int, text: str) -> dict[str, Any]:
+        """Replace the text of a comment.
+
+        Args:
+            comment_id: ``id`` of the comment.
+            text: The new text.
+
+        Returns:
+            The comment as the service stores it.
+
+        Raises:
+            NotFound: The comment does not exist.
+            TypeError: ``comment_id`` is not a number, or ``text`` not a string.
+            ValueError: ``comment_id`` is negative, or ``text`` is empty.
+
+        Example:
+            >>> comment = job.comments.add(0, 'the price is wrong')
+            >>> job.comments.edit(comment['id'], 'the price is right')['text']
+            'the price is right'
+        """
+        _check_text(text)
+        return self._change('PUT', comment_id, {'text': text})
+
+    def archive(self, comment_id: int) -> dict[str, Any]:
+        """Archive a comment: the service keeps it, and no longer counts it.
+
+        Args:
+            comment_id: ``id`` of the comment.
+
+        Returns:
+            The comment as the service stores it; ``archived`` is the time when it was archived.
+
+        Raises:
+            NotFound: The comment does not exist.
+            TypeError: ``comment_id`` is not a number.
+            ValueError: ``comment_id`` is negative.
+
+        Example:
+            >>> for comment in job.comments.list():
+            ...     archived = job.comments.archive(comment['id'])
+            >>> [comment['text'] for comment in job.comments.iter() if not comment['archived']]
+            []
+        """
+        return self._change('DELETE', comment_id)
+
+    def _change(self, method: str, comment_id: int, form: Form | None = None) -> dict[str, Any]:
+        _check_number(comment_id, 'comment_id', 'the id of a comment')
+        path = ('comments', str(comment_id))
+        # The same change once more changes nothing.
+        changed = Dash(self._client.transport).call(method, path, form=form, repeat=Repeat.ALWAYS)
+        return expect(changed, dict, f'{method} comments/{comment_id}')
 
     def _path(self) -> tuple[str, ...]:
         return ('comments', *self.key.split('/'))
@@ -102,11 +156,11 @@ def _place(name: str, operation: str) -> tuple[int, str]:
     return expect(int(number) if number.isdecimal() else number, int, operation), field
 
 
-def _check_item(item: object) -> None:
-    if not isinstance(item, int) or isinstance(item, bool):
-        raise TypeError(f'item should be the number of an item, got {item!r}')
-    if item < 0:
-        raise ValueError(f'item should be the number of an item, at least 0, got {item}')
+def _check_number(number: object, argument: str, meaning: str) -> None:
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise TypeError(f'{argument} should be {meaning}, got {number!r}')
+    if number < 0:
+        raise ValueError(f'{argument} should be {meaning}, at least 0, got {number}')
 
 
 def _check_text(text: object) -> None:

@@ -26,6 +26,8 @@ Tasks = Sequence[Mapping[str, Any]] | None
 class PeriodicJobs(Resource):
     """The periodic jobs of a project: ``project.periodic_jobs``. Safe to share between threads.
 
+    HTTP API: https://docs.zyte.com/scrapy-cloud/usage/reference/http/periodicjobs.html
+
     Args:
         client: The client.
         project_id: Id of the project.

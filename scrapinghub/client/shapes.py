@@ -161,11 +161,12 @@ class _CommentAlways(TypedDict):
 class Comment(_CommentAlways, total=False):
     """A comment on an item of a job, or on a field of it.
 
-    ``item`` is the number of the item; ``field`` is None for a comment on the whole item.
+    ``item`` is the number of the item; ``field`` is None for a comment on the whole item. ``archived`` is the time when
+    it was archived, or None.
     """
 
     author: str
     avatar: str
     created: str
-    archived: bool
+    archived: str | None
     editable: bool

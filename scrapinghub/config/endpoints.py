@@ -31,14 +31,12 @@ class Endpoints:
         return f'Endpoints({shown})'
 
 
-def find_endpoints(given: Hidden, default: str = STORAGE) -> Endpoints:
+def find_endpoints(given: Hidden) -> Endpoints:
     """Return the base URLs: from the argument, the environment, or the default. An empty value counts as not given.
 
     Args:
         given: The arguments ``endpoint``, ``jobq_endpoint`` and ``dash_endpoint`` as a tuple, hidden: they may hold a
-            key by mistake. The default of the job queue is the storage URL; an ``endpoint`` that is given wins over
-            ``SHUB_JOBQ``.
-        default: The default of the storage URL.
+            key by mistake. The default of the job queue is the storage URL.
 
     Returns:
         The URLs, without trailing slashes.
@@ -46,11 +44,10 @@ def find_endpoints(given: Hidden, default: str = STORAGE) -> Endpoints:
     Raises:
         ValueError: One of them is not an http or https URL.
     """
-    storage = _address(Hidden(given.value[0]), 'endpoint', 'SHUB_STORAGE', default)
+    storage = _address(Hidden(given.value[0]), 'endpoint', 'SHUB_STORAGE', STORAGE)
     return Endpoints(
         storage=storage,
-        # Jobs of another server than the one that was named could be cancelled or deleted otherwise.
-        jobq=_address(Hidden(given.value[1] or given.value[0]), 'jobq_endpoint', 'SHUB_JOBQ', storage),
+        jobq=_address(Hidden(given.value[1]), 'jobq_endpoint', 'SHUB_JOBQ', storage),
         dash=_address(Hidden(given.value[2]), 'dash_endpoint', 'SHUB_APIURL', DASH),
     )
 
@@ -60,7 +57,7 @@ def _address(given: Hidden, argument: str, variable: str, default: str) -> str:
     if not given.value:
         given, origin = Hidden(os.environ.get(variable)), f'the environment variable {variable}'
     if not given.value:
-        return default.rstrip('/')
+        return default
     if not _is_address(given):
         raise ValueError(f'{origin} should be an http or https URL without a query, such as {default}/')
     return str(given.value).strip().rstrip('/')

@@ -49,7 +49,7 @@ class HubstorageClient:
         max_retry_time: Time limit for retries, in seconds, 60 by default.
         user_agent: ``User-Agent`` header.
         use_msgpack: Whether to read MessagePack where the service offers it.
-        jobq_endpoint: Base URL of the job queue; ``endpoint``, ``SHUB_JOBQ`` or the one of the storage by default.
+        jobq_endpoint: Base URL of the job queue; ``SHUB_JOBQ`` or the one of the storage by default.
 
     Attributes:
         auth: User and password, or None.
@@ -86,16 +86,17 @@ class HubstorageClient:
         jobq_endpoint: str | None = None,
     ) -> None:
         pair = xauth(auth)
+        storage = endpoint or os.environ.get('SHUB_STORAGE') or self.DEFAULT_ENDPOINT
         transport = Transport(
             None if pair is None else Credentials(*pair),
-            find_endpoints(Hidden((endpoint, jobq_endpoint, DASH)), self.DEFAULT_ENDPOINT),
+            find_endpoints(Hidden((storage, jobq_endpoint, DASH))),
             timeout=connection_timeout or self.DEFAULT_CONNECTION_TIMEOUT_S,
             retries=RetrySettings(max_retries, max_retry_time),
             user_agent=user_agent or self.DEFAULT_USER_AGENT,
             use_msgpack=use_msgpack,
         )
         self.use(transport, Uploader(transport))
-        self.endpoint = endpoint or os.environ.get('SHUB_STORAGE') or self.DEFAULT_ENDPOINT
+        self.endpoint = storage
 
     def use(self, transport: Transport, uploader: Uploader) -> None:
         """Use this transport and these writers."""

@@ -37,10 +37,38 @@ def test_bad_arguments_are_refused(cloud: Sandbox, job: Job) -> None:
         job.comments.add(-1, 'x')
     with pytest.raises(TypeError, match='text'):
         job.comments.add(0, None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match='text'):
+        job.comments.edit(0, None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match='comment_id should be the id of a comment'):
+        job.comments.archive('0')  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match='comment_id'):
+        job.comments.archive(-1)
     for text, field in (('', None), (' ', None), ('x', '')):
         with pytest.raises(ValueError, match=r'text|path'):
             job.comments.add(0, text, field)
     assert len(cloud.requests) == before
+
+
+def test_a_comment_is_edited_and_archived_once_although_responses_are_lost(
+    cloud: Sandbox, client: ScrapinghubClient, job: Job
+) -> None:
+    client.transport.clock = ManualClock()
+    first, second = (job.comments.add(0, text) for text in ('one', 'two'))
+    cloud.faults.add(method='PUT', path='*/comments/*', apply=True, drop='close', times=2)
+    cloud.faults.add(method='DELETE', path='*/comments/*', apply=True, drop='close', times=2)
+    assert job.comments.edit(first['id'], 'three') == {**first, 'text': 'three'}
+    assert job.comments.archive(second['id'])['archived']
+    assert [(found['text'], bool(found['archived'])) for found in job.comments.list()] == [
+        ('three', False),
+        ('two', True),
+    ]
+
+
+def test_a_missing_comment_is_not_found(job: Job) -> None:
+    with pytest.raises(NotFound, match='comments/99'):
+        job.comments.edit(99, 'x')
+    with pytest.raises(NotFound, match='comments/99'):
+        job.comments.archive(99)
 
 
 def test_a_missing_job_is_not_found(project: Project) -> None:
