@@ -106,3 +106,8 @@ def test_settings_are_read_in_the_form_of_the_dash(caller: Caller) -> None:
     found = caller.value('/api/settings/get.json?project=1')
     assert found['project_settings'] == {'job_runtime_limit': 24}
     assert {'organization_settings', 'enabled_addons'} < found.keys()
+
+
+@pytest.mark.parametrize('path', ['project-slybot.zip', 'spider-properties.json'])
+def test_there_are_no_portia_projects(caller: Caller, path: str) -> None:
+    caller.expect('GET', f'/api/as/{path}?project=1', 501)

@@ -158,6 +158,28 @@ def test_spiders_and_projects_are_read_in_the_order_of_job_numbers(caller: Calle
     assert found('items/1', index=1, count=2) == ['1/1/1/1', '1/1/2/1']
 
 
+@pytest.mark.parametrize(
+    ('family', 'record', 'field', 'text'),
+    [
+        ('logs', {'time': 5, 'level': 20, 'message': 'm'}, 'message', 'm\n'),
+        ('requests', {'time': 5, 'url': 'http://x', 'status': 200}, 'url', 'http://x\n'),
+        # Samples have no fields.
+        ('samples', [5, 6], '1', ''),
+    ],
+)
+def test_records_of_every_kind_are_read_by_project_spider_job_number_and_field(
+    caller: Caller, family: str, record: Any, field: str, text: str
+) -> None:
+    keys = [caller.push(spider=spider) for spider in 'aab']
+    for key in keys:
+        caller.post(f'{family}/{key}?start=0', record)
+    assert caller.read(f'{family}/1') == [record] * 3
+    assert caller.read(f'{family}/1/1') == [record] * 2
+    assert caller.read(f'{family}/1/2') == caller.read(f'{family}/{keys[2]}') == [record]
+    assert caller.read(f'{family}/{keys[2]}/0') == [record]
+    assert caller.get(f'{family}/{keys[2]}/0/{field}').text == text
+
+
 def test_one_record_and_one_field(caller: Caller, key: str) -> None:
     caller.post(f'items/{key}?start=0', {'n': 0}, {'n': 1, 'text': 'two\nlines', 'none': None, 'list': [1, 'é']})
     caller.post(f'logs/{key}?start=0', {'message': 'm', 'level': 20, 'time': 5})

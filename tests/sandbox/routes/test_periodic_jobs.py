@@ -53,6 +53,16 @@ def test_a_periodic_job_has_defaults(caller: Caller) -> None:
     assert caller.value(PATH) == {'count': 1, 'next': None, 'results': [periodic]}
 
 
+def test_the_paths_of_version_2_lead_to_the_same_jobs(caller: Caller) -> None:
+    create(caller)
+    listed = caller.value('/api/v2/projects/1/periodicjobs')
+    assert listed == caller.value(PATH)
+    caller.expect('PATCH', '/api/v2/projects/1/periodicjobs/1', json={'disabled': True})
+    assert caller.value(f'{PATH}/1')['disabled'] is True
+    caller.expect('DELETE', '/api/v2/projects/1/periodicjobs/1', 204)
+    assert caller.value(PATH)['results'] == []
+
+
 def test_a_periodic_job_stores_what_it_is_given(caller: Caller) -> None:
     task = {'name': 'py:report.py', 'priority': 4, 'spider_args': {'a': '1'}, 'script_args': '-v x'}
     periodic = create(
