@@ -6,7 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import RECORD_PARAMETERS, encode_pairs, merge_parameters, parse_number
+from scrapinghub.client._support.parameters import (
+    RECORD_PARAMETERS,
+    encode_pairs,
+    merge_parameters,
+    parse_number,
+    suggests_names,
+)
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import explain_filters, explain_lost_response, read_stream
 from scrapinghub.client.shapes import ActivityEvent
@@ -126,6 +132,7 @@ class AccountActivity:
     def __repr__(self) -> str:
         return f'<{type(self).__module__}.{type(self).__qualname__}>'
 
+    @suggests_names
     def iter(
         self,
         projects: AnyProject | Iterable[AnyProject],

@@ -9,7 +9,7 @@ from typing import Any
 from scrapinghub.client._support.collection_bulk import copy_records, plan_deletion, rename_collection
 from scrapinghub.client._support.collection_reader import CollectionReader, Keys, parse_keys
 from scrapinghub.client._support.lists import ValueIterator, listed
-from scrapinghub.client._support.parameters import Time, merge_parameters
+from scrapinghub.client._support.parameters import Time, merge_parameters, suggests_names
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.validation import parse_name
 from scrapinghub.client.bulk import BulkResult, apply_in_chunks
@@ -248,6 +248,7 @@ class Collection(CollectionReader):
         _, project, _, name = self._path
         self._client.transport.post(('collections', project, 'delete'), params={'name': name}, repeat=Repeat.ALWAYS)
 
+    @suggests_names
     def rename(self, name: str) -> Collection:
         """Rename the collection.
 
@@ -276,12 +277,9 @@ class Collection(CollectionReader):
         rename_collection(self._client.transport, project, type_, old_name, new_name, collections.list())
         return renamed
 
+    @suggests_names
     def delete_where(
-        self,
-        prefix: Keys | None = None,
-        startts: Time = None,
-        endts: Time = None,
-        dry_run: bool = False,
+        self, prefix: Keys | None = None, startts: Time = None, endts: Time = None, dry_run: bool = False
     ) -> BulkResult:
         """Delete the records that match all of the given filters.
 
@@ -319,6 +317,7 @@ class Collection(CollectionReader):
             return result
         return apply_in_chunks(result, self.delete, _DELETED_AT_ONCE)
 
+    @suggests_names
     def copy_to(self, other: Collection, startafter: str | None = None) -> int:
         """Copy all records to another collection, which may belong to another project or client.
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from scrapinghub.client._support.dash import Dash, Form
 from scrapinghub.client._support.lists import ValueIterator, listed
+from scrapinghub.client._support.parameters import suggests_names
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import explain_lost_response
 from scrapinghub.client._support.validation import expect
@@ -61,6 +62,7 @@ class Comments(Resource):
 
     list = listed(iter)
 
+    @suggests_names
     def add(self, item: int, text: str, field: str | None = None) -> dict[str, Any]:
         """Add a comment to an item, or to a field of it.
 
@@ -94,6 +96,7 @@ class Comments(Resource):
             stored = Dash(self._client.transport).call('POST', path, form={'text': text}, repeat=Repeat.UNRECEIVED)
         return expect(stored, dict, f'POST comments/{self.key}')
 
+    @suggests_names
     def edit(self, comment_id: int, text: str) -> dict[str, Any]:
         """Replace the text of a comment.
 
@@ -117,6 +120,7 @@ class Comments(Resource):
         _check_text(text)
         return self._change('PUT', comment_id, {'text': text})
 
+    @suggests_names
     def archive(self, comment_id: int) -> dict[str, Any]:
         """Archive a comment: the service keeps it, and no longer counts it.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.mapping import Fields, StoredFields
+from scrapinghub.client._support.parameters import suggests_names
 from scrapinghub.client._support.resource import Client, Resource, build_page_url
 from scrapinghub.client._support.streams import explain_lost_response
 from scrapinghub.client._support.validation import expect_field
@@ -250,6 +251,7 @@ class Job(Resource):
         path = ('jobq', *self.key.split('/'), 'cancel')
         self._client.transport.post(path, repeat=Repeat.ALWAYS)
 
+    @suggests_names
     def wait(self, timeout: float | None = None) -> Job:
         """Wait until the job is finished.
 

@@ -10,7 +10,14 @@ from typing import Any, overload
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.job_filter import JobFilter, parse_choices, parse_keys, parse_name, parse_states
 from scrapinghub.client._support.job_listing import SUMMARY_ALIASES, JobListing, OneOrMore, parse_spider
-from scrapinghub.client._support.parameters import Time, check_names, encode_pairs, merge_parameters, parse_number
+from scrapinghub.client._support.parameters import (
+    Time,
+    check_names,
+    encode_pairs,
+    merge_parameters,
+    parse_number,
+    suggests_names,
+)
 from scrapinghub.client._support.scheduling import build_run_form, schedule_job
 from scrapinghub.client._support.validation import expect, expect_field, parse_time
 from scrapinghub.client._support.waiting import CompletedJobs
@@ -132,6 +139,7 @@ class Jobs(JobListing):
         form = build_run_form(self.project_id, name, options, job_args, params)
         return Job(self._client, schedule_job(Dash(self._client.transport), form))
 
+    @suggests_names
     def as_completed(self, jobs: Iterable[Job | str], timeout: float | None = None) -> Iterator[Job]:
         """Iterate over jobs in the order in which they finish.
 
@@ -158,6 +166,7 @@ class Jobs(JobListing):
         found = [self.get(job.key if isinstance(job, Job) else job) for job in jobs]
         return CompletedJobs(self._client, self.project_id, {job.key: job for job in found}, timeout)
 
+    @suggests_names
     def select(
         self,
         *,

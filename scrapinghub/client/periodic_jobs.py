@@ -9,6 +9,7 @@ from typing import Any
 from scrapinghub.client._support.cron import Cron
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.lists import listed
+from scrapinghub.client._support.parameters import suggests_names
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import explain_lost_response
 from scrapinghub.client._support.validation import expect, expect_field
@@ -82,6 +83,7 @@ class PeriodicJobs(Resource):
         fields = Dash(self._client.transport).call('GET', (*_path(self.key), str(id)))
         return PeriodicJob(self._client, self.key, fields)
 
+    @suggests_names
     def create(
         self,
         spider: str | None = None,
@@ -192,6 +194,7 @@ class PeriodicJob(Resource):
         state = 'paused' if self.disabled else 'active'
         return [('key', self.key), ('cron', f'{self.cron} (UTC)'), ('tasks', names), ('state', state)]
 
+    @suggests_names
     def update(
         self,
         *,
@@ -273,6 +276,7 @@ class PeriodicJob(Resource):
         """
         Dash(self._client.transport).call('DELETE', self._path())
 
+    @suggests_names
     def next_run(self, after: datetime | None = None) -> datetime | None:
         """Return the next time at which the periodic job starts jobs; sends no request.
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.html import render_card
 from scrapinghub.client._support.job_filter import JobFilter, Matching
+from scrapinghub.client._support.parameters import suggests_names
 from scrapinghub.client._support.records import Records
 from scrapinghub.client._support.resource import Client
 from scrapinghub.client._support.selected_records import SelectedRecords
@@ -178,6 +179,7 @@ class JobSelection:
 
     # Change the jobs
 
+    @suggests_names
     def update_tags(
         self,
         add: builtins.list[str] | None = None,
@@ -229,6 +231,7 @@ class JobSelection:
             else:
                 result.failed[key] = ScrapinghubAPIError(f'job {key} has the tags {sorted(rows[key])} after the update')
 
+    @suggests_names
     def cancel(self, *, dry_run: bool = False, progress: Progress = False, allow_all: bool = False) -> BulkResult:
         """Ask the jobs that are pending or running to stop.
 
@@ -275,6 +278,7 @@ class JobSelection:
             else:
                 result.failed[key] = ScrapinghubAPIError(f'the service did not cancel job {key}')
 
+    @suggests_names
     def delete(self, *, dry_run: bool = False, progress: Progress = False, allow_all: bool = False) -> BulkResult:
         """Delete the finished jobs with their data.
 

@@ -47,6 +47,40 @@ GUESSED: list[tuple[Callable[[Any], object], str]] = [
 ]
 
 
+REFUSED: list[tuple[Callable[[Any], object], str]] = [
+    (lambda project: project.jobs.select(tag='a'), "'tag', did you mean 'has_tag'"),
+    (lambda project: project.jobs.iter_all(tags='a'), "'tags', did you mean 'has_tag'"),
+    (lambda project: project.jobs.as_completed([], time_out=1), "'time_out', did you mean 'timeout'"),
+    (lambda project: project.jobs.select().delete(dryrun=True), "'dryrun', did you mean 'dry_run'"),
+    (lambda project: project.jobs.select().cancel(dry=True), "'dry', did you mean 'dry_run'"),
+    (lambda project: project.jobs.select().update_tags(tags=['a']), "'tags', did you mean 'add'"),
+    (lambda project: project.jobs.select().items.list(jobkey='_job'), "'jobkey', did you mean 'job_key'"),
+    (lambda project: project.jobs.select().items.to_pandas(jobkey='_job'), "'jobkey', did you mean 'job_key'"),
+    (lambda project: project.jobs.get(JOB).wait(time_out=1), "'time_out', did you mean 'timeout'"),
+    (lambda project: project.jobs.get(JOB).items.download('a.jl', workers=2), "'workers', did you mean 'max_workers'"),
+    (lambda project: project.jobs.get(JOB).items.download('a.jl', limit=2), "'limit', did you mean 'count'"),
+    (lambda project: project.jobs.get(JOB).items.to_arrow(schem=None), "'schem', did you mean 'schema'"),
+    (lambda project: project.jobs.get(JOB).items.iter_arrow(chunk_size=1), "'chunk_size', did you mean 'batch_size'"),
+    (lambda project: project.jobs.get(JOB).items.partitions(2, shema=None), "'shema', did you mean 'schema'"),
+    (lambda project: project.jobs.get(JOB).items.follow(tial=3), "'tial', did you mean 'tail'"),
+    (lambda project: project.jobs.get(JOB).logs.tail(3, log_level='INFO'), "'log_level', did you mean 'level'"),
+    (lambda project: project.jobs.get(JOB).items.writer(apend=True), "'apend', did you mean 'append'"),
+    (lambda project: project.jobs.get(JOB).comments.add(0, 'a', feild='b'), "'feild', did you mean 'field'"),
+    (lambda project: project.collections.get_store('a').delete_where(prefx='a'), "'prefx', did you mean 'prefix'"),
+    (lambda project: project.periodic_jobs.create('a', cron='* * * * *', tags=['b']), "'tags', did you mean 'add_tag'"),
+]
+
+
+@pytest.mark.parametrize(('act', 'words'), REFUSED)
+def test_a_natural_guess_at_a_new_method_is_refused_before_anything_is_sent(
+    act: Callable[[Any], object], words: str, project: Any, wire: Wire
+) -> None:
+    with pytest.raises(TypeError, match=f'unknown parameter {words}') as caught:
+        act(project)
+    assert caught.type is TypeError
+    assert wire.asked == []
+
+
 @pytest.mark.parametrize(('act', 'words'), GUESSED)
 def test_a_natural_guess_is_passed_on_with_a_warning(
     act: Callable[[Any], object], words: str, project: Any, wire: Wire

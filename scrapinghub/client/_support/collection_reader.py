@@ -13,7 +13,14 @@ import six
 from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, InferringTables, report_progress
 from scrapinghub.client._support.json_lines import Blocks, join_lines
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import RECORD_PARAMETERS, Time, encode_pairs, merge_parameters, parse_number
+from scrapinghub.client._support.parameters import (
+    RECORD_PARAMETERS,
+    Time,
+    encode_pairs,
+    merge_parameters,
+    parse_number,
+    suggests_names,
+)
 from scrapinghub.client._support.partitions import CollectionPartition, parse_bounds
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import Explain, count_records, explain_errors, explain_filters, read_stream
@@ -226,6 +233,7 @@ class CollectionReader(Resource, Downloads, InferringTables):
 
     list = listed(iter)
 
+    @suggests_names
     def partitions(
         self,
         *,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import builtins
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scrapinghub.client._support.parameters import check_names, parse_number
+from scrapinghub.client._support.parameters import check_names, parse_number, suggests_names
 from scrapinghub.export.progress import Progress, make_report
 from scrapinghub.transport.streams.collector import pause_while_decoding
 from scrapinghub.transport.streams.stream import RecordStream, ResumableIterator
@@ -83,6 +83,7 @@ class Downloads(Exports):
         """Return what to download, over at most ``max_workers`` connections."""
         raise NotImplementedError
 
+    @suggests_names
     def download(
         self,
         path: str | os.PathLike[str],
@@ -170,6 +171,7 @@ class Tables(Exports):
             found: pa.Schema = types.infer(self._batches(filters, progress))
         return found
 
+    @suggests_names
     def iter_arrow(
         self,
         batch_size: int = 50_000,
@@ -207,6 +209,7 @@ class Tables(Exports):
         converted: Iterator[pa.RecordBatch] = tables.to_batches(batches, found, batches.key_of)
         return converted
 
+    @suggests_names
     def to_arrow(self, schema: pa.Schema | None = None, *, progress: Progress = False, **filters: Any) -> pa.Table:
         """Return the records as an Arrow table.
 
@@ -233,6 +236,7 @@ class Tables(Exports):
             table: pa.Table = tables.to_table(batches, schema, batches.key_of)
         return table
 
+    @suggests_names
     def to_pandas(self, schema: pa.Schema | None = None, *, progress: Progress = False, **filters: Any) -> pd.DataFrame:
         """Return the records as a pandas DataFrame.
 
@@ -262,6 +266,7 @@ class Tables(Exports):
 class InferringTables(Tables):
     """The table methods, and ``schema``, which infers the schema from the records."""
 
+    @suggests_names
     def schema(self, *, progress: Progress = False, **filters: Any) -> pa.Schema:
         """Return the Arrow schema that holds all records without loss; reads all records once.
 
@@ -299,13 +304,16 @@ def load_arrow(module: str, *libraries: str) -> Any:
     return import_module(f'scrapinghub.export.{module}')
 
 
-def check_filters(filters: Mapping[str, Any], iterate: Callable[..., Any], *refused: str) -> None:
+def check_filters(
+    filters: Mapping[str, Any], iterate: Callable[..., Any], *refused: str, also: Iterable[str] = ()
+) -> None:
     """Check that filters are parameters of ``iter``.
 
     Args:
         filters: The filters.
         iterate: The method ``iter``.
         *refused: Parameters of it that are not accepted.
+        also: Further names that are accepted.
 
     Raises:
         TypeError: A filter is unknown.
@@ -313,7 +321,7 @@ def check_filters(filters: Mapping[str, Any], iterate: Callable[..., Any], *refu
     parameters = inspect.signature(iterate).parameters.values()
     names = {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
     accepted = {name for name in names if not name.startswith('_')} - {'progress', 'type', *refused}
-    check_names(filters, accepted, strict=True)
+    check_names(filters, accepted.union(also), strict=True)
 
 
 def report_progress(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn, Protocol, overload
 
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters, parse_number
+from scrapinghub.client._support.parameters import Time, encode_pairs, merge_parameters, parse_number, suggests_names
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.spider_ids import find_spider_id
 from scrapinghub.client._support.streams import read_stream
@@ -204,6 +204,7 @@ class JobListing(Resource):
         **params: NoReturn,
     ) -> Iterator[dict[str, Any]]: ...
 
+    @suggests_names
     def iter_all(
         self,
         spider: str | None = None,

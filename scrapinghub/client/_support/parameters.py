@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import chain
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from types import FunctionType, MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import six
 
@@ -17,6 +18,7 @@ from scrapinghub.client._support.validation import check_format, encode_filters,
 from scrapinghub.transport.codec import encode_json
 
 Pairs = list[tuple[str, Any]]
+F = TypeVar('F', bound=Callable[..., Any])
 
 # Milliseconds since the epoch, a datetime with a time zone, or the time that has passed since.
 Time = int | float | datetime | timedelta | None
@@ -116,11 +118,46 @@ def check_names(
     for name, value in extra.items():
         if table.get(name, name) in accepted or (value is None and not strict):
             continue
-        meant = suggest_parameter(name, accepted)
-        message = f'unknown parameter {name!r}' + (f', did you mean {meant!r}?' if meant else '.')
+        error = UnknownParameter(name, accepted)
         if strict:
-            raise TypeError(message)
-        warn_user(f'{message} The service ignores parameters that it does not know.')
+            raise error
+        warn_user(f'{error} The service ignores parameters that it does not know.')
+
+
+class UnknownParameter(TypeError):
+    """An unknown keyword of a call; :func:`suggests_names` turns it into a plain ``TypeError``.
+
+    Args:
+        name: The keyword.
+        accepted: Names that are accepted.
+    """
+
+    def __init__(self, name: str, accepted: Iterable[str]) -> None:
+        self.name = name
+        self.accepted = frozenset(accepted)
+        meant = suggest_parameter(name, self.accepted)
+        super().__init__(f'unknown parameter {name!r}' + (f', did you mean {meant!r}?' if meant else '.'))
+
+
+def suggests_names(method: F) -> F:
+    """Make a method suggest the keyword that is meant by an unknown one.
+
+    A method with ``**filters`` checks these itself; this adds the other parameters of the method to the suggestions.
+    """
+    code = cast('FunctionType', method).__code__
+    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    takes_filters = bool(code.co_flags & inspect.CO_VARKEYWORDS)
+
+    @functools.wraps(method)
+    def checked(*args: Any, **options: Any) -> Any:
+        try:
+            if not takes_filters:
+                check_names(options, names, strict=True)
+            return method(*args, **options)
+        except UnknownParameter as error:
+            raise TypeError(*UnknownParameter(error.name, {*error.accepted, *names}).args) from None
+
+    return cast('F', checked)
 
 
 class _InitSignature:
@@ -144,7 +181,10 @@ class ChecksNames:
             if names:
                 accepted = inspect.signature(cls).parameters
                 if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in accepted.values()):
-                    check_names(names, accepted.keys(), strict=True)
+                    try:
+                        check_names(names, accepted.keys(), strict=True)
+                    except UnknownParameter as error:
+                        raise TypeError(*error.args) from None
             return super().__new__(cls)
 
 

@@ -12,7 +12,7 @@ from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, 
 from scrapinghub.client._support.families import reads_all
 from scrapinghub.client._support.json_lines import Blocks, skip_lines
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import parse_number
+from scrapinghub.client._support.parameters import parse_number, suggests_names
 from scrapinghub.client._support.pickling import PickledRecords
 from scrapinghub.client._support.record_exports import POSITIONS, RecordSource, TabularRecords
 from scrapinghub.client._support.validation import parse_names
@@ -94,6 +94,7 @@ class Partition(Downloads, Tables, Generic[R]):
     def _describe(self) -> str:
         raise NotImplementedError
 
+    @suggests_names
     def iter(self, *, progress: Progress = False, **filters: Any) -> Iterator[R]:
         """Iterate over the records of this part, in order.
 
@@ -284,6 +285,7 @@ class CollectionPartition(Partition[R]):
 class PartitionedRecords(TabularRecords[R]):
     """The method ``partitions`` of items, logs and requests."""
 
+    @suggests_names
     def partitions(
         self, n: int, schema: pa.Schema | None = None, *, with_credentials: bool = False, **filters: Any
     ) -> builtins.list[RecordPartition[R]]:

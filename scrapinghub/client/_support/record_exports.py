@@ -20,7 +20,7 @@ from scrapinghub.client._support.exports import (
 from scrapinghub.client._support.families import Family, choose_cursor, parse_parameters, reads_all, seek_position
 from scrapinghub.client._support.following import Following, read_tail
 from scrapinghub.client._support.json_lines import Blocks, OpenStreams, cut_keys, join_lines, skip_lines
-from scrapinghub.client._support.parameters import encode_pairs, merge_parameters, parse_number
+from scrapinghub.client._support.parameters import encode_pairs, merge_parameters, parse_number, suggests_names
 from scrapinghub.client._support.resource import Client
 from scrapinghub.client._support.validation import expect, parse_name, parse_names
 from scrapinghub.config.validation import Expected
@@ -307,6 +307,7 @@ class TabularRecords(ExportedRecords[R], InferringTables):
             strip, key_by_index = False, lambda index: f'{self.key}/{index}'
         return Batches(self._report(stream, progress, filters), size, strip=strip, key_by_index=key_by_index)
 
+    @suggests_names
     def tail(self, n: int, **filters: Any) -> builtins.list[R]:
         """Return the last records.
 
@@ -342,6 +343,7 @@ class TabularRecords(ExportedRecords[R], InferringTables):
             return []
         return read_tail(self._open_from(filters), total, n, filtered=not reads_all(filters))
 
+    @suggests_names
     def follow(self, tail: int | None = None, **filters: Any) -> Iterator[R]:
         """Iterate over the records that are stored, and over those that are added until the job is finished.
 

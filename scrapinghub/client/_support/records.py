@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from scrapinghub.client._support.families import Family, choose_cursor, parse_parameters
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import Time, parse_number
+from scrapinghub.client._support.parameters import Time, parse_number, suggests_names
 from scrapinghub.client._support.partitions import PartitionedRecords
 from scrapinghub.client._support.record_exports import ExportedRecords
 from scrapinghub.client._support.resource import Client, Resource
@@ -128,6 +128,7 @@ class Records(Resource, ExportedRecords[R]):
 
     # Writing
 
+    @suggests_names
     def writer(self, *, start: int | None = None, append: bool = False) -> Writer:
         """Return the batch writer of these records, positioned where you choose.
 

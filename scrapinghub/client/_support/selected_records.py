@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, InferringTables, check_filters
 from scrapinghub.client._support.json_lines import Blocks, OpenStreams, add_field, name_taken
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import parse_number
+from scrapinghub.client._support.parameters import parse_number, suggests_names
 from scrapinghub.client._support.record_exports import POSITIONS, RecordSource, read_state
 from scrapinghub.client._support.records import Records
 from scrapinghub.client._support.resource import Client
@@ -70,6 +70,7 @@ class SelectedRecords(Downloads, InferringTables, Generic[R]):
     def __repr__(self) -> str:
         return f'<{self._family.__name__} of {self._description}>'
 
+    @suggests_names
     def iter(self, job_key: str | None = None, *, progress: Progress = False, **filters: Any) -> Iterator[R]:
         """Iterate over the records of all jobs, job by job.
 
@@ -110,6 +111,7 @@ class SelectedRecords(Downloads, InferringTables, Generic[R]):
 
     list = listed(iter)
 
+    @suggests_names
     def partitions(
         self, schema: pa.Schema | None = None, *, with_credentials: bool = False, **filters: Any
     ) -> builtins.list[RecordPartition[R]]:
@@ -147,8 +149,8 @@ class SelectedRecords(Downloads, InferringTables, Generic[R]):
         return f'{self._example._family.name}/{self._selection["project_id"]}'
 
     def _check_filters(self, filters: Mapping[str, Any]) -> None:
+        check_filters(filters, self._example.iter, also=('job_key',))
         given = {name: value for name, value in filters.items() if name != 'job_key'}
-        check_filters(given, self._example.iter)
         for name in ('start', 'startafter'):
             parse_number(name, given.get(name))
         self._example._parse_filters(given)

@@ -11,7 +11,7 @@ from scrapinghub.config.credentials import user_level
 GUESSES: Mapping[str, tuple[str, ...]] = {
     name: tuple(meant.split())
     for names, meant in {
-        'tag tags with_tag with_tags has_tags include_tag include_tags': 'has_tag',
+        'tag tags with_tag with_tags has_tags include_tag include_tags': 'has_tag add_tag add',
         'without_tag without_tags no_tag not_tag lacks_tags exclude_tag exclude_tags': 'lacks_tag',
         'limit max maximum max_count max_items max_results n num number size page_size per_page top': 'count',
         'before until end to older_than end_date end_time date_to max_ts': 'endts',
@@ -22,7 +22,12 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
         'spider_name name spiders': 'spider',
         'keys job_key job_keys job': 'key',
         'prefixes key_prefix startswith starts_with': 'prefix',
-        'metadata columns meta_fields': 'meta',
+        'metadata meta_fields': 'meta',
+        'columns': 'fields meta',
+        'workers num_workers n_workers threads processes connections concurrency': 'max_workers',
+        'force replace exist_ok clobber': 'overwrite',
+        'dryrun dry simulate': 'dry_run',
+        'chunksize chunk_size batchsize': 'batch_size',
         'levels log_level loglevel min_level': 'level',
         'indexes indices numbers': 'index',
         'start_key from_key': 'start',
