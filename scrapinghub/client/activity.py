@@ -20,7 +20,7 @@ from scrapinghub.client.utils import parse_job_key, parse_project_id
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.retries import Repeat
-from scrapinghub.transport.streams.cursors import NewestFirstCursor
+from scrapinghub.transport.streams.cursors_without_keys import NewestFirstCursor
 
 AnyProject = int | str | Resource
 

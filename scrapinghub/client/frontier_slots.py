@@ -17,7 +17,7 @@ from scrapinghub.client.shapes import FrontierBatch, FrontierRequest
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.retries import Repeat
-from scrapinghub.transport.streams.cursors import DedupeCursor, SortedCursor
+from scrapinghub.transport.streams.cursors_without_keys import DedupeCursor, SortedCursor
 
 # What the service knows at the queue and at the fingerprints.
 _PARAMETERS = frozenset({'count', 'start', 'startafter'})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scrapinghub.client._support.families import Family, parse_parameters, parse_record_number
 from scrapinghub.client._support.parameters import Time, encode_pairs, parse_number
+from scrapinghub.client._support.record_families import Family, parse_parameters, parse_record_number
 from scrapinghub.client._support.records import Filters, KeyedRecords, Names, RelativePath, RequestsParams
 from scrapinghub.client._support.validation import parse_path
 from scrapinghub.exceptions import DecodeError

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from scrapinghub.client._support.families import Family
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import RECORD_PARAMETERS, Time
 from scrapinghub.client._support.partitions import PartitionedRecords
+from scrapinghub.client._support.record_families import Family
 from scrapinghub.client._support.records import Filters, Names, Records, RelativePath, RequestsParams
 from scrapinghub.client._support.validation import encode_filters, parse_level, parse_time
 from scrapinghub.client.shapes import LogRecord

@@ -7,7 +7,7 @@ from typing import Any
 
 import six
 
-from scrapinghub.client._support.families import Family
+from scrapinghub.client._support.record_families import Family
 from scrapinghub.client._support.records import KeyedRecords
 from scrapinghub.client._support.validation import parse_time
 from scrapinghub.client.shapes import RequestRecord

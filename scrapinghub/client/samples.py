@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from scrapinghub.client._support.families import Family
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import Time
+from scrapinghub.client._support.record_families import Family
 from scrapinghub.client._support.records import Filters, Names, Records, RelativePath, RequestsParams
 from scrapinghub.export.progress import Progress
 

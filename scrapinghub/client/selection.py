@@ -24,9 +24,9 @@ from scrapinghub.exceptions import DecodeError, NetworkError, NotFound, Scraping
 from scrapinghub.export.progress import Progress, reporting
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.retries import Repeat
-from scrapinghub.transport.streams.cursors import split_names
+from scrapinghub.transport.streams.cursors_without_keys import split_names
 from scrapinghub.transport.streams.job_pages import JobPages
-from scrapinghub.transport.streams.responses import Source
+from scrapinghub.transport.streams.source import Source
 from scrapinghub.transport.streams.stream import RecordStream, ResumableIterator
 
 R = TypeVar('R')

@@ -16,9 +16,9 @@ from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.responses import set_body
 from scrapinghub.transport.http.retries import Attempts, Policy, RetrySettings, steady_policy
 from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor, Pairs
-from scrapinghub.transport.streams.cursors import PendingKeysCursor, SkipCursor
+from scrapinghub.transport.streams.cursors_without_keys import PendingKeysCursor, SkipCursor
 from scrapinghub.transport.streams.prefixes import scan_cursor
-from scrapinghub.transport.streams.responses import Source
+from scrapinghub.transport.streams.source import Source
 
 if TYPE_CHECKING:
     from scrapinghub.hubstorage.client import HubstorageClient

@@ -25,7 +25,7 @@ from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.responses import decode, undecodable
 from scrapinghub.transport.http.retries import FINAL_STATUSES, RETRY_STATUSES, Repeat
 from scrapinghub.transport.http.transport import Transport
-from scrapinghub.transport.streams.cursors import SkipCursor
+from scrapinghub.transport.streams.cursors_without_keys import SkipCursor
 from scrapinghub.transport.streams.stream import RecordStream
 
 Self = TypeVar('Self', bound='Connection')

@@ -14,7 +14,7 @@ from scrapinghub.legacy.streaming import ChainSource, JobListCursor
 from scrapinghub.transport.http.body import Body
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.streams.cursor import Cursor, Pairs
-from scrapinghub.transport.streams.cursors import SkipCursor
+from scrapinghub.transport.streams.cursors_without_keys import SkipCursor
 from scrapinghub.transport.streams.stream import RecordStream
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.retries import Attempts, steady_policy
 from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.streams.cursor import Cursor, Pairs
-from scrapinghub.transport.streams.cursors import DedupeCursor
-from scrapinghub.transport.streams.responses import Source
+from scrapinghub.transport.streams.cursors_without_keys import DedupeCursor
+from scrapinghub.transport.streams.source import Source
 
 
 class _LinesSource(Source):

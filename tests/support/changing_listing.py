@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from scrapinghub.transport.streams.cursor import Cursor, Mismatch, Pairs
-from scrapinghub.transport.streams.cursors import DedupeCursor, NewestFirstCursor
+from scrapinghub.transport.streams.cursors_without_keys import DedupeCursor, NewestFirstCursor
 from scrapinghub.transport.streams.job_pages import JobPages
 from support.cursor_driver import deliver
 

@@ -11,7 +11,7 @@ from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor, Pairs, text_order
-from scrapinghub.transport.streams.cursors import (
+from scrapinghub.transport.streams.cursors_without_keys import (
     DedupeCursor,
     NewestFirstCursor,
     PendingKeysCursor,
@@ -19,7 +19,7 @@ from scrapinghub.transport.streams.cursors import (
     SortedCursor,
 )
 from scrapinghub.transport.streams.job_pages import JobPages
-from scrapinghub.transport.streams.responses import Source
+from scrapinghub.transport.streams.source import Source
 from scrapinghub.transport.streams.stream import RecordStream
 from support.storage import JOB, Storage
 

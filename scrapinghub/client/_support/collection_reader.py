@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import six
 
-from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, InferringTables, report_progress
+from scrapinghub.client._support.export_methods import BATCH_SIZE, Batches, Downloads, InferringTables, report_progress
 from scrapinghub.client._support.json_lines import Blocks, join_lines
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import (

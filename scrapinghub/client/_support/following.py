@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import takewhile
 from typing import Any
 
-from scrapinghub.client._support.families import parse_record_number
+from scrapinghub.client._support.record_families import parse_record_number
 from scrapinghub.client._support.resource import Client
 from scrapinghub.client._support.waiting import JobStates, Poller, is_transient_error
 from scrapinghub.exceptions import ScrapinghubAPIError

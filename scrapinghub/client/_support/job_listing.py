@@ -14,7 +14,7 @@ from scrapinghub.client.shapes import JobSummary
 from scrapinghub.client.utils import find_job_key, parse_project_id
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
-from scrapinghub.transport.streams.cursors import DedupeCursor
+from scrapinghub.transport.streams.cursors_without_keys import DedupeCursor
 from scrapinghub.transport.streams.job_pages import JobPages
 
 OneOrMore = str | Iterable[str] | None

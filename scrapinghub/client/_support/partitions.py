@@ -8,13 +8,20 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, Tables, check_filters, report_progress
-from scrapinghub.client._support.families import reads_all
+from scrapinghub.client._support.export_methods import (
+    BATCH_SIZE,
+    Batches,
+    Downloads,
+    Tables,
+    check_filters,
+    report_progress,
+)
 from scrapinghub.client._support.json_lines import Blocks, skip_lines
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import parse_number, suggests_names
 from scrapinghub.client._support.pickling import PickledRecords
 from scrapinghub.client._support.record_exports import POSITIONS, RecordSource, TabularRecords
+from scrapinghub.client._support.record_families import reads_all
 from scrapinghub.client._support.validation import parse_names
 from scrapinghub.exceptions import DownloadIncomplete
 from scrapinghub.export.progress import Progress

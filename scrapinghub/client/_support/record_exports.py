@@ -9,7 +9,7 @@ from functools import partial
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from scrapinghub.client._support.exports import (
+from scrapinghub.client._support.export_methods import (
     BATCH_SIZE,
     Batches,
     Downloads,
@@ -17,10 +17,16 @@ from scrapinghub.client._support.exports import (
     check_filters,
     report_progress,
 )
-from scrapinghub.client._support.families import Family, choose_cursor, parse_parameters, reads_all, seek_position
 from scrapinghub.client._support.following import Following, read_tail
 from scrapinghub.client._support.json_lines import Blocks, OpenStreams, cut_keys, join_lines, skip_lines
 from scrapinghub.client._support.parameters import encode_pairs, merge_parameters, parse_number, suggests_names
+from scrapinghub.client._support.record_families import (
+    Family,
+    choose_cursor,
+    parse_parameters,
+    reads_all,
+    seek_position,
+)
 from scrapinghub.client._support.resource import Client
 from scrapinghub.client._support.validation import expect, parse_name, parse_names
 from scrapinghub.config.validation import Expected
@@ -29,7 +35,7 @@ from scrapinghub.export.progress import Progress
 from scrapinghub.export.read_ahead import read_ahead
 from scrapinghub.transport import codec
 from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor, RangeCursor
-from scrapinghub.transport.streams.cursors import SkipCursor
+from scrapinghub.transport.streams.cursors_without_keys import SkipCursor
 from scrapinghub.transport.streams.stream import RecordStream, ResumableIterator
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import builtins
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
-from scrapinghub.client._support.families import Family, choose_cursor, parse_parameters
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import Time, parse_number, suggests_names
 from scrapinghub.client._support.partitions import PartitionedRecords
 from scrapinghub.client._support.record_exports import ExportedRecords
+from scrapinghub.client._support.record_families import Family, choose_cursor, parse_parameters
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import explain_filters, read_stream
 from scrapinghub.client._support.validation import parse_path

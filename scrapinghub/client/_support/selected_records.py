@@ -8,7 +8,7 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from scrapinghub.client._support.exports import BATCH_SIZE, Batches, Downloads, InferringTables, check_filters
+from scrapinghub.client._support.export_methods import BATCH_SIZE, Batches, Downloads, InferringTables, check_filters
 from scrapinghub.client._support.json_lines import Blocks, OpenStreams, add_field, name_taken
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import parse_number, suggests_names

@@ -15,7 +15,7 @@ from scrapinghub.transport.http.paths import Path
 from scrapinghub.transport.http.retries import MAYBE_APPLIED_HINT
 from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.streams.cursor import Cursor, Pairs
-from scrapinghub.transport.streams.responses import Source
+from scrapinghub.transport.streams.source import Source
 from scrapinghub.transport.streams.stream import RecordStream
 
 Explain = Callable[[ScrapinghubAPIError], 'str | None']

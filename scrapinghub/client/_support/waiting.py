@@ -14,7 +14,7 @@ from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.retries import RetrySettings, is_transient_for_upload
 from scrapinghub.transport.http.waits import Clock
-from scrapinghub.transport.streams.cursors import split_names
+from scrapinghub.transport.streams.cursors_without_keys import split_names
 
 T = TypeVar('T')
 

@@ -1,5 +1,6 @@
 """Records to bytes and back: JSON, JSON lines and MessagePack. Pure and incremental, no I/O."""
 
+from scrapinghub.transport.codec.content_types import DECODERS, RAW_DECODERS, decoder_for
 from scrapinghub.transport.codec.decoders import (
     ANY,
     JSON,
@@ -11,12 +12,11 @@ from scrapinghub.transport.codec.decoders import (
     Decoder,
     Malformed,
     MsgpackDecoder,
-    decoder_for,
     too_large,
 )
 from scrapinghub.transport.codec.encoder import EPOCH, encode_json, encode_lines, jsondefault
-from scrapinghub.transport.codec.json_decoders import DECODERS, JsonDecoder, JsonLinesDecoder, decode_json
-from scrapinghub.transport.codec.raw import RAW_DECODERS, raw_field
+from scrapinghub.transport.codec.json_decoders import JsonDecoder, JsonLinesDecoder, decode_json
+from scrapinghub.transport.codec.raw import raw_field
 from scrapinghub.transport.codec.typed import typed_decoder
 
 __all__ = [

@@ -1,8 +1,4 @@
-"""Decode JSON and JSON lines; and the table of all decoders.
-
-:data:`DECODERS` maps content types to decoders, both for requests (``Accept``) and for responses (``Content-Type``). A
-new content type is one entry there.
-"""
+"""Decode JSON and JSON lines."""
 
 from __future__ import annotations
 
@@ -13,15 +9,10 @@ from operator import length_hint
 from typing import Any
 
 from scrapinghub.transport.codec.decoders import (
-    ANY,
     FAILURES,
-    JSON,
-    JSON_LINES,
     MAX_RECORD_BYTES,
-    MSGPACK,
     Decoder,
     Malformed,
-    MsgpackDecoder,
     malformed,
 )
 
@@ -202,15 +193,3 @@ def decode_json(body: bytes) -> Any:
         return json.loads(body.decode())
     except (ValueError, RecursionError) as error:
         raise malformed(f'not JSON: {error}', error) from error
-
-
-DECODERS: dict[str, type[Decoder]] = {
-    MSGPACK: MsgpackDecoder,
-    'application/msgpack': MsgpackDecoder,
-    ANY: JsonLinesDecoder,
-    JSON_LINES: JsonLinesDecoder,
-    'application/jsonlines': JsonLinesDecoder,
-    'application/x-ndjson': JsonLinesDecoder,
-    JSON: JsonDecoder,
-}
-"""The values of ``Accept`` and the content types of responses, with their decoders."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgpack
 
-from scrapinghub.transport.codec.decoders import FAILURES, MAX_RECORD_BYTES, PIECE_SIZE, Decoder, MsgpackDecoder
-from scrapinghub.transport.codec.json_decoders import DECODERS, JsonLinesDecoder
+from scrapinghub.transport.codec.decoders import FAILURES, MAX_RECORD_BYTES, PIECE_SIZE, MsgpackDecoder
+from scrapinghub.transport.codec.json_decoders import JsonLinesDecoder
 
 # The first and the last byte of an object.
 _OBJECT = {(b'{', b'}')}
@@ -84,14 +84,6 @@ class RawMsgpackDecoder(MsgpackDecoder):
             self.recover(failure)
         self._rest, self._begin = data[position:], begin + position
         return iter(records)
-
-
-RAW_DECODERS: dict[str, type[Decoder]] = {
-    # Mocks label lines as one JSON value.
-    content_type: RawMsgpackDecoder if decoder is MsgpackDecoder else RawLinesDecoder
-    for content_type, decoder in DECODERS.items()
-}
-"""The decoders of raw records, by content type."""
 
 
 def raw_field(record: bytes, name: str, default: Any) -> Any:

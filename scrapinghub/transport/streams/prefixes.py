@@ -12,7 +12,7 @@ from itertools import islice, pairwise
 from typing import Any
 
 from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor, Mismatch, Pairs, RangeCursor, text_order
-from scrapinghub.transport.streams.cursors import (
+from scrapinghub.transport.streams.cursors_without_keys import (
     MAX_QUERY,
     DedupeCursor,
     PendingKeysCursor,

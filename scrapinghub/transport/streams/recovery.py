@@ -8,7 +8,7 @@ from scrapinghub.exceptions import DecodeError, StreamInterrupted
 from scrapinghub.transport.http.body import Body
 from scrapinghub.transport.http.retries import Attempts
 from scrapinghub.transport.streams.cursor import Cursor, Mismatch
-from scrapinghub.transport.streams.responses import BadRecord, CutRecord, Damaged, ResponseReader, Source
+from scrapinghub.transport.streams.source import BadRecord, CutRecord, Damaged, ResponseReader, Source
 
 # A body may end inside the same record that many times before that record is taken for the reason.
 _CUTS_AT_ONE_PLACE = 4

@@ -18,7 +18,7 @@ import requests
 from scrapinghub.exceptions import DecodeError
 from scrapinghub.transport.streams.cursor import Cursor, Mismatch
 from scrapinghub.transport.streams.recovery import Recovery
-from scrapinghub.transport.streams.responses import ResponseReader, Source
+from scrapinghub.transport.streams.source import ResponseReader, Source
 
 if TYPE_CHECKING:
     from typing_extensions import Self

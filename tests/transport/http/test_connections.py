@@ -20,7 +20,7 @@ from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.connections import Adapter
 from scrapinghub.transport.http.retries import RetrySettings
 from scrapinghub.transport.streams.cursor import KeysetCursor
-from scrapinghub.transport.streams.responses import Source
+from scrapinghub.transport.streams.source import Source
 from scrapinghub.transport.streams.stream import RecordStream
 from support.scripted_server import JSON_LINES, Reply, Request, Server, reply
 from support.stream_kinds import exact, sample_storage, stream_of

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scrapinghub.transport.streams import cursors
+from scrapinghub.transport.streams import cursors_without_keys
 from scrapinghub.transport.streams import prefixes as scans
 from scrapinghub.transport.streams.cursor import Cursor, Mismatch, Pairs
 from scrapinghub.transport.streams.prefixes import count_requests, scan_cursor
@@ -131,7 +131,7 @@ def test_records_of_no_prefix_cannot_be_gone_on_from(key: str | None) -> None:
 
 @pytest.fixture
 def short_queries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cursors, 'MAX_QUERY', 40)
+    monkeypatch.setattr(cursors_without_keys, 'MAX_QUERY', 40)
     monkeypatch.setattr(scans, 'MAX_QUERY', 40)
 
 

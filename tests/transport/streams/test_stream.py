@@ -27,8 +27,8 @@ from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.retries import RetrySettings
 from scrapinghub.transport.streams.cursor import KeysetCursor, text_order
-from scrapinghub.transport.streams.cursors import DedupeCursor, NewestFirstCursor, PendingKeysCursor
-from scrapinghub.transport.streams.responses import Source
+from scrapinghub.transport.streams.cursors_without_keys import DedupeCursor, NewestFirstCursor, PendingKeysCursor
+from scrapinghub.transport.streams.source import Source
 from scrapinghub.transport.streams.stream import RecordStream
 from support.clocks import ManualClock, TickingClock
 from support.scripted_server import (

@@ -17,8 +17,8 @@ from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.retries import RetrySettings
 from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor, Pairs
-from scrapinghub.transport.streams.cursors import DedupeCursor
-from scrapinghub.transport.streams.responses import Source
+from scrapinghub.transport.streams.cursors_without_keys import DedupeCursor
+from scrapinghub.transport.streams.source import Source
 from scrapinghub.transport.streams.stream import RecordStream
 from support.transports import make_transport
 

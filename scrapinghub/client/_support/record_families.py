@@ -1,4 +1,4 @@
-"""The kinds of job data: their differences as data, and how a read of each of them resumes."""
+"""The families of job data (items, logs, requests, samples): their differences, and how a read of each resumes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scrapinghub.client._support.parameters import (
 )
 from scrapinghub.transport import codec
 from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor
-from scrapinghub.transport.streams.cursors import PendingKeysCursor, SkipCursor
+from scrapinghub.transport.streams.cursors_without_keys import PendingKeysCursor, SkipCursor
 from scrapinghub.transport.uploads.uploader import WriterOptions
 
 # Parameters with which the number of the record at a position is known.
