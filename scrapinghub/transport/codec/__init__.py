@@ -1,6 +1,6 @@
 """Records to bytes and back: JSON, JSON lines and MessagePack. Pure and incremental, no I/O."""
 
-from scrapinghub.transport.codec.content_types import DECODERS, RAW_DECODERS, decoder_for
+from scrapinghub.transport.codec.content_types import DECODERS, RAW_DECODERS
 from scrapinghub.transport.codec.decoders import (
     ANY,
     JSON,
@@ -12,6 +12,7 @@ from scrapinghub.transport.codec.decoders import (
     Decoder,
     Malformed,
     MsgpackDecoder,
+    decoder_for,
     too_large,
 )
 from scrapinghub.transport.codec.encoder import EPOCH, encode_json, encode_lines, jsondefault

@@ -1,4 +1,4 @@
-"""Bytes to records, incremental and without I/O: the decoders in general, and MessagePack.
+"""Bytes to records, incremental and without I/O: the decoders in general, MessagePack, and the choice of a decoder.
 
 A decoder is fed a body part by part and returns the records that they complete. Something that it cannot decode is
 kept in ``error`` and ends it; the records before are returned.
@@ -7,7 +7,7 @@ kept in ``error`` and ends it; the records before are returned.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from itertools import chain, islice
 from operator import length_hint
@@ -275,3 +275,46 @@ def _value_decoder() -> tuple[Callable[[bytes], Any] | None, type[Exception]]:
     for _ in range(6):
         value = scalar | list[value] | dict[str, value]
     return msgspec.msgpack.Decoder(value).decode, msgspec.MsgspecError
+
+
+# A response of such a type is decoded as the type that was requested.
+_UNKNOWN = frozenset({'', 'application/octet-stream', 'text/plain'})
+
+
+def decoder_for(
+    content_type: str | None,
+    *,
+    asked: str,
+    max_record: int = MAX_RECORD_BYTES,
+    max_json: int | None = None,
+    spread: bool = False,
+    kinds: Mapping[str, type[Decoder]],
+) -> Decoder:
+    """Return a new decoder for a response.
+
+    Args:
+        content_type: The header of the response, or None. Without a type, and with a general one such as
+            ``text/plain``, the response is taken for what was requested.
+        asked: Content type that was requested.
+        max_record: Maximum size of a record, in bytes.
+        max_json: Maximum size of a body that is one JSON value, in bytes; ``max_record`` by default.
+        spread: Whether the elements of a JSON array are the records, as in a stream.
+        kinds: The decoder classes to choose from, by content type.
+
+    Returns:
+        A decoder.
+
+    Raises:
+        Malformed: The response has a type that no call requests, such as ``text/html``.
+    """
+    kind = (content_type or '').partition(';')[0].strip().lower()
+    if kind == 'text/plain' and asked == MSGPACK:
+        # A program that stands in for the service, and does not know the format.
+        asked = JSON_LINES
+    decoder = kinds.get(asked if kind in _UNKNOWN else kind)
+    if decoder is None:
+        raise Malformed(f'the response is {kind}, not records')
+    if decoder.is_one_value:
+        of_one_value: Any = decoder
+        return of_one_value(max_record if max_json is None else max_json, spread=spread)  # type: ignore[no-any-return]
+    return decoder(max_record)
