@@ -77,7 +77,7 @@ def test_a_read_and_a_write_need_few_calls() -> None:
     (read_calls, read_files), (write_calls, write_files) = counts
     assert read_calls <= 80
     assert write_calls <= 60
-    assert max(read_files, write_files) <= 13
+    assert max(read_files, write_files) <= 12
 
 
 def test_the_program_prints_the_table() -> None:
