@@ -1,5 +1,7 @@
 """Configuration of Sphinx. The build needs no network."""
 
+from sphinx.domains.python import PyObject
+
 import scrapinghub
 
 project = 'scrapinghub'
@@ -39,6 +41,10 @@ python_use_unqualified_type_names = True
 autodoc_default_options = {'members': True, 'show-inheritance': True}
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+# Sphinx calls attributes "Variables".
+for _field in PyObject.doc_field_types:
+    if _field.name == 'variable':
+        _field.label = 'Attributes'
 
 html_theme = 'furo'
 html_static_path = ['_static']
