@@ -57,7 +57,7 @@ setup(
         'dotenv': ['python-dotenv>=1.0.0'],
         # msgspec decodes records in about half of the time, and isal packs and unpacks gzip several times as fast; the
         # results are the same.
-        'fast': ['isal>=1.6.1', 'msgspec>=0.19.0'],
+        'fast': ['isal>=1.9.0', 'msgspec>=0.19.0'],
         'msgpack': [],
         'pandas': ['pandas>=2.2.2', 'pyarrow>=17.0.0'],
         # Progress bars.
