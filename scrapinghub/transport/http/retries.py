@@ -139,6 +139,10 @@ class RetrySettings:
         )
 
 
+# The first object makes a logger, which needs the lock of logging. A thread that waits for a request may hold it.
+retrying.Retrying()
+
+
 def steady_policy(attempts: int, seconds: float) -> Policy:
     """Return a policy of a number of attempts, with equal pauses of so many seconds between them."""
     return Policy(attempts=attempts, backoff_ms=seconds * 1000, limit_ms=seconds * 1000)

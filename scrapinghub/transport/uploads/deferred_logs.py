@@ -18,6 +18,7 @@ _LOGGERS = tuple(
         'py.warnings',
         'scrapinghub.transport.http.retries',
         'scrapinghub.transport.http.transport',
+        'scrapinghub.transport.http.waits',
         'scrapinghub.transport.uploads.pool',
         'scrapinghub.transport.uploads.sending',
         'urllib3.connection',

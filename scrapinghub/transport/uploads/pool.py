@@ -97,6 +97,11 @@ class WorkerPool:
         # A signal handler that interrupted such a wait does not wait, too: the next one would interrupt it again.
         return thread_state.pool is not self and not thread_state.waiting
 
+    def check_can_flush(self) -> None:
+        """Raise ``RuntimeError`` if the current thread is one that sends: it cannot wait for itself."""
+        if self.in_sender:
+            raise RuntimeError('flush() and close() wait for the thread that sends: it cannot call them itself')
+
     # Queues
 
     def register(self, queue: WriteQueue, *, shared: bool, journaled: JournaledWriter | None = None) -> None:
@@ -167,13 +172,11 @@ class WorkerPool:
 
         Returns:
             False if the time is up before.
-
-        Raises:
-            RuntimeError: The current thread is one that sends.
         """
-        if thread_state.pool is self:
-            raise RuntimeError('flush() and close() wait for the thread that sends: it cannot call them itself')
         fill_level_caches()
+        if self.exiting:
+            # Such as logging.shutdown, which flushes handlers when the records have been sent.
+            process_exit.finish_late(self)
         deadline = None if timeout is None else self.clock.monotonic() + timeout
         with self.lock:
             targets = [(queue, queue.flush_to, queue.generation) for queue in queues]
@@ -261,8 +264,7 @@ class WorkerPool:
         worker.busy = True
         worker.idle_since = None
         worker.queue = queue
-        call = Call('POST', queue.url, repeat=Repeat.ALWAYS)
-        make_attempts = partial(self._transport.attempts, call, self._policy)
+        make_attempts = partial(self._transport.attempts, Call('POST', queue.url, repeat=Repeat.ALWAYS), self._policy)
         batch = queue.begin(worker, make_attempts, flushed_only=self.exiting)
         if not self.exiting and self._has_records():
             self._workers.provide()
@@ -277,7 +279,9 @@ class WorkerPool:
             thread_state.pool = self
             self._logs.hold()
             try:
-                record_result = send(queue, batch, self._transport, self._timeout())
+                record_result = send(
+                    queue, batch, self._transport, self._timeout(), in_worker=worker.thread is not None
+                )
                 with self.lock:
                     record_result(self.clock.monotonic())
                     worker.reporting = True
@@ -343,14 +347,12 @@ class WorkerPool:
         if not self.exiting:  # then threads make no progress any more
             for worker in workers:
                 join(worker, None if deadline is None else max(0.0, deadline - self.clock.monotonic()))
-        with self.lock:
-            process_exit.pools_with_records.discard(self)
-            self._close_spool()
+        process_exit.pools_with_records.discard(self)
+        self._close_spool()
 
     def _close_spool(self) -> None:
         if self.spool is not None:
-            for queue in list(self._known):
-                self.spool.remove_if_empty(queue)
+            self.spool.remove_empty(list(self._known), self.lock)
             self.spool.close()
 
     def prepare_exit(self) -> None:
@@ -361,14 +363,11 @@ class WorkerPool:
         for worker in idle:
             join(worker, TICK)
 
-    def finish(self, seconds: float) -> list[str]:
+    def finish(self, seconds: float) -> None:
         """Send what is queued before the interpreter exits.
 
         Args:
             seconds: How long to try.
-
-        Returns:
-            A line for each queue whose records are not stored.
         """
         with self.lock:
             self.stopped = False
@@ -380,11 +379,13 @@ class WorkerPool:
         try:
             while self.clock.monotonic() < self._deadline and any(queue.flush_pending for queue in queues):
                 self.send_one()
-        except KeyboardInterrupt:
-            logger.warning('interrupted while the last records were sent')
-            process_exit.end_now()
-        with self.lock:
+        finally:
             self.stopped = True
+
+    def losses(self) -> list[str]:
+        """Return a line for each queue whose records are not stored."""
+        with self.lock:
+            queues = list({**self.queues, **dict.fromkeys(self._known)})
             return describe_losses(queues, None if self.spool is None else self.spool.path)
 
     def reset(self) -> None:

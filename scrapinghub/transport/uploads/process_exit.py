@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import atexit
 import codecs
+import logging
 import os
 import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import Protocol
 
 from scrapinghub.transport.uploads.deadlines import deadline_after
+
+logger = logging.getLogger(__name__)
 
 EXIT_SECONDS = 30.0
 RECENT_SECONDS = 5.0
@@ -31,8 +36,12 @@ class Pool(Protocol):
         """Start no thread any more, and end those that have nothing to do."""
         ...
 
-    def finish(self, seconds: float) -> list[str]:
-        """Send what is queued for so many seconds; return a line for each URL whose records were not stored."""
+    def finish(self, seconds: float) -> None:
+        """Send what is queued for so many seconds."""
+        ...
+
+    def losses(self) -> list[str]:
+        """Return a line for each URL whose records are not stored."""
         ...
 
     def reset(self) -> None:
@@ -46,11 +55,13 @@ class _Exit:
     Attributes:
         deadline: When to stop, on a monotonic clock.
         modules: The modules that send a request.
+        reported: The losses that were reported.
     """
 
     def __init__(self) -> None:
         self.deadline = 0.0
         self.modules: dict[str, ModuleType] = {}
+        self.reported: set[str] = set()
 
 
 _exit = _Exit()
@@ -70,14 +81,24 @@ def _finish_all() -> None:
     import_module('inspect')
     _exit.modules = {name: sys.modules[name] for name in list(sys.modules) if name.partition('.')[0] in _USED_LATE}
     # Exit functions that were registered earlier run later, and so do destructors: they may write, or close.
-    try:
-        for pool in list(pools):
-            pool.prepare_exit()
-    except KeyboardInterrupt:
-        end_now()
+    errors = [_run(pool.prepare_exit) for pool in list(pools)]
     waiting = list(pools_with_records)
-    for position, pool in enumerate(waiting):
-        _finish(pool, parts=len(waiting) - position)
+    errors += [_finish(pool, parts=len(waiting) - position) for position, pool in enumerate(waiting)]
+    for error in filter(None, errors):
+        raise error
+
+
+def _run(action: Callable[[], object]) -> BaseException | None:
+    """Run a part of the exit, and return what a signal handler raised: every pool has to report its losses first."""
+    try:
+        action()
+    except KeyboardInterrupt:
+        _exit.deadline = 0.0
+        logger.warning('interrupted while the last records were sent')
+    except BaseException as error:  # noqa: BLE001 - raised at the end
+        _exit.deadline = 0.0
+        return error
+    return None
 
 
 def _deadline(now: float) -> float:
@@ -89,22 +110,23 @@ def _deadline(now: float) -> float:
     return min(limit, now + EXIT_SECONDS)
 
 
-def end_now() -> None:
-    """Send nothing any more."""
-    _exit.deadline = 0.0
-
-
 def finish_late(pool: Pool) -> None:
     """Send what was written after that, and report what is lost."""
     # urllib3 imports modules of its own while it sends, and the interpreter removes all modules before destructors run.
     missing = [name for name in _exit.modules if sys.modules.get(name) is None]
     sys.modules.update((name, _exit.modules[name]) for name in missing)
-    _finish(pool)
+    error = _finish(pool)
+    if error is not None:
+        raise error
 
 
-def _finish(pool: Pool, parts: int = 1) -> None:
-    report(pool.finish(max(0.0, _exit.deadline - time.monotonic()) / parts))
+def _finish(pool: Pool, parts: int = 1) -> BaseException | None:
+    error = _run(partial(pool.finish, max(0.0, _exit.deadline - time.monotonic()) / parts))
+    lines = [line for line in pool.losses() if line not in _exit.reported]
+    _exit.reported.update(lines)
+    report(lines)
     pools_with_records.discard(pool)
+    return error
 
 
 def report(lines: list[str]) -> None:

@@ -185,10 +185,10 @@ class WriteQueue:
             count: How many they are.
 
         Returns:
-            False if others follow them, so that nothing is removed.
+            False if others follow them, or some of them have been sent, so that nothing is removed.
         """
-        size = sum(len(self.records[each]) for each in range(number, number + count))
-        if self.next_number != number + count:
+        size = sum(len(self.records.get(each, '')) for each in range(number, number + count))
+        if self.next_number != number + count or self.offset > number:
             return False
         self.next_number = number
         self.held_bytes -= size

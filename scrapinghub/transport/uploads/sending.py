@@ -29,7 +29,7 @@ DIVIDED_STATUSES = (400, 413)
 
 
 def send(
-    queue: WriteQueue, batch: Batch, transport: Transport, timeout: float | None = None
+    queue: WriteQueue, batch: Batch, transport: Transport, timeout: float | None = None, *, in_worker: bool = True
 ) -> Callable[[float], None]:
     """Send a batch once.
 
@@ -38,6 +38,8 @@ def send(
         batch: The batch.
         transport: Sends the request.
         timeout: Seconds instead of the transport's own; None for the latter.
+        in_worker: Whether an unexpected exception counts as a failure of the request. In a thread of the user, a signal
+            handler may have raised it.
 
     Returns:
         A function that records the result in the queue. It takes the present time on the clock of the pool, and is
@@ -53,6 +55,8 @@ def send(
     except ScrapinghubAPIError as error:
         return _reject(queue, batch, error)
     except Exception as error:
+        if not in_worker:
+            raise
         logger.exception('sending %d records to %s failed', len(batch.texts), queue.shown_url)
         return _repeat_or_reject(queue, batch, requests.ConnectionError(error), transport, unexpected=error)
     return partial(queue.store, batch, response)

@@ -7,10 +7,12 @@ for the disk. No credentials are ever written.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
+import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -22,6 +24,8 @@ from scrapinghub.transport.http.paths import PORTS
 
 if TYPE_CHECKING:
     from scrapinghub.transport.uploads.queue import WriteQueue
+
+logger = logging.getLogger(__name__)
 
 VERSION = 1
 _SCHEMA = (
@@ -241,12 +245,24 @@ class Spool:
             if self._epoch == epoch:
                 marks.registered, marks.generation, marks.first, marks.last = after
 
-    def remove_if_empty(self, queue: WriteQueue) -> None:
-        """Remove a writer whose records are all stored, and that gets no more."""
-        marks = self._marks.get(queue)
-        if marks is not None and marks.registered and self.usable and not queue.undelivered:
-            self.remove(marks.writer)
-            self._marks.pop(queue, None)
+    def remove_empty(self, queues: Iterable[WriteQueue], lock: threading.RLock) -> None:
+        """Remove writers that get no more records, and whose records are all stored.
+
+        It is no failure of the caller if the journal cannot be written: that is logged.
+
+        Args:
+            queues: The queues.
+            lock: The lock of the pool.
+        """
+        try:
+            with lock:
+                for queue in queues:
+                    marks = self._marks.get(queue)
+                    if marks is not None and marks.registered and self.usable and not queue.undelivered:
+                        self.remove(marks.writer)
+                        self._marks.pop(queue, None)
+        except OSError as error:
+            logger.warning('the spool cannot be written, and may send stored records again: %s', error)
 
     def remove(self, writer: int) -> None:
         """Remove a writer of an earlier process."""
@@ -316,5 +332,7 @@ def _changes(queue: WriteQueue, marks: _Marks) -> tuple[list[Statement], tuple[b
         statements.append((_INSERT, refused))
     if last < end:
         records = queue.records
-        statements.append((_INSERT, [(writer, number, records[number]) for number in range(last, end)]))
+        # A signal handler that flushes may have had some of them sent and dropped meanwhile.
+        present = [(writer, number, records[number]) for number in range(last, end) if number in records]
+        statements.append((_INSERT, present))
     return statements, (True, generation, offset, max(last, end))

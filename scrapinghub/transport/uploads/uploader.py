@@ -197,6 +197,7 @@ class Uploader:
 
     def _flush(self, timeout: float | None) -> bool:
         pool = self._pool
+        pool.check_can_flush()
         with pool.lock:
             queues = list(pool.queues)
             for queue in queues:

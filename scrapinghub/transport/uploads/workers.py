@@ -140,6 +140,7 @@ class Workers:
         self._on_end = on_end
         self._members: list[Worker] = []
         self._starting: Worker | None = None
+        self._in_start = False
 
     def __contains__(self, worker: Worker) -> bool:
         return worker in self._members
@@ -149,9 +150,13 @@ class Workers:
         for worker in self._members:
             if not worker.busy:
                 if worker.waiting:
-                    worker.waiting = False
+                    # In this order: Ctrl-C between the two must not leave a worker asleep that counts as awake.
                     worker.wakeup.set()
+                    worker.waiting = False
                 return True
+        if self._in_start:
+            # A signal handler interrupted the start. The thread cannot run before the handler has returned.
+            return False
         return self._starting is not None or self._start()
 
     def _start(self) -> bool:
@@ -160,6 +165,7 @@ class Workers:
         worker = Worker()
         worker.thread = threading.Thread(target=self._work, args=(worker,), name='scrapinghub-upload', daemon=True)
         self._starting = worker
+        self._in_start = True
         try:
             worker.thread.start()
         except RuntimeError:
@@ -170,6 +176,8 @@ class Workers:
             # It is not known whether the thread runs. If it does, it adds itself.
             self._starting = None
             raise
+        finally:
+            self._in_start = False
         process_exit.register_in_child()
         return True
 

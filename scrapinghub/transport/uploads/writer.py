@@ -182,6 +182,8 @@ class Writer:
             RuntimeError: Called by a callback, in the thread that sends.
         """
         queue, pool = self.queue, self._pool
+        # First: the records of a log handler about its own requests must not be due at once.
+        pool.check_can_flush()
         with pool.lock:
             pool.flush(queue)
         flushed = pool.wait_until_flushed([queue], timeout)
@@ -227,6 +229,7 @@ class Writer:
             queue.notify()
             if not block:
                 return not queue.undelivered
+        pool.check_can_flush()
         flushed = pool.wait_until_flushed([queue], timeout if limit is None else limit)
         if limit is None:
             self._raise_failure()
@@ -234,8 +237,7 @@ class Writer:
             # An error would take the place of the exception that is handled.
             return False
         if flushed and pool.spool is not None:
-            with pool.lock:
-                pool.spool.remove_if_empty(queue)
+            pool.spool.remove_empty([queue], pool.lock)
         return flushed
 
     def take_back(self) -> list[Any]:

@@ -31,9 +31,11 @@ def spool_size() -> int:
 def step(number: int) -> None:
     """Call one method of the writer."""
     if random.random() < 0.05:
-        for record in [record['n'] for record in writer.take_back()]:
-            certain.discard(record)
-            write(record)
+        taken = [record['n'] for record in writer.take_back()]
+        certain.difference_update(taken)
+        for record in taken:
+            with contextlib.suppress(OSError):
+                write(record)
     else:
         write(number)
 

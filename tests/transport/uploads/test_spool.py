@@ -13,12 +13,14 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scrapinghub.exceptions import Unauthorized
+from scrapinghub.transport.uploads import spool as spool_module
 from scrapinghub.transport.uploads.batch import Batch, Taken
 from scrapinghub.transport.uploads.queue import WriteQueue
 from scrapinghub.transport.uploads.spool import Spool
@@ -416,3 +418,63 @@ def test_threads_share_the_journal(server: Server, storage: Storage, path: Path)
         thread.join(30)
     assert uploader.close()
     assert len(storage.stored(PATH)) == 400
+
+
+def test_a_signal_handler_may_flush_while_a_record_is_journaled(server: Server, storage: Storage, path: Path) -> None:
+    uploader = Uploader(make_transport(server), spool=path)
+    writer = uploader.writer(ITEMS, WriterOptions())
+    changes = spool_module._changes
+    handled: list[int] = []
+
+    def interrupted(queue: WriteQueue, marks: Any) -> Any:
+        """Run a handler when the range of the records is known, and before they are read."""
+        records = queue.records
+        if not handled and queue.next_number == 2:
+            handled.append(1)
+
+            def handle() -> dict[int, str]:
+                queue.records = records
+                writer.flush()
+                return records
+
+            class Records(dict[int, str]):
+                def __contains__(self, number: object) -> bool:
+                    return number in handle()
+
+                def __getitem__(self, number: int) -> str:
+                    return handle()[number]
+
+            queue.records = Records(records)
+        return changes(queue, marks)
+
+    writer.write('first')
+    with mock.patch.object(spool_module, '_changes', interrupted):
+        assert writer.write('second') == 1
+    assert handled
+    writer.flush()
+    assert storage.stored(PATH) == ['first', 'second']
+    uploader.close()
+
+
+@pytest.mark.parametrize('how', ['writer', 'client', 'block'])
+def test_a_full_disk_at_the_end_is_no_failure_and_releases_the_file(
+    server: Server, storage: Storage, path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    uploader = Uploader(make_transport(server), spool=path)
+    writer = uploader.writer(ITEMS, WriterOptions())
+    writer.write('a')
+    writer.flush()
+    full = mock.patch.object(Spool, 'remove', side_effect=OSError('the disk is full'))
+    with full:
+        if how == 'writer':
+            assert writer.close() is True
+        elif how == 'client':
+            assert uploader.close() is True
+        else:
+            with pytest.raises(LookupError), writer:
+                raise LookupError
+    assert 'the disk is full' in caplog.text
+    uploader.close()
+    assert storage.stored(PATH) == ['a']
+    # The file can be opened again.
+    Spool(path).close()
