@@ -392,5 +392,8 @@ def message_of(error: Exception) -> str:
                 return str(body['message'])
         elif response.content:
             # Without a charset requests would guess one, slowly and often wrongly.
-            return response.text if response.encoding else response.content.decode('utf-8', 'replace')
+            try:
+                return response.content.decode(response.encoding or 'utf-8', 'replace')
+            except (LookupError, ValueError):  # the charset of the server cannot decode bytes
+                return response.content.decode('utf-8', 'replace')
     return str(error)

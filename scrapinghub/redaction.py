@@ -15,6 +15,8 @@ _SHORTEST = 8
 _MOST_SECRETS = 1000
 
 _secrets: dict[str, None] = {}
+# The same as bytes, in the same order.
+secret_bytes: list[bytes] = []
 
 
 class Hidden:
@@ -48,8 +50,10 @@ def remember(user: str, password: str = '') -> None:
     for text in texts:
         if len(text) >= _SHORTEST and not text.isalpha() and text not in _secrets:
             _secrets[text] = None
+            secret_bytes.append(text.encode('latin-1', 'replace'))
     while len(_secrets) > _MOST_SECRETS:
         _secrets.pop(next(iter(_secrets), ''), None)
+        del secret_bytes[:1]
 
 
 def redact(text: str) -> str:
@@ -63,9 +67,10 @@ def redact(text: str) -> str:
         >>> redact('apikey=0123456789abcdef')
         'apikey=***'
     """
-    # The longest first: one may be a part of another.
-    for secret in sorted(_secrets, key=len, reverse=True):
-        if secret in text:
+    # A copy: another thread may remember a secret meanwhile.
+    if any(map(text.__contains__, list(_secrets))):
+        # The longest first: one may be a part of another.
+        for secret in sorted(_secrets, key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
     return text
 

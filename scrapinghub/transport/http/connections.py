@@ -1,20 +1,10 @@
-"""What lies between ``requests`` and a socket: requests, sessions, connection pools and the heads of responses.
-
-``http.client`` takes the end of the connection for the end of the headers: a cut there would pass for a response of
-good status, without a length and without a body. And it reads lines as long as bytes keep arriving: slow headers, many
-informational responses, or endless lines after the last chunk would block a call for ever. :class:`HeadedResponse`
-detects both.
-"""
+"""What lies between ``requests`` and a socket: requests, sessions and connection pools."""
 
 from __future__ import annotations
 
 import http.client
-import io
-import math
 import queue
 import re
-import sys
-import time
 import weakref
 from collections import deque
 from collections.abc import Iterator
@@ -27,29 +17,17 @@ from requests.cookies import RequestsCookieJar
 from requests.hooks import default_hooks
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from scrapinghub.redaction import redact, strip_secrets
-
-# A head, a whole value, or one record of a stream may take this many time-outs: slow bytes must not block a call for
-# ever.
-BODY_TIMEOUTS = 5
-# Lines that follow one another may have so many bytes together; the head of a response has some hundreds.
-MAX_LINES_BYTES = 1024 * 1024
+from scrapinghub.redaction import strip_secrets
+from scrapinghub.transport.http.body import HeadedResponse
 
 ACCEPT_ENCODING = 'gzip, deflate'
 # Many threads may share one client; a smaller pool would discard connections.
 POOL_SIZE = 256
 
-# A header with a number or a cookie is never longer: int() raises an error for numbers of more than 4300 digits.
-MAX_VALUE_LENGTH = 4096
-
 # What ``requests`` leaves unchanged: a lower-case host, and segments without dots only or characters to quote.
 _PLAIN_URL = re.compile(
     r'https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,3}|:[1-5][0-9]{4})?(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+'
 ).fullmatch
-# The first empty line: where a head ends.
-_END_OF_HEAD = re.compile(rb'\n\r?\n').search
-# A status other than 1xx, whose head is followed by the body and not by another head.
-_FINAL_STATUS = re.compile(rb'HTTP/1\.[01] [2-5]').match
 
 
 # Requests and sessions
@@ -121,132 +99,6 @@ class Cookies(RequestsCookieJar):
         found = Cookies(self.get_policy())
         found.update(self)
         return found
-
-
-# Heads of responses
-
-
-class _WholeLines(io.BufferedReader):
-    """The bytes of a connection; a line that ends with the connection and not with a line feed is an error.
-
-    Attributes:
-        time_limit: Seconds that lines which follow one another, with no other data in between, may take together.
-        deadline: When this time is over; None before the first line.
-        size: Number of bytes of these lines.
-    """
-
-    # An empty line in place of the status line, or after the last chunk, is left to http.client.
-    needs_line = False
-    first: io.BufferedReader | None = None
-    time_limit = math.inf
-    deadline: float | None = None
-    size = 0
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        """Return the next line.
-
-        Raises:
-            http.client.IncompleteRead: The connection ended inside it, or before it where one has to follow.
-            http.client.HTTPException: The lines have too many bytes.
-            TimeoutError: They take too long, although bytes keep arriving.
-        """
-        if self.deadline is None:
-            self.deadline, self.size = time.monotonic() + self.time_limit, 0
-        limit = sys.maxsize if size is None or size < 0 else size
-        line = b''
-        while not line.endswith(b'\n') and len(line) < limit:
-            # One wait for bytes at a time: the line of the buffer itself would wait for the line feed.
-            held = self.peek(1)
-            if not held and (line or self.needs_line):
-                raise http.client.IncompleteRead(line)
-            if not held:
-                return line
-            line += super().read(min(held.find(b'\n') + 1 or len(held), limit - len(line)))
-            if time.monotonic() > self.deadline:
-                raise TimeoutError(f'the head of the response did not arrive within {self.time_limit:.0f} seconds')
-        self.size += len(line)
-        if self.size > MAX_LINES_BYTES:
-            raise http.client.HTTPException(f'its head has more than {MAX_LINES_BYTES} bytes')
-        return line
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Return data, and restart the limits of the lines that follow."""
-        self.deadline = None
-        return super().read(size)
-
-    def read1(self, size: int = -1, /) -> bytes:
-        """Return data that has arrived, and restart the limits of the lines that follow."""
-        self.deadline = None
-        return super().read1(size)
-
-
-class HeadedResponse(http.client.HTTPResponse):
-    """A response whose status line and headers have arrived completely."""
-
-    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        # Stand-ins for a socket need no limit.
-        timeout = sock.gettimeout() if hasattr(sock, 'gettimeout') else None
-        self._time_limit = math.inf if timeout is None else BODY_TIMEOUTS * timeout
-
-    def begin(self) -> None:
-        """Read the status line and the headers."""
-        if type(self.fp) is not io.BufferedReader:
-            return super().begin()
-        # The buffer made by http.client is still empty. It is kept, because it closes the connection when it is freed.
-        stream = _WholeLines(self.fp.raw)
-        stream.first = self.fp
-        stream.time_limit = self._time_limit
-        self.fp = stream
-        held = stream.peek(1)
-        end = _END_OF_HEAD(held) if _FINAL_STATUS(held) else None
-        if end is None:
-            stream.needs_line = bool(held)
-            super().begin()
-            stream.needs_line = False
-        else:
-            # The whole head has arrived, so that none of its lines can be cut or late.
-            self.fp = io.BufferedReader(io.BytesIO(io.BufferedReader.read(stream, end.end())))
-            try:
-                super().begin()
-            finally:
-                self.fp = stream
-        # The body may be read much later.
-        stream.deadline = None
-        if (stream.size if end is None else end.end()) > MAX_VALUE_LENGTH:
-            self._check_huge_values()
-
-    def _check_huge_values(self) -> None:
-        for name in ('Content-Length', 'Set-Cookie'):
-            if any(len(value) > MAX_VALUE_LENGTH for value in self.headers.get_all(name, ())):
-                if name == 'Content-Length':
-                    raise http.client.HTTPException(f'its {name} has more than {MAX_VALUE_LENGTH} characters')
-                # Browsers ignore such cookies, too.
-                del self.headers[name]
-
-    def _read_status(self) -> tuple[str, int, str]:
-        # http.client takes each status but 100 for the final one: the real response would be that of the next request.
-        try:
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-        except http.client.BadStatusLine as error:
-            # It may be anything, the request included.
-            line = redact(str(error))
-            vars(error).update(line=line)
-            error.args = (line,)
-            raise
-        while 100 <= status < 200:
-            if status == http.HTTPStatus.SWITCHING_PROTOCOLS:
-                raise http.client.HTTPException('it switches to another protocol (101), which was not requested')
-            http.client.parse_headers(self.fp)
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-        return version, status, reason
-
-    def flush(self) -> None:
-        """Do nothing: nothing is ever written to a response.
-
-        The close of ``http.client`` calls it. Called after an interruption had closed the connection, a buffer would
-        raise a ``ValueError`` in place of the interruption.
-        """
 
 
 def _with_whole_heads(connection: Any) -> Any:

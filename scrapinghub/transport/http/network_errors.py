@@ -11,7 +11,8 @@ import requests
 from urllib3 import exceptions as urllib3_errors
 
 from scrapinghub.redaction import redact
-from scrapinghub.transport.http.connections import BODY_TIMEOUTS, Prepared
+from scrapinghub.transport.http.body import BODY_TIMEOUTS
+from scrapinghub.transport.http.connections import Prepared
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -19,9 +19,9 @@ from scrapinghub.config.endpoints import Endpoints
 from scrapinghub.exceptions import DecodeError, ScrapinghubAPIError, UnexpectedRedirect
 from scrapinghub.redaction import strip_credentials
 from scrapinghub.transport import codec
-from scrapinghub.transport.http.body import Body
+from scrapinghub.transport.http.body import BODY_TIMEOUTS, Body
 from scrapinghub.transport.http.call import UNSET, Call, Params, Unset, checked_options, checked_timeout
-from scrapinghub.transport.http.connections import BODY_TIMEOUTS, Prepared, make_session, renew
+from scrapinghub.transport.http.connections import Prepared, make_session, renew
 from scrapinghub.transport.http.errors import translate
 from scrapinghub.transport.http.paths import Path, encode_segment
 from scrapinghub.transport.http.redirects import MAX_REDIRECTS, redirect_target

@@ -321,6 +321,11 @@ class PendingKeysCursor(Cursor):
         del self._pending[:1]
 
 
+def _order_of(value: Any) -> tuple[int, bytes]:
+    """Return what the service sorts by: record numbers as numbers, keys as text."""
+    return (value, b'') if isinstance(value, int) else (0, text_order(str(value)))
+
+
 def query_size(name: str, value: Any) -> int:
     """Return how long a parameter is in the query of a request."""
     return len(quote_plus(str(value))) + len(name) + 2
@@ -337,7 +342,7 @@ def split_names(name: str, values: Sequence[Any]) -> list[list[Any]]:
         return [list(values)] if values else []
     groups: list[list[Any]] = [[]]
     room = MAX_QUERY
-    for value in sorted(values, key=lambda value: text_order(str(value))):
+    for value in sorted(values, key=_order_of):
         size = query_size(name, value)
         if size > room and groups[-1]:
             groups.append([])

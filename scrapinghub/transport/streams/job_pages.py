@@ -14,7 +14,7 @@ PAGE = 1000
 OVERLAP = 10
 # How many times in a row a page may begin with the first job of the listing: as many jobs may be new.
 STARTS_IGNORED = 3
-# After so many responses without a known row, the listing changes faster than it can be read.
+# After so many responses without a known row, or without a new one, the listing changes faster than it can be read.
 MAX_UNKNOWN = 100
 
 
@@ -86,6 +86,7 @@ class JobPages(Cursor):
         self._top: str | None = None
         self._starts_ignored = 0
         self._unknown = 0
+        self._without_new = 0
 
     def next_request(self) -> Pairs | None:
         """Return the parameters of the next page; None at the end.
@@ -97,9 +98,11 @@ class JobPages(Cursor):
             return None
         self._begin_page(self._next_start())
         self._unknown += 1
-        if self._unknown > MAX_UNKNOWN:
-            self._unknown = 0
-            raise Mismatch(f'the listing changes too fast: {MAX_UNKNOWN} pages in a row had no known job')
+        self._without_new += 1
+        if max(self._unknown, self._without_new) > MAX_UNKNOWN:
+            missing = 'known' if self._unknown > MAX_UNKNOWN else 'new'
+            self._unknown = self._without_new = 0
+            raise Mismatch(f'the listing changes too fast: {MAX_UNKNOWN} pages in a row had no {missing} job')
         params = list(self.params)
         if not self._requests:
             if self._given_start is not None:
@@ -108,7 +111,9 @@ class JobPages(Cursor):
         else:
             if self._page_start:
                 params.append(('start', self._page_start))
-            count = PAGE if self._paged else (self.count or PAGE) - (self._page_start - self._base)
+            # Rows that moved up may fill a part of the page, which is then followed by another one.
+            left = (self.count or PAGE) - self.delivered + min(OVERLAP, self.delivered)
+            count = PAGE if self._paged else min(PAGE, left)
         if count is not None:
             params.append(('count', count))
         self._requests += 1
@@ -118,7 +123,8 @@ class JobPages(Cursor):
     def _next_start(self) -> int:
         """Return where the next page begins: a little before the first row that was not delivered."""
         rows = next(islice(self._new.values(), self.delivered - self._before, None), self._rows)
-        return self._page_start + rows - min(OVERLAP, rows // 2)
+        # Without an overlap, a page behind the last row would not show whether the listing ends there.
+        return self._page_start + rows - min(OVERLAP, rows // 2 or rows)
 
     def _begin_page(self, start: int) -> None:
         self._known.update(islice(self._new, self.delivered - self._before))
@@ -151,6 +157,8 @@ class JobPages(Cursor):
                 i for i, key in enumerate(keys) if first[key] == i and key not in self._new and key not in self._known
             ]
         selected = [block[i] for i in new] + block[len(keys) :]
+        if selected:
+            self._without_new = 0
         self._new.update((keys[i], self._rows + i) for i in new)
         self._rows += len(keys)
         return selected
@@ -177,7 +185,7 @@ class JobPages(Cursor):
         elif not self._rows and self._page_start > self._base:
             # The end of the listing, or so many jobs have left it that the rest has moved up.
             self.fall_back()
-        elif new == 0 and self._rows <= OVERLAP:
+        elif new == 0 and self._rows <= OVERLAP and self._rows < (self._requested_rows or PAGE):
             self._end()
         elif self._from_top_again and new == 0:
             self._complete = True

@@ -72,6 +72,26 @@ ANSWERS: dict[str, Callable[[Request], Reply]] = {
     'echo in a head': echo_head,
     'echo in a redirect': lambda request: reply(status=302, headers={'Location': f'http://x.invalid/{echo(request)}'}),
     'echo instead of http': lambda request: Reply(echo(request).encode() + b'\r\n', close=True),
+    'echo after an informational response': lambda request: Reply(
+        f'HTTP/1.1 103 Early Hints\r\n\r\nAuthorization: {echo(request)}\r\n\r\n'.encode(), close=True
+    ),
+    'echo at a cut of the head': lambda request: Reply(
+        f'HTTP/1.1 200 OK\r\nX-Echo: {echo(request)}'.encode(), close=True
+    ),
+    'echo in a head, and a broken body': lambda request: reply(b'123456', cut=3, headers={'X-Echo': echo(request)}),
+    'echo in a head, and a damaged body': lambda request: reply(
+        b'x', headers={'Content-Encoding': 'gzip', 'X-Echo': echo(request)}
+    ),
+    'echo in a head, and no json': lambda request: reply(b'{]', headers={'X-Echo': echo(request)}),
+    'echo as the size of a chunk': lambda request: Reply(
+        b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n'
+        + echo(request).encode()
+        + b'\r\n1\r\n',
+        close=True,
+    ),
+    'echo without a colon': lambda request: Reply(
+        f'HTTP/1.1 500 Failed\r\nContent-Length: 0\r\n{echo(request).replace(":", "")}\r\n\r\n'.encode()
+    ),
     'echo of the dash': lambda request: reply(json.dumps({'status': 'error', 'message': echo(request)}).encode() * 2),
 }
 ACTS: dict[str, Act] = {

@@ -15,7 +15,7 @@ import pytest
 
 import scrapinghub
 from scrapinghub.transport import codec
-from scrapinghub.transport.http import connections
+from scrapinghub.transport.http import body
 from support.scripted_server import Server
 from support.storage import cut_part
 from support.stream_kinds import KINDS, exact, sample_storage, stream_of
@@ -132,7 +132,7 @@ def test_an_interruption_while_an_answer_begins_is_not_told_as_another_error(mon
         transport = make_transport(server)
         stream = stream_of(transport, 'items')
         with monkeypatch.context() as patch:
-            patch.setattr(connections, '_WholeLines', interrupted)
+            patch.setattr(body, '_WholeLines', interrupted)
             with pytest.raises(KeyboardInterrupt):
                 next(stream)
         assert exact(list(stream)) == exact(storage.items)

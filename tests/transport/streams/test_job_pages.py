@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.streams import job_pages as walks
 from scrapinghub.transport.streams.cursor import Mismatch
 from scrapinghub.transport.streams.job_pages import JobKeySet, JobPages
+from scrapinghub.transport.streams.source import Source
+from scrapinghub.transport.streams.stream import RecordStream
 from support.cursor_driver import deliver
+from support.scripted_server import Reply, Request, Server, reply
+from support.transports import make_transport
 
 Job = dict[str, Any]
 
@@ -141,6 +147,41 @@ def test_one_page_is_the_request_of_the_contract() -> None:
     listing = Listing(100, 40)
     assert walk(JobPages([], 5, start=7), listing, lambda number: None) == listing.keys[7:12]
     assert listing.asked == [[('start', 7), ('count', 5)]]
+
+
+@pytest.mark.parametrize('appear', [0, 5, 9, 10, 11, 20, 39])
+@pytest.mark.parametrize('cut', [1, 2, 11, 25])
+def test_rows_that_move_up_while_one_page_breaks_off_leave_none_out(appear: int, cut: int) -> None:
+    listing = Listing(200, 40)
+
+    def between(number: int) -> int | None:
+        if number:
+            return None
+        listing.change(appear, [], back=False)
+        return cut
+
+    got = walk(JobPages([], 40), listing, between)
+    assert len(set(got)) == len(got) == 40
+
+
+@pytest.mark.parametrize('size', [0, 1, 2, 3])
+@pytest.mark.parametrize('options', [{}, {'count': 80}, {'everything': True}])
+def test_a_short_listing_of_responses_without_a_length_ends(size: int, options: dict[str, Any]) -> None:
+    rows = [{'key': f'1/1/{size - number}'} for number in range(size)]
+
+    def answer(request: Request) -> Reply:
+        start = int(request.get('start') or 0)
+        body = b''.join(json.dumps(row).encode() + b'\n' for row in rows[start:])
+        return reply(body, framing='close')
+
+    with Server(answer) as server:
+        transport = make_transport(server)
+        stream: RecordStream[Any] = RecordStream(
+            Source(transport, Call('GET', f'{server.url}/jobq/1/list')), JobPages([], **options)
+        )
+        assert list(stream) == rows
+        assert len(server.requests) < 10
+        transport.close()
 
 
 @given(st.integers(0, 100), st.lists(STEP, max_size=6), st.integers(1, 40), st.integers(0, 20))

@@ -181,3 +181,9 @@ def test_thousands_of_prefixes_and_keys_are_requested_in_groups() -> None:
         assert sum(len(value) for _, value in request if isinstance(value, str)) < 6000
     with pytest.raises(ValueError, match='offset'):
         scan_cursor([*(('prefix', prefix) for prefix in many), ('offset', 3)])
+
+
+def test_many_numbers_are_requested_in_their_order() -> None:
+    groups = cursors_without_keys.split_names('index', range(5000))
+    assert len(groups) > 1
+    assert [number for group in groups for number in group] == list(range(5000))
