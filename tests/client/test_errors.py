@@ -248,6 +248,16 @@ def test_a_time_out_inside_an_answer() -> None:
     assert lines_of(caught.value) == [f'GET {server.url}/jobq/1/count: timed out while waiting for the server', LIMIT]
 
 
+def test_a_time_out_of_an_upload_names_its_limit(mute: str) -> None:
+    # More than the buffers of a connection hold.
+    records = [{'_key': str(number), 'text': 'x' * 1_000_000} for number in range(30)]
+    with client_of(mute, connection_timeout=0.05) as client, pytest.raises(NetworkError) as caught:
+        client.get_project(1).collections.get_store('s').set(records)
+    lines = lines_of(caught.value)
+    assert lines[0].endswith(': timed out while sending the request')
+    assert lines[-1] == LIMIT
+
+
 def test_a_time_out_while_connecting() -> None:
     request = Prepared()
     request.timeout = (0.5, 60)

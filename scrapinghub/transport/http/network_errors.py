@@ -80,6 +80,11 @@ _WORDS: tuple[tuple[Callable[[BaseException], bool], Words], ...] = (
         lambda found, chain: f'the response broke off: {found!r}',
     ),
     (_is(http.client.HTTPException), lambda found, chain: f'the response is no proper HTTP: {found}'),
+    (
+        _is(TimeoutError),
+        # The socket says "timed out", and our own limits say more.
+        lambda found, chain: 'timed out while sending the request' if str(found) == 'timed out' else str(found),
+    ),
     (_is(ConnectionError), lambda found, chain: f'the connection broke: {found}'),
 )
 
@@ -129,7 +134,7 @@ def hint_for(error: requests.RequestException, timeout: Any) -> str | None:
             'Proxies are set by the environment variables HTTP_PROXY and HTTPS_PROXY; NO_PROXY lists hosts that are '
             'reached without one.'
         )
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout) or any(isinstance(cause, TimeoutError) for cause in causes(error)):
         return _hint_for_time_out(error, timeout)
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error)):
         return (
@@ -139,7 +144,7 @@ def hint_for(error: requests.RequestException, timeout: Any) -> str | None:
     return None
 
 
-def _hint_for_time_out(error: requests.Timeout, timeout: Any) -> str:
+def _hint_for_time_out(error: requests.RequestException, timeout: Any) -> str:
     request = error.request or getattr(error.response, 'request', None)
     own = False
     if isinstance(request, Prepared):
