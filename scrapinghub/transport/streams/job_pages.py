@@ -87,6 +87,7 @@ class JobPages(Cursor):
         self._starts_ignored = 0
         self._unknown = 0
         self._without_new = 0
+        self._may_be_gap = False
 
     def next_request(self) -> Pairs | None:
         """Return the parameters of the next page; None at the end.
@@ -151,6 +152,7 @@ class JobPages(Cursor):
             new: Iterable[int] = range(len(keys))
         else:
             self._unknown = 0
+            self._may_be_gap = False
             # Of a row that occurs twice, the first one is delivered.
             first = {key: i for i, key in reversed([*enumerate(keys)])}
             new = [
@@ -167,6 +169,8 @@ class JobPages(Cursor):
         """Check that a page continues the one before."""
         if self._page_start == self._base:
             self._top = key
+            # Rows above the start may have left, so that those that follow the delivered ones have moved past it.
+            self._may_be_gap = self._base > 0 and self.delivered > 0 and key not in self._known
             return
         if key not in self._known:
             raise Mismatch('the listing has moved while it was read')
@@ -175,7 +179,13 @@ class JobPages(Cursor):
             raise Mismatch(f'asked to skip {self._page_start} jobs, the server began with the first one again')
 
     def complete(self) -> None:
-        """Continue with the next page or at the top, or end."""
+        """Continue with the next page or at the top, or end.
+
+        Raises:
+            Mismatch: Jobs have moved past the start.
+        """
+        if self._may_be_gap:
+            raise Mismatch('the listing has moved past the start while it was read')
         new = len(self._new)
         if self._rows:
             self._step = OVERLAP
