@@ -231,11 +231,14 @@ class Jobs(JobListing):
     def cancel(self, keys: None = None, *, count: int, **params: Any) -> CancelResult: ...
 
     def cancel(self, keys: builtins.list[Any] | None = None, count: int | None = None, **params: Any) -> CancelResult:
-        """Ask jobs to stop: those with the given keys, or, for administrators, any ``count`` of them.
+        """Ask jobs to stop: those with the given keys, or, for administrators, any ``count`` jobs of the project.
+
+        The service knows no filters here. To cancel jobs by spider, tag or time, use :meth:`select`:
+        ``project.jobs.select(has_tag='test').cancel()``.
 
         Args:
             keys: Keys of jobs of this project, about 1000 at most.
-            count: Number of jobs.
+            count: Number of jobs, of any spider.
             **params: Further parameters of the service.
 
         Returns:

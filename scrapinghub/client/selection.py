@@ -317,7 +317,7 @@ class JobSelection:
         return self._run(delete, DELETE_CHUNK, self._filter.states or ('finished',), 'delete', dry_run, progress)
 
     def _check_filter(self, operation: str, allow_all: bool) -> None:
-        if not allow_all and not self._filter.narrows:
+        if allow_all is not True and not self._filter.narrows:
             raise ValueError(
                 f'this selection has no filter, and {operation}() would act on all jobs of project '
                 f'{self._filter.project_id}: pass allow_all=True, or select by spider, has_tag, lacks_tag, startts, '

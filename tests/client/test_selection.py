@@ -218,6 +218,9 @@ def test_a_selection_without_a_filter_is_refused(project: Project, operation: st
     with pytest.raises(ValueError, match='allow_all'):
         getattr(selection, operation)(dry_run=True)
     assert job.metadata.get('state') == 'finished'
+    # A guess such as 'no' is true in Python.
+    with pytest.raises(ValueError, match='allow_all'):
+        getattr(selection, operation)(allow_all='no')
     assert isinstance(getattr(selection, operation)(allow_all=True), BulkResult)
 
 
