@@ -127,6 +127,9 @@ class WorkerPool:
         """Make everything that a queue holds due now; called with the lock held."""
         if queue.returned:
             queue.restore()
+        if self.exiting and self.stopped:
+            # logging.shutdown flushes handlers after the exit: what is left are lines about its own requests.
+            return
         queue.flush_to = queue.next_number
         if queue.sendable:
             self.announce(queue)
@@ -174,9 +177,6 @@ class WorkerPool:
             False if the time is up before.
         """
         fill_level_caches()
-        if self.exiting:
-            # Such as logging.shutdown, which flushes handlers when the records have been sent.
-            process_exit.finish_late(self)
         deadline = None if timeout is None else self.clock.monotonic() + timeout
         with self.lock:
             targets = [(queue, queue.flush_to, queue.generation) for queue in queues]

@@ -55,13 +55,11 @@ class _Exit:
     Attributes:
         deadline: When to stop, on a monotonic clock.
         modules: The modules that send a request.
-        reported: The losses that were reported.
     """
 
     def __init__(self) -> None:
         self.deadline = 0.0
         self.modules: dict[str, ModuleType] = {}
-        self.reported: set[str] = set()
 
 
 _exit = _Exit()
@@ -122,9 +120,7 @@ def finish_late(pool: Pool) -> None:
 
 def _finish(pool: Pool, parts: int = 1) -> BaseException | None:
     error = _run(partial(pool.finish, max(0.0, _exit.deadline - time.monotonic()) / parts))
-    lines = [line for line in pool.losses() if line not in _exit.reported]
-    _exit.reported.update(lines)
-    report(lines)
+    report(pool.losses())
     pools_with_records.discard(pool)
     return error
 
