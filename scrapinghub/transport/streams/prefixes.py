@@ -92,7 +92,9 @@ def count_requests(params: Pairs) -> list[Pairs] | None:
     if keys:
         params, keys = _without_many_prefixes(params, keys, prefixes)
         rest = [(name, value) for name, value in params if name != 'key']
-        return [[*rest, *(('key', key) for key in group)] for group in split_names('key', keys)]
+        # The service counts a key that is given twice in one request once.
+        groups = split_names('key', list(dict.fromkeys(keys)))
+        return [[*rest, *(('key', key) for key in group)] for group in groups]
     rest = [(name, value) for name, value in params if name != 'prefix']
     groups = split_prefixes(prefixes, nested=limited)
     return [[*rest, *(('prefix', prefix) for prefix in group)] for group in groups]

@@ -187,3 +187,11 @@ def test_many_numbers_are_requested_in_their_order() -> None:
     groups = cursors_without_keys.split_names('index', range(5000))
     assert len(groups) > 1
     assert [number for group in groups for number in group] == list(range(5000))
+
+
+@pytest.mark.usefixtures('short_queries')
+def test_a_key_that_is_given_twice_is_counted_once() -> None:
+    keys = ['b', 'b', 'aa', 'aa', 'aa', 'aaa']
+    requests = count_requests([('key', key) for key in keys])
+    assert requests is not None
+    assert sorted(value for request in requests for _, value in request) == ['aa', 'aaa', 'b']
