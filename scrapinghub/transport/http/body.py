@@ -140,6 +140,10 @@ class HeadedResponse(http.client.HTTPResponse):
                 self.fp = stream
         if self.headers.get('Transfer-Encoding') not in (None, 'chunked'):
             self._read_transfer_encoding()
+        lengths = ','.join(self.headers.get_all('Content-Length', ()))
+        if ',' in lengths and len({length.strip() for length in lengths.split(',')}) > 1:
+            # urllib3 raises an error for it, too, but leaves the response open.
+            raise http.client.HTTPException(f'it has several values of Content-Length: {lengths[:80]}')
         # The body may be read much later.
         stream.deadline = None
         if (stream.size if end is None else end.end()) > MAX_VALUE_LENGTH:

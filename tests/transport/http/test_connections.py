@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import queue
 import threading
 from collections.abc import Iterator
@@ -238,6 +239,17 @@ def test_any_header_gives_a_value_or_an_error_of_the_library(
     with contextlib.suppress(ScrapinghubAPIError):
         assert list(stream_of(transport, 'items')) in ([], [{'a': 1}])
     transport.close()
+
+
+@pytest.mark.parametrize('head', [b'Content-Length: 1, 2', b'Content-Length: 1\r\nContent-Length: 2'])
+def test_several_lengths_are_an_error_that_closes_the_connection(head: bytes) -> None:
+    with Server(lambda request: Reply(b'HTTP/1.1 200 OK\r\n' + head + b'\r\n\r\n12')) as server:
+        transport = make_transport(server, retries=RetrySettings(0))
+        with pytest.raises(NetworkError, match='several values of Content-Length'):
+            transport.get(('x',))
+        # A connection that is left open is a warning, which is an error in the tests.
+        gc.collect()
+        transport.close()
 
 
 def test_a_length_of_thousands_of_digits_is_named() -> None:
