@@ -28,6 +28,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import requests
@@ -392,8 +393,8 @@ def message_of(error: Exception) -> str:
                 return str(body['message'])
         elif response.content:
             # Without a charset requests would guess one, slowly and often wrongly.
-            try:
-                return response.content.decode(response.encoding or 'utf-8', 'replace')
-            except (LookupError, ValueError):  # the charset of the server cannot decode bytes
-                return response.content.decode('utf-8', 'replace')
+            text = ''
+            with suppress(LookupError, ValueError):  # the server may name one that cannot decode bytes
+                text = response.content.decode(response.encoding or 'utf-8', 'replace')
+            return text or response.content.decode('utf-8', 'replace')
     return str(error)

@@ -38,15 +38,17 @@ def test_a_handler_that_flushes_may_interrupt_the_start_of_the_thread(server: Se
     program = """
 import faulthandler
 faulthandler.dump_traceback_later(30, exit=True)
-start = threading._start_new_thread
+# Python 3.13 has another name for it.
+name = '_start_joinable_thread' if hasattr(threading, '_start_joinable_thread') else '_start_new_thread'
+start = getattr(threading, name)
 
 def start_late(*arguments, **options):
-    threading._start_new_thread = start
+    setattr(threading, name, start)
     signal.raise_signal(signal.SIGTERM)
     return start(*arguments, **options)
 
 signal.signal(signal.SIGTERM, lambda number, frame: writer.flush())
-threading._start_new_thread = start_late
+setattr(threading, name, start_late)
 writer.write(0)
 assert writer.offset == 1
 """
