@@ -305,6 +305,20 @@ def test_a_job_whose_tags_are_not_as_asked_is_failed() -> None:
         assert (result.done, list(result.failed)) == (['1/1/1', '1/1/2'], ['1/1/3'])
 
 
+def test_a_row_without_the_key_of_a_job_of_the_project_is_skipped() -> None:
+    rows = [
+        {'key': key, 'state': 'finished', 'spider': 'a', 'ts': 1, 'tags': ['x']}
+        for key in ('1/1/2', '1/1', '2/1/1', '1/1/2/3')
+    ]
+    update = lines_reply({'key': '1/1/2', 'prevstate': 'finished'})
+    with Wire({'/jobq/1/list': lines_reply(*rows), 'POST /jobq/1/update': update}) as wire, wire.client() as client:
+        result = client.get_project(1).jobs.select(has_tag='x').delete()
+        assert [request.body for request in wire.requests if request.method == 'POST'] == [
+            b'{"key": "1/1/2", "state": "deleted"}'
+        ]
+    assert (result.done, result.skipped) == (['1/1/2'], ['1/1', '2/1/1', '1/1/2/3'])
+
+
 def test_a_row_that_cannot_be_checked_is_skipped() -> None:
     rows = [
         {'key': '1/1/1', 'state': 'finished', 'ts': 1},

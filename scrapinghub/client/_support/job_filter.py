@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +11,8 @@ from typing import Any
 
 from scrapinghub.client.utils import parse_job_key
 from scrapinghub.transport.streams.stream import RecordStream
+
+_is_job_key = re.compile(r'[0-9]+/[0-9]+/[0-9]+').fullmatch
 
 STATES = ('pending', 'running', 'finished', 'deleted')
 DEFAULT_STATES = STATES[:3]
@@ -85,13 +88,16 @@ class JobFilter:
         ]
 
     def matches(self, summary: Mapping[str, Any]) -> bool | None:
-        """Return whether a job matches; None if its summary lacks a field that is needed.
+        """Return whether a job matches; None if its summary cannot be checked.
 
         Args:
             summary: A row of a listing for which :attr:`fields` were requested.
         """
         key, state, ts = summary.get('key'), summary.get('state'), summary.get('ts')
         by_time = self.startts is not None or self.endts is not None
+        if not _is_job_key(str(key)) or str(key).partition('/')[0] != self.project_id:
+            # The service takes the key of a spider for all its jobs.
+            return None
         if state is None or (self.spider is not None and 'spider' not in summary):
             return None
         if by_time and not isinstance(ts, int):
