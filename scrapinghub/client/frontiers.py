@@ -87,7 +87,7 @@ class Frontiers(Resource):
         return self.writers.newcount()
 
     def flush(self) -> None:
-        """Wait until everything added so far is stored.
+        """Wait until everything added so far, by all objects of this client, is stored.
 
         Raises:
             UploadError: Some requests cannot be stored; the error holds them.
@@ -95,7 +95,7 @@ class Frontiers(Resource):
         Example:
             >>> project.frontiers.flush()
         """
-        self.writers.flush()
+        self._client.uploader.flush(under=('hcf', self.key))
 
     def close(self) -> None:
         """Wait until everything added is stored, and accept no more requests for the slots that were used.
@@ -172,7 +172,7 @@ class Frontier(NestedResource):
         return self.writers.newcount(self.key)
 
     def flush(self) -> None:
-        """Wait until everything added to this frontier so far is stored.
+        """Wait until everything added to this frontier so far, by all objects of this client, is stored.
 
         Raises:
             UploadError: Some requests cannot be stored; the error holds them.
@@ -180,7 +180,7 @@ class Frontier(NestedResource):
         Example:
             >>> frontier.flush()
         """
-        self.writers.flush(self.key)
+        self._client.uploader.flush(under=('hcf', *self.address))
 
 
 def _iter_names(client: Client, path: tuple[str, ...]) -> Iterator[str]:

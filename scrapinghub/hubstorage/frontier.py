@@ -99,9 +99,8 @@ class Frontier(ResourceType):
         self.apidelete((frontier, 's', slot))
 
     def flush(self) -> None:
-        """Wait until everything added so far is stored."""
-        for writer in list(self._writers.values()):
-            writer.flush()
+        """Wait until everything added so far, by all objects of this client, is stored."""
+        self.client.uploader.flush(under=self.url)
 
     def close(self, block: bool = True) -> None:
         """Send the queued requests, and accept no more.

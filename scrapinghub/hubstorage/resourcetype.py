@@ -247,9 +247,8 @@ class ItemsResourceType(ResourceType):
         return self.writer.write(item)
 
     def flush(self) -> None:
-        """Wait until all records written so far are stored."""
-        if self._writer is not None:
-            self._writer.flush()
+        """Wait until all records written so far, by all objects of this client, are stored."""
+        self.client.uploader.flush(under=self.url)
 
     def close(self, block: bool = True) -> None:
         """Send the queued records, and accept no more.

@@ -58,14 +58,6 @@ class FrontierWriters:
         """Return how many requests were new in the slots of one frontier, or of all."""
         return sum(writer.newcount for writer in self._of(frontier))
 
-    def flush(self, frontier: str | None = None) -> None:
-        """Wait until everything added to the slots of one frontier, or of all, is stored.
-
-        Raises:
-            UploadError: Some of it cannot be stored.
-        """
-        _for_all(writer.flush for writer in self._of(frontier))
-
     def close(self) -> None:
         """Wait until everything is stored, and take no more.
 
@@ -117,11 +109,6 @@ class SlotWriter:
                     self._path, _OPTIONS, callback=self._tally.add, shared=False
                 )
             return self._writer
-
-    def flush(self) -> None:
-        """Wait until everything added is stored."""
-        if self._writer is not None:
-            self._writer.flush()
 
     def take_back(self) -> list[Any]:
         """Return everything that was added and is not stored, and forget it; the writer can go on after an error.

@@ -74,14 +74,14 @@ def schedule_job(dash: Dash, form: Mapping[str, Any]) -> str:
             response = dash.post(('run.json',), form, repeat=Repeat.UNRECEIVED)
     except BadRequest as error:
         if 'already scheduled' in (error.message or ''):
-            raise _duplicate_of(error) from error
+            raise _duplicate_of(error) from None
         raise
     return expect_field(response, 'jobid', str, 'POST run.json')
 
 
 def _duplicate_of(error: BadRequest) -> DuplicateJobError:
     duplicate = DuplicateJobError(error.message)
-    duplicate.status_code, duplicate.method, duplicate.url = error.status_code, error.method, error.url
+    vars(duplicate).update(vars(error))
     duplicate.hint = (
         'A job of this spider with the same arguments is pending or running. Only different arguments make a different '
         'job: tags, units, priority and meta do not count.'

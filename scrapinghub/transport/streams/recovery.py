@@ -85,7 +85,7 @@ class Recovery:
     def mismatch(self, error: Mismatch) -> None:
         """Choose another way to continue, or raise."""
         if not self._cursor.fall_back():
-            raise self.lost(error) from error
+            raise self.lost(error) from None
         self._bad_record = -1
 
     def failed(
@@ -131,11 +131,12 @@ class Recovery:
         self._bad_record = self._cursor.delivered
         self._cuts = self._cuts + 1 if again and isinstance(error, CutRecord) else 1
         if self._cuts >= _CUTS_AT_ONE_PLACE or (again and type(error) is BadRecord):
-            raise self._undecodable(error) from error
+            raise self._undecodable(error) from None
 
     def lost(self, error: Mismatch) -> StreamInterrupted:
         """Return the error of a stream that cannot continue."""
         cause = DecodeError(f'{self._source.call}: {error}')
+        cause.original = error
         return StreamInterrupted.caused_by(cause, delivered=self._cursor.delivered, last_key=self._cursor.last_key)
 
     def _undecodable(self, error: Exception) -> DecodeError:
@@ -143,4 +144,6 @@ class Recovery:
         where = f'record number {cursor.delivered + 1}'
         if cursor.last_key is not None:
             where += f' (the one after key {cursor.last_key})'
-        return DecodeError(f'{self._source.call}: {where} cannot be decoded, again and again: {error}')
+        failure = DecodeError(f'{self._source.call}: {where} cannot be decoded, again and again: {error}')
+        failure.original = error
+        return failure

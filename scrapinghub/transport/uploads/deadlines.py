@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections.abc import Iterator
 
 from scrapinghub.transport.http.waits import Clock
@@ -11,6 +13,19 @@ AFTER_ERROR = 30.0
 AFTER_INTERRUPT = 10.0
 # An exception keeps its deadline, so that all blocks that it leaves share it.
 _ATTRIBUTE = '_uploads_deadline'
+
+
+class _Latest:
+    """The latest deadline of a block that an exception has ended.
+
+    Attributes:
+        deadline: On the monotonic clock of the machine.
+    """
+
+    deadline = -math.inf
+
+
+latest = _Latest()
 
 
 def seconds_while_handling(clock: Clock, *, any_error: bool) -> float | None:
@@ -22,7 +37,11 @@ def seconds_while_handling(clock: Clock, *, any_error: bool) -> float | None:
     """
     now = clock.monotonic()
     deadline = deadline_after(sys.exc_info()[1], now, any_error=any_error)
-    return None if deadline is None else max(0.0, deadline - now)
+    if deadline is None:
+        return None
+    seconds = max(0.0, deadline - now)
+    latest.deadline = time.monotonic() + seconds
+    return seconds
 
 
 def deadline_after(error: BaseException | None, now: float, *, any_error: bool = False) -> float | None:

@@ -21,7 +21,7 @@ def upload_error(queue: WriteQueue, reason: str | None = None) -> UploadError:
         reason: What happened; by default what the service answered.
 
     Returns:
-        The error; raise it ``from`` the ``error`` of the queue.
+        The error; raise it ``from None``: its ``original`` is the error of the queue.
     """
     texts = [*queue.refused.values(), *queue.texts()]
     records = [json.loads(text) for text in texts]
@@ -29,10 +29,11 @@ def upload_error(queue: WriteQueue, reason: str | None = None) -> UploadError:
     if not isinstance(queue.error, ScrapinghubAPIError):
         error = UploadError(reason or str(queue.error), records=records)
         error.url, error.hint = queue.shown_url, hint
-        return error
-    error = UploadError.caused_by(queue.error, records=records, url=queue.shown_url, hint=hint)
-    if reason:
-        error.hint = f'{reason}: {hint}'
+    else:
+        error = UploadError.caused_by(queue.error, records=records, url=queue.shown_url, hint=hint)
+        if reason:
+            error.hint = f'{reason}: {hint}'
+    error.original = queue.error
     return error
 
 

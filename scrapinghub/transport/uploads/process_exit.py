@@ -17,7 +17,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Protocol
 
-from scrapinghub.transport.uploads.deadlines import deadline_after
+from scrapinghub.transport.uploads.deadlines import deadline_after, latest
 
 logger = logging.getLogger(__name__)
 
@@ -101,11 +101,13 @@ def _run(action: Callable[[], object]) -> BaseException | None:
 
 def _deadline(now: float) -> float:
     """Return until when to send. After an exception, blocks that it left may have used up the time already."""
-    limit = deadline_after(getattr(sys, 'last_value', None), now, any_error=True)
+    # The program may have caught it.
+    limits = [latest.deadline]
+    uncaught = deadline_after(getattr(sys, 'last_value', None), now, any_error=True)
+    if uncaught is not None:
+        limits.append(uncaught)
     # In an interactive session the last exception may be an old one.
-    if limit is None or limit < now - RECENT_SECONDS:
-        return now + EXIT_SECONDS
-    return min(limit, now + EXIT_SECONDS)
+    return min([limit for limit in limits if limit >= now - RECENT_SECONDS], default=now + EXIT_SECONDS)
 
 
 def finish_late(pool: Pool) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from scrapinghub.config.credentials import Credentials
-from scrapinghub.exceptions import UploadError
 from scrapinghub.transport.http.call import UNSET, Unset
 from scrapinghub.transport.http.gzip import zlib_library
 from scrapinghub.transport.http.paths import Path
@@ -182,42 +181,43 @@ class Uploader:
             )
         return writer
 
-    def flush(self, timeout: float | None = None) -> None:
-        """Wait until everything written so far, by all writers, is stored.
+    def flush(self, timeout: float | None = None, *, under: Path | None = None) -> None:
+        """Wait until everything written so far is stored.
 
         Args:
             timeout: Maximum time to wait, in seconds. By default as long as writers send records again after failures.
+            under: Path or URL: only records for it and for what is below it. By default those of all writers.
 
         Raises:
             UploadError: Records were refused, or the time is up; the error holds those of the first such writer, and
                 ``others`` has the errors of the others.
         """
-        flushed = self._flush(timeout)
-        self._raise_failures(None if flushed else not_stored(timeout))
+        base = '' if under is None else self._full_url(under)
+        flushed = self._flush(timeout, base)
+        self._raise_failures(None if flushed else not_stored(timeout), base)
 
-    def _flush(self, timeout: float | None) -> bool:
+    def _flush(self, timeout: float | None, base: str = '') -> bool:
         pool = self._pool
         pool.check_can_flush()
         with pool.lock:
-            queues = list(pool.queues)
+            queues = [queue for queue in pool.queues if _is_under(queue.url, base)]
             for queue in queues:
                 pool.flush(queue)
         return pool.wait_until_flushed(queues, timeout)
 
-    def _raise_failures(self, reason: str | None) -> None:
-        errors: list[UploadError] = []
+    def _raise_failures(self, reason: str | None, base: str = '') -> None:
         with self._pool.lock:
-            for queue in list(self._pool.queues):
-                if queue.failed or (reason and queue.flush_to > queue.offset):
-                    error = upload_error(queue, None if queue.failed else reason)
-                    error.__cause__ = queue.error
-                    errors.append(error)
+            errors = [
+                upload_error(queue, None if queue.failed else reason)
+                for queue in list(self._pool.queues)
+                if _is_under(queue.url, base) and (queue.failed or (reason and queue.flush_to > queue.offset))
+            ]
         if errors:
             first = errors[0]
             first.others = tuple(errors[1:])
             if first.others:
                 first.hint = f'{first.hint}\n{len(first.others)} more writers failed, see `others`.'
-            raise first
+            raise first from None
 
     def close(self, timeout: float | None = None) -> bool:
         """Take no more records, send those that are queued, and end the threads.
@@ -275,6 +275,10 @@ def _open_spool(path: str | os.PathLike[str], transport: Transport) -> Spool:
     from scrapinghub.transport.uploads.spool import Spool
 
     return Spool(path, endpoint=transport.endpoints.storage)
+
+
+def _is_under(url: str, base: str) -> bool:
+    return not base or url == base or url.startswith(f'{base}/')
 
 
 def split_credentials(url: str) -> tuple[str, Credentials | None]:

@@ -140,7 +140,7 @@ class Writer:
 
         def add() -> bool:
             if queue.failed:
-                raise upload_error(queue) from queue.error
+                raise upload_error(queue) from None
             if queue.closed:
                 raise AssertionError('attempting writes to a closed writer')
             if queue.full and pool.can_wait:
@@ -193,7 +193,7 @@ class Writer:
         queue = self.queue
         with self._pool.lock:
             if queue.failed or reason:
-                raise upload_error(queue, reason) from queue.error
+                raise upload_error(queue, reason) from None
 
     def close(self, block: bool = True, timeout: float | None = None) -> bool:
         """Take no more records, and wait until all are stored.

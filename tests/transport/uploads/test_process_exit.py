@@ -284,3 +284,23 @@ with uploader.writer('collections/1/s/a', options, shared=False, kind=Collection
     # The exit alone would use up the time of the subprocess.
     said = run(server, program, code=code, EXIT_SECONDS='300')
     assert said.count('were not stored and are lost: 503') == 1
+
+
+@pytest.mark.parametrize(('error', 'limit'), [('KeyboardInterrupt', 'AFTER_INTERRUPT'), ('ValueError', 'AFTER_ERROR')])
+def test_after_an_exception_that_the_program_caught_the_exit_adds_no_time(
+    server: Server, storage: Storage, error: str, limit: str
+) -> None:
+    storage.before = lambda post: reply(status=503)
+    program = f"""
+from scrapinghub.transport.uploads import deadlines
+deadlines.{limit} = 0.5
+try:
+    with writer:
+        writer.write(0)
+        raise {error}
+except {error}:
+    pass
+"""
+    # The exit alone would use up the time of the subprocess.
+    said = run(server, program, EXIT_SECONDS='300')
+    assert said.count('were not stored and are lost: 503') == 1
