@@ -22,6 +22,7 @@ from scrapinghub.client.utils import parse_auth as parse_auth
 from scrapinghub.config.credentials import Found, find_credentials, user_level
 from scrapinghub.config.endpoints import find_endpoints
 from scrapinghub.redaction import Hidden, strip_credentials
+from scrapinghub.transport.http.connections import session_settings
 from scrapinghub.transport.http.retries import RetrySettings
 from scrapinghub.transport.http.transport import Transport
 from scrapinghub.transport.uploads.uploader import Uploader
@@ -144,6 +145,7 @@ class ScrapinghubClient(ChecksNames):
             'connection_timeout': self.connection_timeout,
             'max_outage': self._max_outage,
             'transport': (transport.credentials, transport.endpoints, options),
+            'session': session_settings(transport.session),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -152,6 +154,8 @@ class ScrapinghubClient(ChecksNames):
         self._max_outage = state['max_outage']
         self._address = strip_credentials(endpoints.storage)
         self.transport = Transport(credentials, endpoints, **options)
+        for name, value in state['session'].items():
+            setattr(self.transport.session, name, value)
         self.uploader = Uploader(self.transport, max_outage=self._max_outage)
 
     def __repr__(self) -> str:

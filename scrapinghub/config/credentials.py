@@ -148,6 +148,8 @@ def _from_text(text: Hidden, origin: str) -> Found:
 
 def _described(credentials: Credentials, origin: str) -> Found:
     user, password = credentials
+    if not password and user != user.strip():
+        user, password = credentials = Credentials(user.strip())
     kind: Kind = 'a user and a password' if password else 'an API key' if user else 'an empty API key'
     if password and is_job_key(user):
         kind = 'job credentials'

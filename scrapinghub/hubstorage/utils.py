@@ -57,8 +57,8 @@ def xauth(auth: Any) -> Any:
     if not isinstance(auth, str):
         # The value is not shown: it may hold a key.
         raise TypeError(f'auth should be a string or a tuple of user and password, got {type(auth).__name__}')
-    user, _, password = auth.partition(':')
-    return user, password
+    user, _, password = auth.strip().partition(':')
+    return user.strip() if not password else user, password
 
 
 def millitime(*a: Any, **kw: Any) -> int:

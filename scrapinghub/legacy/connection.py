@@ -88,7 +88,7 @@ class Connection(RequestProxyMixin):
         url: str | None = None,
         connection_timeout: float | None = None,
     ) -> None:
-        key = apikey or os.environ.get('SH_APIKEY')
+        key = (apikey or os.environ.get('SH_APIKEY') or '').strip()
         if not key:
             raise RuntimeError('No API key provided and SH_APIKEY environment variable not set')
         if key.startswith(('http://', 'https://')):

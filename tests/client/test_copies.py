@@ -43,6 +43,19 @@ def test_a_copy_is_equal_and_works(name: str, client: ScrapinghubClient) -> None
 
 
 @pytest.mark.parametrize('name', ['deepcopy', 'pickle'])
+def test_a_copy_has_the_settings_of_the_session(name: str, cloud: Sandbox) -> None:
+    with cloud.client() as client:
+        session = client.transport.session
+        session.verify, session.trust_env, session.cert = '/ca.pem', False, '/client.pem'
+        session.proxies, session.auth = {'https': 'http://proxy:1'}, ('user', 'password')
+        session.headers['X-Team'] = 'books'
+        twin = COPY[name](client).transport.session
+    assert (twin.verify, twin.trust_env, twin.cert) == ('/ca.pem', False, '/client.pem')
+    assert (twin.proxies, twin.auth) == ({'https': 'http://proxy:1'}, ('user', 'password'))
+    assert twin.headers == session.headers
+
+
+@pytest.mark.parametrize('name', ['deepcopy', 'pickle'])
 def test_a_copy_has_settings_and_connections_and_writers_of_its_own(name: str, cloud: Sandbox) -> None:
     options: Any = {'endpoint': cloud.url, 'max_retries': 7, 'user_agent': 'me', 'use_msgpack': False}
     with ScrapinghubClient(cloud.apikey, cloud.dash_url, 33, max_outage=5, **options) as client:

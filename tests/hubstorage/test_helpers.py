@@ -45,7 +45,8 @@ def test_urlpathjoin(parts: tuple[Any, ...], joined: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ('auth', 'pair'), [(None, None), ((1, 2), (1, 2)), ('a', ('a', '')), ('a:b:c', ('a', 'b:c')), ('', ('', ''))]
+    ('auth', 'pair'),
+    [(None, None), ((1, 2), (1, 2)), ('a', ('a', '')), ('a:b:c', ('a', 'b:c')), ('', ('', '')), (' a\n', ('a', ''))],
 )
 def test_xauth(auth: Any, pair: Any) -> None:
     assert utils.xauth(auth) == pair

@@ -48,6 +48,7 @@ def test_the_key_and_the_address_come_from_the_environment(cloud: Sandbox, monke
     assert Connection().project_ids() == [123, 456]
     monkeypatch.delenv('SHUB_APIURL')
     assert Connection('key').url == Connection.DEFAULT_ENDPOINT
+    assert Connection(' key\n').apikey == 'key'
     assert Connection('key', '', 'ignored', cloud.dash_url, 5)._connection_timeout == 5
     assert Connection('key')._connection_timeout is None
     monkeypatch.delenv('SH_APIKEY')

@@ -24,6 +24,8 @@ class PickledRecords:
         _, endpoints, options = state['transport']
         addresses = Endpoints(*(strip_credentials(url) or '' for url in vars(endpoints).values()))
         state['transport'] = addresses, {**options, 'credentials_hint': None}
+        # They may hold credentials, too.
+        state['session'] = {}
         self._client_state = pickle.dumps((type(client), state))
         self._records_type: Any = type(records)
         self._records_state = {**records.__getstate__(), '_client': None}

@@ -29,6 +29,9 @@ _PLAIN_URL = re.compile(
     r'https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,3}|:[1-5][0-9]{4})?(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+'
 ).fullmatch
 
+# Headers of requests that hold credentials, also those that programs add.
+_IS_SECRET = re.compile(r'auth|cookie|key|token|secret|password|session', re.IGNORECASE).search
+
 
 # Requests and sessions
 
@@ -63,8 +66,8 @@ class Prepared(requests.PreparedRequest):
         shown = Prepared()
         vars(shown).update(vars(self), _cookies=None)
         shown.headers = self.headers.copy()
-        for name in ('Authorization', 'Proxy-Authorization', 'Cookie'):
-            shown.headers.pop(name, None)
+        for name in filter(_IS_SECRET, self.headers):
+            del shown.headers[name]
         shown.hooks = default_hooks()
         if shown.url is not None and ('@' in shown.url or 'apikey' in shown.url.lower()):
             shown.url = strip_secrets(shown.url)
@@ -225,6 +228,11 @@ def make_session(user_agent: str) -> Session:
     session.headers.clear()
     session.headers.update({'Accept-Encoding': ACCEPT_ENCODING, 'Connection': 'keep-alive', 'User-Agent': user_agent})
     return session
+
+
+def session_settings(session: requests.Session) -> dict[str, Any]:
+    """Return what a program may have set at a session, for a copy of it."""
+    return {name: getattr(session, name) for name in ('auth', 'cert', 'headers', 'proxies', 'trust_env', 'verify')}
 
 
 def renew(adapter: Any) -> None:

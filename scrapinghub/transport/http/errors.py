@@ -115,10 +115,14 @@ def translate(
     return ours
 
 
-def with_request(error: ScrapinghubAPIError, response: requests.Response) -> ScrapinghubAPIError:
-    """Add the status, method and URL of a response to an error, and return it."""
+def with_request(
+    error: ScrapinghubAPIError, response: requests.Response, problem: str | None = None
+) -> ScrapinghubAPIError:
+    """Add the status, method and URL of a response to an error, and return it; with a problem also the context."""
     source = ScrapinghubAPIError('', requests.HTTPError(response=response))
     error.status_code, error.method, error.url = source.status_code, source.method, source.url
+    if problem is not None:
+        error.context = f'{source.method} {source.url}: {problem}'
     return error
 
 

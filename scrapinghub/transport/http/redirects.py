@@ -18,7 +18,7 @@ from scrapinghub.transport.http.responses import conceal
 MAX_REDIRECTS = 5
 
 # Parsers disagree about the host of an address with one of these.
-_AMBIGUOUS = re.compile(r'[\\\x00-\x1f\x7f]').search
+_AMBIGUOUS = re.compile(r'[\\\x00-\x1f\x7f-\x9f]').search
 _PRINTABLE = ''.join(map(chr, range(0x21, 0x7F)))
 
 
@@ -45,6 +45,8 @@ def redirect_target(call: Call, response: requests.Response) -> str:
             raise _Refused('its address has a backslash or control characters')
         # Bytes that are not ASCII become percent-encoded, as browsers send them.
         target = urljoin(response.url, quote(location.encode('latin-1'), safe=_PRINTABLE))
+        if '@' in urlsplit(location).netloc:
+            raise _Refused('its address has credentials')
         _check(call, urlsplit(response.url), urlsplit(target), target)
         return target
     except (ValueError, LocationParseError):
@@ -68,8 +70,6 @@ def _check(call: Call, old: SplitResult, new: SplitResult, target: str) -> None:
     connected = parse_url(target)
     if origin != _origin(connected.scheme, connected.host, connected.port):
         raise _Refused('its address is ambiguous')
-    if '@' in new.netloc and new.netloc != old.netloc:
-        raise _Refused('its address has credentials')
     if new.hostname != old.hostname:
         raise _Refused('credentials are not sent to another host')
     upgraded = old.scheme == 'http' and new.scheme == 'https'

@@ -84,6 +84,8 @@ def conceal(response: requests.Response) -> None:
     response.url = strip_secrets(response.url)
     for name, value in response.headers.items():
         response.headers[name] = redact(value)
+    for cookie in response.cookies:
+        cookie.value = redact(cookie.value or '')
 
 
 def decode(call: Call, response: requests.Response, max_record: int) -> list[Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Container
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import MAXYEAR
 from email.utils import mktime_tz, parsedate_tz
@@ -43,10 +44,11 @@ UPLOAD_RETRY_AFTER_SECONDS = 3600.0
 # A host that has never responded: pauses of 0.5, 1 and 2 seconds.
 FIRST_CONTACT_SECONDS = 5.0
 FIRST_CONTACT_PAUSE = 0.5
+# Set during a download, which may start in an outage.
+waits_for_contact: ContextVar[bool] = ContextVar('waits_for_contact', default=False)
 
 # Without a time limit of the user, a response still cannot make a program sleep for ever.
 MAX_RETRY_AFTER_SECONDS = UPLOAD_OUTAGE_SECONDS
-
 
 MAYBE_APPLIED_HINT = (
     'The service may have carried this request out although its response was lost, so it was not repeated. '
@@ -267,7 +269,7 @@ class Attempts:
             self.hint = MAYBE_APPLIED_HINT
             raise error
         elapsed = self.elapsed
-        if policy.short_without_contact and self._never_reached(error):
+        if policy.short_without_contact and not waits_for_contact.get() and self._never_reached(error):
             policy = replace(policy, attempts=None, seconds=FIRST_CONTACT_SECONDS)
             pause = self._first_contact_pause(policy, error, elapsed)
         else:

@@ -210,6 +210,9 @@ class Transport:
         prepared = Prepared()
         options = checked_options(call.options) if call.options else {}
         session = self.__dict__.get('_session') or self.session
+        auth = (session.auth or self.credentials) if isinstance(call.auth, Unset) else call.auth
+        if type(auth) is tuple:
+            auth = Credentials(*auth)  # set by a program: errors and logs hide it, too
         prepared.prepare(
             method=call.method,
             url=url,
@@ -219,7 +222,7 @@ class Transport:
             data=call.data,
             json=options.pop('json', None),
             files=options.pop('files', None),
-            auth=(session.auth or self.credentials) if isinstance(call.auth, Unset) else call.auth,
+            auth=auth,
             cookies=options.pop('cookies', None) or session.cookies,
         )
         settings = {**self._settings_for(url), **options}

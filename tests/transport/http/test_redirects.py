@@ -197,6 +197,7 @@ def test_the_host_that_is_connected_is_the_host_that_was_checked(connected: Conn
         ('http://other.test\\@127.0.0.1:{port}/', 'backslash'),
         ('/a\tb', 'control characters'),
         ('/a\x7fb', 'control characters'),
+        ('/a\x85b', 'control characters'),
         ('http://key:@127.0.0.1:{port}/', 'has credentials'),
         ('http://[1', 'cannot be parsed'),
     ],

@@ -197,6 +197,27 @@ def test_an_address_that_holds_a_key_is_not_shown(body: bytes) -> None:
         error = error.__cause__
 
 
+def test_a_key_that_a_cookie_echoes_is_not_shown() -> None:
+    answer = Reply(f'HTTP/1.1 500 No\r\nSet-Cookie: seen={KEY}; Path=/\r\nContent-Length: 0\r\n\r\n'.encode())
+    with Server(lambda request: answer) as server, pytest.raises(ScrapinghubAPIError) as caught:
+        make_transport(server, retries=RetrySettings(0)).get(('x',))
+    assert isinstance(caught.value.http_error, requests.HTTPError)
+    assert caught.value.http_error.response.cookies['seen'] == '***'
+    assert_error_hides(caught.value)
+
+
+def test_credentials_of_the_session_are_not_shown() -> None:
+    with Server(echo_head) as server:
+        transport = make_transport(server, retries=RetrySettings(0))
+        transport.session.auth = (KEY, '')
+        transport.session.headers.update({'X-Apikey': KEY, 'Session-Token': TOKEN, 'X-Team': 'books'})
+        with pytest.raises(ScrapinghubAPIError) as caught:
+            transport.get(('x',))
+    assert_error_hides(caught.value)
+    assert isinstance(caught.value.http_error, requests.HTTPError)
+    assert caught.value.http_error.response.request.headers['X-Team'] == 'books'
+
+
 def test_no_key_is_shown_by_the_objects_that_hold_it() -> None:
     transport = make_transport('http://host')
     assert transport.credentials == (KEY, '')
