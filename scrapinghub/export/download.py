@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from scrapinghub.exceptions import DecodeError, ScrapinghubAPIError
 from scrapinghub.export.formats import Format, Options, find_format
 from scrapinghub.export.part_file import Notes, PartFile
-from scrapinghub.export.progress import Progress, reporting
+from scrapinghub.export.progress import Progress, check_progress, reporting
+from scrapinghub.transport.http.retries import waits_for_contact
 from scrapinghub.transport.streams.collector import pause_while_decoding
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ def download(
         raise FileExistsError(errno.EEXIST, message, str(target))
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, 'the folder does not exist', str(target.parent))
+    check_progress(progress)
     part = PartFile(target, {'records': source.name, 'arguments': dict(source.arguments)})
+    token = waits_for_contact.set(True)
     try:
         with reporting(progress, source.name, source.total) as report:
             _fill(part, source, report)
@@ -112,6 +115,7 @@ def download(
         else:
             _convert(part, target, chosen, options)
     finally:
+        waits_for_contact.reset(token)
         part.close()
     return target
 
@@ -123,10 +127,12 @@ def _check_options(chosen: Format, fields: Sequence[str] | None, schema: pa.Sche
         raise TypeError(f'fields should be a list of names, got {fields!r}')
     if chosen.name == 'parquet':
         try:
-            import pyarrow.parquet  # noqa: F401
+            import pyarrow.parquet
         except ImportError as error:
             message = f'the format {chosen.name} needs pyarrow: install it with pip install "scrapinghub[arrow]"'
             raise ImportError(message, name='pyarrow') from error
+        if schema is not None and not isinstance(schema, pyarrow.Schema):
+            raise TypeError(f'schema should be a pyarrow.Schema, got {schema!r}')
     return Options(None if fields is None else list(fields), schema)
 
 

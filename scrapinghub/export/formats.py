@@ -213,8 +213,11 @@ def find_format(path: Path, name: str | None, allowed: Iterable[str]) -> Format:
         allowed: Names of the formats that the records can be written in.
 
     Raises:
+        TypeError: ``name`` is not a string.
         ValueError: The format is unknown, or does not suit the records.
     """
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f'format should be the name of a format, got {name!r}')
     suffixes = [suffix.lstrip('.').lower() for suffix in path.suffixes[-2:]]
     candidates = ['.'.join(suffixes), *suffixes[-1:]] if name is None else [name.lower().lstrip('.')]
     for candidate in candidates:

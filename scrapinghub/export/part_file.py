@@ -201,7 +201,9 @@ def _open_locked(path: Path) -> Any:
         except OSError as error:
             file.close()
             target = path.name.removesuffix('.part.json')
-            raise DownloadConflict(f'another process downloads to {target}') from error
+            conflict = DownloadConflict(f'another process downloads to {target}')
+            conflict.original = error
+            raise conflict from None
         file.close()
 
 

@@ -11,6 +11,12 @@ Progress: TypeAlias = 'bool | Callable[[int, int | None], object]'
 Report: TypeAlias = 'Callable[[int], object]'
 
 
+def check_progress(progress: Progress) -> None:
+    """Raise ``TypeError`` for any other argument."""
+    if not isinstance(progress, bool) and not callable(progress):
+        raise TypeError(f'progress should be True, False or a function of (done, total), got {progress!r}')
+
+
 def make_report(
     progress: Progress, description: str, total: Callable[[], int | None], unit: str = ' records'
 ) -> Report | None:
@@ -26,12 +32,11 @@ def make_report(
         ImportError: ``progress`` is True and ``tqdm`` is not installed.
         TypeError: ``progress`` is neither a boolean nor callable.
     """
+    check_progress(progress)
     if progress is True:
         return _BarReport(description, total, unit)
     if progress is False:
         return None
-    if not callable(progress):
-        raise TypeError(f'progress should be True, False or a function of (done, total), got {progress!r}')
     expected: list[int | None] = []
 
     def report(done: int) -> None:

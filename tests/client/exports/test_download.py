@@ -12,10 +12,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from scrapinghub import DownloadConflict, DownloadIncomplete, ServerError
+from scrapinghub import DownloadConflict, DownloadIncomplete, ScrapinghubClient, ServerError
 from scrapinghub.client.jobs import Job
 from scrapinghub.client.projects import Project
+from scrapinghub.exceptions import StreamInterrupted
 from scrapinghub.sandbox import Sandbox
+from support.clocks import ManualClock
 
 COUNT = 60
 FORMATS = ('jl', 'jsonl', 'ndjson', 'jl.gz', 'json', 'csv', 'csv.gz', 'parquet')
@@ -240,6 +242,8 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({'path': 'x.jl', 'limit': 3}, TypeError, 'count'),
     ({'path': 'x.jl', 'filters': None}, TypeError, "'filter'"),
     ({'path': 'x.jl', 'schema': 1}, ValueError, 'schema'),
+    ({'path': 'x.parquet', 'schema': {'n': 'int'}}, TypeError, 'schema'),
+    ({'path': 'x.jl', 'format': True}, TypeError, 'format'),
     ({'path': 'x.csv', 'fields': 'name'}, TypeError, 'fields'),
     ({'path': 'x.jl', 'progress': 'yes'}, TypeError, 'progress'),
     ({'path': 'no/such/folder/x.jl'}, FileNotFoundError, 'folder'),
@@ -256,7 +260,17 @@ def test_bad_arguments_are_refused(
     with pytest.raises(kind, match=words):
         job.items.download(path, **arguments)
     assert len(cloud.requests) == before
-    assert not path.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_may_start_in_an_outage(tmp_path: Path) -> None:
+    clock = ManualClock()
+    client = ScrapinghubClient('a' * 32, endpoint='http://127.0.0.1:1')
+    client.transport.clock = clock
+    with pytest.raises(StreamInterrupted):
+        client.get_job('1/1/1').items.download(tmp_path / 'x.jl')
+    # A plain read gives up after five seconds.
+    assert sum(clock.waits) > 20
 
 
 def test_fields_select_and_order_columns(job: Job, tmp_path: Path) -> None:
