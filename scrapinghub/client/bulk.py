@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from scrapinghub.exceptions import ScrapinghubAPIError
+from scrapinghub.transport.http.retries import FINAL_STATUSES
 
 __all__ = ['BulkResult']
 
@@ -54,7 +55,8 @@ def apply_in_chunks(result: BulkResult, send: Callable[[Sequence[str]], object],
         try:
             send(chunk)
         except ScrapinghubAPIError as error:
-            if error.status_code is None or error.status_code >= 500:
+            # Only a refusal shows that nothing was applied.
+            if error.status_code not in FINAL_STATUSES:
                 result.unknown.extend(chunk)
             else:
                 rest = chunk + rest

@@ -109,7 +109,7 @@ class FrontierSlot(NestedResource):
         return self.writer.newcount
 
     def flush(self) -> None:
-        """Wait until everything added to this slot so far is stored.
+        """Wait until everything added to this slot so far, by all objects of this client, is stored.
 
         Raises:
             UploadError: Some requests cannot be stored; the error holds them.
@@ -118,7 +118,7 @@ class FrontierSlot(NestedResource):
             >>> slot.q.add([{'fp': '/page/1'}])
             >>> slot.flush()
         """
-        self.writer.flush()
+        self.client.uploader.flush(under=_slot_path(self.address))
 
     def delete(self) -> None:
         """Delete the slot with its queue and fingerprints, and reset ``newcount`` to 0.
@@ -133,7 +133,7 @@ class FrontierSlot(NestedResource):
             >>> frontier.list()
             []
         """
-        self.writer.flush()
+        self.flush()
         self.client.transport.delete(_slot_path(self.address))
         self.writer.forget()
 
@@ -307,12 +307,16 @@ class FrontierSlotQueue(NestedResource):
             ids: One id of a batch, or several. An empty list deletes nothing, without a request.
 
         Raises:
-            TypeError: An id is not a string.
+            TypeError: An id is not a string, such as a whole batch.
 
         Example:
             >>> slot.queue.delete([batch['id'] for batch in slot.queue.iter(mincount=100)])
         """
-        values = [ids] if isinstance(ids, (str, bytes)) else ids
+        values: Any = [ids] if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable) else ids
+        # The keys of a batch are no ids.
+        for value in [ids] if isinstance(ids, Mapping) else (values := [*values]):
+            if not isinstance(value, (str, bytes)):
+                raise TypeError(f"ids should be ids of batches, batch['id'], got {value!r}")
         texts = [six.ensure_text(value) for value in values]
         if texts:
             self._client.transport.post((*self._path, 'deleted'), lines=texts, repeat=Repeat.ALWAYS)

@@ -8,7 +8,7 @@ from typing import Any
 
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.mapping import Fields, StoredFields
-from scrapinghub.client._support.parameters import suggests_names
+from scrapinghub.client._support.parameters import refuse_dry_run, suggests_names
 from scrapinghub.client._support.resource import Client, Resource, build_page_url
 from scrapinghub.client._support.streams import explain_lost_response
 from scrapinghub.client._support.validation import expect_field
@@ -232,11 +232,13 @@ class Job(Resource):
 
         Raises:
             NotFound: The job does not exist.
+            TypeError: ``dry_run`` is given.
 
         Example:
             >>> job.delete()
             'finished'
         """
+        refuse_dry_run(params, f'delete(), which deletes job {self.key}')
         return self.update('deleted', **params)
 
     def cancel(self) -> None:

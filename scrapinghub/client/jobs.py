@@ -16,9 +16,11 @@ from scrapinghub.client._support.parameters import (
     encode_pairs,
     merge_parameters,
     parse_number,
+    refuse_dry_run,
     suggests_names,
 )
 from scrapinghub.client._support.scheduling import build_run_form, schedule_job
+from scrapinghub.client._support.spelling import warn_user
 from scrapinghub.client._support.validation import expect, expect_field, parse_time
 from scrapinghub.client._support.waiting import CompletedJobs
 from scrapinghub.client.job import Job, JobMeta
@@ -246,6 +248,7 @@ class Jobs(JobListing):
 
         Raises:
             ValueError: Both or neither of the arguments are given, or a key is malformed or of another project.
+            TypeError: ``dry_run`` is given.
 
         Example:
             >>> project.jobs.cancel(['123/1/8'])
@@ -255,6 +258,7 @@ class Jobs(JobListing):
             raise ValueError("keys and count can't be defined simultaneously")
         if not keys and (keys is not None or not count):
             raise ValueError('keys or count should be defined')
+        refuse_dry_run(params, 'cancel(), which cancels jobs')
         path = ('jobq', self.project_id, 'cancel')
         transport = self._client.transport
         if keys:
@@ -264,6 +268,8 @@ class Jobs(JobListing):
         else:
             if not isinstance(count, int) or isinstance(count, bool):
                 raise ValueError('count should be an int') from Expected(f'got {count!r}')
+            if self.spider is not None or 'spider' in params:
+                warn_user('cancel(count=…) cancels jobs of any spider: select(spider=…).cancel() cancels those of one.')
             pairs = encode_pairs(merge_parameters({'count': count}, params))
             answer = transport.post(path, params=pairs, repeat=Repeat.UNRECEIVED)
         return {'count': expect_field(answer.value, 'count', int, f'POST {"/".join(path)}')}
@@ -306,6 +312,8 @@ class Jobs(JobListing):
         tags = get_tags_for_update(add_tag=add, remove_tag=remove)
         if not tags:
             return None
+        if self.spider is not None and name != self.spider.name:
+            warn_user(f'these are the jobs of {self.spider.name!r}, and those of {name!r} are changed.')
         form = {**tags, 'project': self.project_id, 'spider': name}
         response = Dash(self._client.transport).post(('jobs', 'update.json'), form, repeat=Repeat.ALWAYS)
         return expect_field(response, 'count', int, 'POST jobs/update.json')

@@ -9,7 +9,7 @@ from typing import Any
 from scrapinghub.client._support.cron import Cron
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.lists import listed
-from scrapinghub.client._support.parameters import suggests_names
+from scrapinghub.client._support.parameters import parse_number, suggests_names
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import explain_lost_response
 from scrapinghub.client._support.validation import expect, expect_field
@@ -73,6 +73,7 @@ class PeriodicJobs(Resource):
 
         Raises:
             NotFound: The project has no such periodic job.
+            ValueError: ``id`` is not a number.
 
         Example:
             >>> daily = project.periodic_jobs.create('spider1', cron='0 9 * * *')
@@ -80,7 +81,10 @@ class PeriodicJobs(Resource):
             '0 9 * * *'
             >>> daily.delete()
         """
-        fields = Dash(self._client.transport).call('GET', (*_path(self.key), str(id)))
+        number = parse_number('id', id)
+        if number is None:
+            raise ValueError('id should be the number of a periodic job, got None')
+        fields = Dash(self._client.transport).call('GET', (*_path(self.key), str(number)))
         return PeriodicJob(self._client, self.key, fields)
 
     @suggests_names
@@ -138,7 +142,7 @@ class PeriodicJobs(Resource):
             'cron': Cron(cron).text,
             'tasks': [dict(task) for task in tasks],
             'addtags': _tags(add_tag),
-            'disabled': disabled,
+            'disabled': _flag(disabled),
             'description': description or '',
         }
         advice = (
@@ -231,7 +235,7 @@ class PeriodicJob(Resource):
             'tasks': None if tasks is None else [dict(task) for task in tasks],
             'addtags': None if add_tag is None else _tags(add_tag),
             'description': description,
-            'disabled': disabled,
+            'disabled': None if disabled is None else _flag(disabled),
         }
         changes = {name: value for name, value in values.items() if value is not None}
         if not changes:
@@ -343,6 +347,10 @@ def _path(project_id: str) -> tuple[str, ...]:
 
 def _task(name: str, job_args: Mapping[str, Any] | None, cmd_args: str | None, priority: int | None) -> dict[str, Any]:
     """Return a task in the form of the service."""
+    if not name:
+        raise ValueError('spider should be the name of a spider or script, got an empty string')
+    if job_args is not None and not isinstance(job_args, Mapping):
+        raise TypeError(f'job_args should be a dict, got {job_args!r}')
     is_script = name.startswith(SCRIPT_PREFIX)
     if is_script and job_args is not None:
         raise ValueError(f'job_args are arguments of spiders; pass cmd_args to the script {name!r}')
@@ -356,6 +364,12 @@ def _task(name: str, job_args: Mapping[str, Any] | None, cmd_args: str | None, p
     else:
         task['spider_args'] = {key: str(value) for key, value in (job_args or {}).items()}
     return task
+
+
+def _flag(disabled: Any) -> bool:
+    if not isinstance(disabled, bool):
+        raise TypeError(f'disabled should be True or False, got {disabled!r}')
+    return disabled
 
 
 def _tags(value: Tags) -> list[str]:

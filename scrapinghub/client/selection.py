@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from scrapinghub.client._support.dash import Dash
 from scrapinghub.client._support.html import render_card
-from scrapinghub.client._support.job_filter import JobFilter, Matching
+from scrapinghub.client._support.job_filter import JobFilter, Matching, parse_choices
 from scrapinghub.client._support.parameters import suggests_names
 from scrapinghub.client._support.records import Records
 from scrapinghub.client._support.resource import Client
@@ -154,15 +154,20 @@ class JobSelection:
         """
         if not fields:
             raise ValueError(f'fields should be one name or more, got {fields!r}')
-        rows = self._matching(fields)
-        return ((row['key'], {name: row[name] for name in fields if name in row}) for row in rows)
 
-    def _matching(self, fields: Iterable[str]) -> Iterator[Any]:
+        def convert(row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+            return row['key'], {name: row[name] for name in fields if name in row}
+
+        return self._matching(fields, convert)
+
+    def _matching(self, fields: Iterable[str], convert: Callable[[dict[str, Any]], Any] | None = None) -> Iterator[Any]:
         """Iterate over the rows that match, as many as wanted."""
-        return ResumableIterator(Matching(self._rows(fields), self._filter, self._count))
+        return ResumableIterator(Matching(self._rows(fields), self._filter, self._count, convert))
 
     def _rows(self, fields: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Iterate over the rows of the listing, whether they match or not."""
+        if self._count == 0:
+            return iter(())
         wanted = dict.fromkeys([*(fields or ['state']), *self._filter.fields])
         meta = [('jobmeta', name) for name in wanted]
         transport = self._client.transport
@@ -200,7 +205,8 @@ class JobSelection:
             What was done, by key.
 
         Raises:
-            ValueError: No tags are given, or an argument is not a list.
+            ValueError: No tags are given, an argument is not a list, or a tag is empty.
+            TypeError: A tag is not a string.
 
         Example:
             >>> project.jobs.select(spider='spider1').update_tags(add=['checked'])
@@ -209,6 +215,8 @@ class JobSelection:
         tags = get_tags_for_update(add_tag=add, remove_tag=remove)
         if not tags:
             raise ValueError('pass tags to add or remove')
+        for name, names in tags.items():
+            parse_choices(name, names)
 
         def update(keys: Sequence[str], result: BulkResult) -> None:
             form = {**tags, 'project': self._filter.project_id, 'job': list(keys)}

@@ -265,6 +265,34 @@ def test_ids_that_are_none(wire: Wire) -> None:
     assert wire.requests == []
 
 
+def test_a_batch_is_not_an_id(wire: Wire) -> None:
+    delete: Any = slot_of(wire).q.delete
+    for ids in ({'id': 'a', 'requests': []}, [{'id': 'a'}]):
+        with pytest.raises(TypeError, match=r"batch\['id'\]"):
+            delete(ids)
+    assert wire.requests == []
+
+
+def test_a_flush_sends_what_other_objects_of_the_client_added(client: ScrapinghubClient) -> None:
+    def frontiers() -> Frontiers:
+        return client.get_project(1).frontiers
+
+    flushes: list[Callable[[], None]] = [
+        lambda: frontiers().flush(),
+        lambda: frontiers().get('a').flush(),
+        lambda: frontiers().get('a').get('1').flush(),
+    ]
+    for number, flush in enumerate(flushes, 1):
+        frontiers().get('a').get('1').f.add([f'page{number}'])
+        frontiers().get('ab').get('1').f.add([f'page{number}'])
+        flush()
+        assert frontiers().get('a').get('1').q.count() == number
+    # Its name only begins with that of the frontier.
+    assert frontiers().get('ab').get('1').q.count() == 1
+    frontiers().get('a').get('1').delete()
+    assert frontiers().list() == ['ab']
+
+
 def test_all_slots_are_flushed_although_one_fails(wire: Wire) -> None:
     def answer(request: Request) -> Any:
         if request.path.endswith('/bad'):

@@ -83,6 +83,15 @@ def test_an_iterator_can_be_closed(name: str) -> None:
             assert wire.requests == []
 
 
+def test_waiting_for_jobs_can_be_closed() -> None:
+    summaries = lines_reply(*({'key': f'1/1/{n}', 'state': 'finished', 'ts': n} for n in (1, 2)))
+    with Wire({'/jobq/1/jobsummary': summaries}) as wire, wire.client() as client:
+        for use in (contextlib.closing, lambda iterator: iterator):
+            with use(project(client).jobs.as_completed(['1/1/1', '1/1/2'])) as completed:
+                assert next(completed).key == '1/1/1'
+            assert list(completed) == []
+
+
 LAZY = {'collection', 'fingerprints', 'items', 'items in lists', 'logs', 'requests'}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timezone
 from typing import Any
@@ -257,6 +258,10 @@ def test_a_duplicate_has_a_class_of_its_own(wire: Wire, jobs: Jobs) -> None:
         assert str(caught.value).startswith('s already scheduled\n')
         assert not isinstance(caught.value, BadRequest)
         assert (caught.value.method, caught.value.status_code) == ('POST', status)
+        assert 'POST run.json' in str(caught.value)
+        text = ''.join(traceback.format_exception(caught.value))
+        assert text.count('Traceback') == 1
+        assert len(text.splitlines()) < 20
 
 
 @pytest.mark.parametrize('answer', ['', ', "jobid": null', ', "jobid": 5', ', "jobid": []'])
@@ -310,6 +315,28 @@ def test_what_may_be_repeated_is(path: str, act: Callable[[Jobs], Any], wire: Wi
 
 
 # Cancelling
+
+
+@pytest.mark.parametrize('dry_run', [True, False, None])
+def test_methods_without_dry_runs_refuse_them(dry_run: bool | None, wire: Wire, jobs: Jobs) -> None:
+    calls: list[Callable[..., Any]] = [
+        lambda **options: jobs.cancel(count=1, **options),
+        lambda **options: jobs.cancel(['1/1/1'], **options),
+        Job(jobs._client, '1/1/1').delete,
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match=r"'dry_run'.*select"):
+            call(dry_run=dry_run)
+    assert wire.requests == []
+
+
+def test_what_reaches_jobs_of_other_spiders_warns(wire: Wire, of_spider: Jobs) -> None:
+    wire.answers['POST /jobq/1/cancel'] = json_reply('{"count": 1}')
+    with pytest.warns(UserWarning, match='any spider'):
+        of_spider.cancel(count=1)
+    wire.answers['POST /api/jobs/update.json'] = json_reply('{"status": "ok", "count": 1}')
+    with pytest.warns(UserWarning, match="'other'"):
+        of_spider.update_tags(['x'], spider='other')
 
 
 def test_cancel_by_keys(wire: Wire, jobs: Jobs) -> None:

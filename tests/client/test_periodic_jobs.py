@@ -81,6 +81,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({'spider': 'a', 'priority': 5, 'cron': '0 0 * * *'}, 'priority'),
     ({'spider': 'a', 'cmd_args': 'x', 'cron': '0 0 * * *'}, 'job_args'),
     ({'spider': 'py:a.py', 'job_args': {'x': 1}, 'cron': '0 0 * * *'}, 'cmd_args'),
+    ({'spider': '', 'cron': '0 0 * * *'}, 'spider'),
+    ({'spider': 'a', 'job_args': 'x=1', 'cron': '0 0 * * *'}, 'job_args'),
+    ({'spider': 'a', 'disabled': 'no', 'cron': '0 0 * * *'}, 'disabled'),
 ]
 
 
@@ -89,8 +92,16 @@ def test_bad_arguments_are_refused_before_a_request(
     cloud: Sandbox, project: Project, arguments: dict[str, Any], words: str
 ) -> None:
     before = len(cloud.requests)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((TypeError, ValueError), match=words):
         project.periodic_jobs.create(**arguments)
+    assert len(cloud.requests) == before
+
+
+@pytest.mark.parametrize('id', [None, True, 1.5, b'1', 'x', -1])
+def test_an_id_is_a_number(cloud: Sandbox, project: Project, id: Any) -> None:
+    before = len(cloud.requests)
+    with pytest.raises(ValueError, match='id should be'):
+        project.periodic_jobs.get(id)
     assert len(cloud.requests) == before
 
 
@@ -99,6 +110,8 @@ def test_the_words_of_the_service_are_kept(project: Project) -> None:
         project.periodic_jobs.create(tasks=[{'x': 1}], cron='0 0 * * *')
     assert isinstance(caught.value.http_error, requests.HTTPError)
     assert 'tasks' in caught.value.http_error.response.text
+    assert 'The service answered: ' in str(caught.value)
+    assert 'tasks' in str(caught.value)
     with pytest.raises(ValueError, match='at least one'):
         project.periodic_jobs.create('a', cron='0 0 * * *').update()
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from enum import Enum
 from typing import Any
 
 import pytest
 
 from scrapinghub import ScrapinghubClient
 from scrapinghub.client.bulk import BulkResult
+from scrapinghub.client.exceptions import Forbidden
 from scrapinghub.client.jobs import Job
 from scrapinghub.client.projects import Project
 from scrapinghub.sandbox import Sandbox
@@ -116,6 +118,32 @@ def test_a_count_limits_the_jobs_that_match(project: Project, jobs: dict[str, Jo
     assert len(project.jobs.select(has_tag='x', state='finished', count=1).delete().done) == 1
 
 
+def test_no_jobs_wanted_is_no_request(cloud: Sandbox, project: Project) -> None:
+    before = len(cloud.requests)
+    selection = project.jobs.select(spider='a', count=0)
+    assert [*selection.list(), *selection.keys(), *selection.iter_metadata('tags')] == []
+    assert selection.delete() == BulkResult()
+    assert len(cloud.requests) == before
+
+
+def test_members_of_enumerations_are_names(project: Project, jobs: dict[str, Job]) -> None:
+    class Name(str, Enum):
+        SPIDER = 'a'
+        TAG = 'x'
+
+    assert names(jobs, project.jobs.select(spider=Name.SPIDER, has_tag=Name.TAG).keys()) == {'old', 'both'}
+
+
+@pytest.mark.parametrize(('tags', 'kind'), [([None], TypeError), ([['a', 'b']], TypeError), ([''], ValueError)])
+def test_bad_tags_are_refused_before_a_request(
+    cloud: Sandbox, project: Project, tags: Any, kind: type[Exception]
+) -> None:
+    before = len(cloud.requests)
+    with pytest.raises(kind, match='add_tag'):
+        project.jobs.select(has_tag='x').update_tags(add=tags)
+    assert len(cloud.requests) == before
+
+
 BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({'has_tag': []}, ValueError, 'has_tag'),
     ({'lacks_tag': ()}, ValueError, 'lacks_tag'),
@@ -125,8 +153,16 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({'key': '2/1/1'}, ValueError, 'project 1'),
     ({'key': '1/1'}, ValueError, '1/1'),
     ({'spider': ['a', 'b']}, TypeError, 'spider'),
-    ({'spider': ''}, TypeError, 'spider'),
+    ({'spider': ''}, ValueError, 'spider'),
+    ({'spider': 1}, TypeError, 'spider'),
     ({'has_tag': [1]}, TypeError, 'has_tag'),
+    ({'has_tag': 1}, TypeError, 'has_tag'),
+    ({'has_tag': ''}, ValueError, 'has_tag'),
+    ({'lacks_tag': ['x', '']}, ValueError, 'lacks_tag'),
+    ({'state': ''}, ValueError, 'state'),
+    ({'key': 1}, TypeError, 'key'),
+    ({'endts': -timedelta(days=30)}, ValueError, 'that long ago'),
+    ({'endts': 1_700_000_000_000_000}, ValueError, 'microseconds'),
     ({'startts': 1_700_000_000}, ValueError, 'seconds'),
     ({'endts': datetime(2026, 1, 1)}, ValueError, 'tzinfo'),
     ({'endts': 'yesterday'}, ValueError, 'endts'),
@@ -144,6 +180,16 @@ def test_bad_filters_are_refused_before_a_request(
     with pytest.raises(kind, match=words):
         project.jobs.select(**filters)
     assert len(cloud.requests) == before
+
+
+def test_reading_metadata_continues_after_an_error(project: Project, jobs: dict[str, Job], cloud: Sandbox) -> None:
+    cloud.faults.add(path='/jobq/*/list', status=403, times=1)
+    metadata: Any = project.jobs.select(spider='a').iter_metadata('tags')
+    with metadata as found:
+        with pytest.raises(Forbidden):
+            next(found)
+        assert len(list(found)) == 4
+    assert list(found) == []
 
 
 def test_metadata_of_the_jobs(project: Project, jobs: dict[str, Job]) -> None:

@@ -27,6 +27,7 @@ from scrapinghub.client._support.streams import Explain, count_records, explain_
 from scrapinghub.exceptions import NotFound, ScrapinghubAPIError
 from scrapinghub.export.progress import Progress
 from scrapinghub.transport import codec
+from scrapinghub.transport.http.errors import with_request
 from scrapinghub.transport.streams.prefixes import count_requests, scan_cursor
 from scrapinghub.transport.streams.stream import RecordStream
 
@@ -83,8 +84,7 @@ class CollectionReader(Resource, Downloads, InferringTables):
             raise ValueError('key cannot be None')
         if isinstance(key, (list, tuple, set, frozenset, Mapping)):
             raise TypeError(f'key should be a string, got {key!r}: use iter(key=[…]) for several records')
-        text = six.ensure_text(key) if isinstance(key, bytes) else str(key)
-        if not text:
+        if not (text := six.ensure_text(key) if isinstance(key, bytes) else str(key)):
             raise ValueError('key cannot be empty')
         path: tuple[str, ...] = self._path
         pairs = encode_pairs(merge_parameters({}, params, _PARAMETERS))
@@ -93,10 +93,10 @@ class CollectionReader(Resource, Downloads, InferringTables):
         else:
             pairs = [('key', text), ('count', 1), *pairs]
         with explain_errors(lambda error: self._explain(error, f'no record {text!r} in')):
-            records = self._client.transport.get(path, pairs, accept=self._accept).values
-            if not records:
-                raise NotFound('Not Found')
-        record: Record = records[0]
+            found = self._client.transport.get(path, pairs, accept=self._accept)
+            if not found.values:
+                raise with_request(NotFound('Not Found'), found.response, 'no record has this key')
+        record: Record = found.value
         return record
 
     @property

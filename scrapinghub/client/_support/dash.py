@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from scrapinghub.client._support.streams import explain_errors
 from scrapinghub.exceptions import APIError, BadRequest, NotFound, ScrapinghubAPIError, ServerError, Unauthorized
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.call import Call, Params
@@ -18,6 +19,7 @@ Form = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 # Error statuses for which the response body holds the reason.
 _HANDLED_STATUSES = FINAL_STATUSES - {404}
+_SHOWN_CHARACTERS = 500
 
 
 class Dash:
@@ -75,11 +77,10 @@ class Dash:
         Returns:
             The JSON value of the response; None if its body is empty.
         """
-        if value is None:
-            return self._fetch(method, path, params=params, data=form, repeat=repeat).value
-        headers = {'Content-Type': 'application/json'}
-        data = codec.encode_json(value).encode()
-        return self._fetch(method, path, params=params, data=data, headers=headers, repeat=repeat).value
+        headers = None if value is None else {'Content-Type': 'application/json'}
+        data = form if value is None else codec.encode_json(value).encode()
+        with explain_errors(_reason):
+            return self._fetch(method, path, params=params, data=data, headers=headers, repeat=repeat).value
 
     def _fetch(
         self, method: str, path: Path, *, headers: Mapping[str, str] | None = None, **fields: Any
@@ -110,6 +111,14 @@ class Dash:
         except Unauthorized as error:
             error.hint = self._transport.credentials_hint
             raise
+
+
+def _reason(error: ScrapinghubAPIError) -> str | None:
+    """Return the body of a refusal that has no message: it holds the problem of each field."""
+    response = getattr(error.http_error, 'response', None)
+    if not isinstance(error, BadRequest) or response is None or error.message != str(error.http_error):
+        return None
+    return f'The service answered: {response.text[:_SHOWN_CHARACTERS]}' if response.content else None
 
 
 def check_status(answer: DecodedResponse) -> dict[str, Any]:

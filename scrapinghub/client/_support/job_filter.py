@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -143,26 +143,34 @@ class Matching:
         rows: The rows.
         job_filter: The filter.
         count: Maximum number of rows that match; None for all.
+        convert: Called with each row that matches; what it returns is delivered.
 
     Attributes:
         unfinished: Whether there may be another run.
     """
 
-    def __init__(self, rows: Iterator[dict[str, Any]], job_filter: JobFilter, count: int | None) -> None:
+    def __init__(
+        self,
+        rows: Iterator[dict[str, Any]],
+        job_filter: JobFilter,
+        count: int | None,
+        convert: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> None:
         self.unfinished = True
+        self._convert = convert
         self._rows = rows
         self._filter = job_filter
         self._left = count
         # The row being checked: an interruption does not lose it.
         self._row: dict[str, Any] | None = None
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Any]:
         rows = self._rows if self._row is None else chain([self._row], self._rows)
         for self._row in rows:
             if self._left == 0:
                 break
             if self._filter.matches(self._row):
-                row = self._row
+                row = self._row if self._convert is None else self._convert(self._row)
                 if self._left is not None:
                     self._left -= 1
                 self._row = None
@@ -185,28 +193,43 @@ def parse_choices(name: str, value: str | Iterable[str] | None) -> tuple[str, ..
 
     Raises:
         TypeError: A name is not a string.
-        ValueError: There are no names.
+        ValueError: There are no names, or one is empty.
     """
     if value is None:
         return None
-    names: tuple[Any, ...] = (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
-    if not names:
-        raise ValueError(f'{name} should not be empty: pass None for no filter')
+    names = tuple(_as_list(name, value, 'a string or a list of strings'))
     for one in names:
-        if not isinstance(one, str) or not one:
+        if not isinstance(one, str):
             raise TypeError(f'{name} should be a string or a list of strings, got {one!r}')
-    return names
+    if not names or '' in names:
+        raise ValueError(f'{name} should not be empty, got {value!r}: pass None for no filter')
+    return tuple(dict.fromkeys(names))
+
+
+def _as_list(name: str, value: Any, accepted: str) -> Iterable[Any]:
+    """Return one value, or several, as an iterable."""
+    if isinstance(value, (str, bytes)) or hasattr(value, 'key'):
+        return [value]
+    if not isinstance(value, Iterable):
+        raise TypeError(f'{name} should be {accepted}, got {value!r}')
+    return value
 
 
 def parse_name(name: str, value: Any) -> str | None:
     """Return one name of a filter; None for no filter.
 
     Raises:
-        TypeError: The value is not a string, or is empty.
+        TypeError: The value is not a string.
+        ValueError: The value is empty.
     """
-    if value is not None and (not isinstance(value, str) or not value):
+    if value is None:
+        return None
+    if not isinstance(value, str):
         raise TypeError(f'{name} should be one name, or None for no filter, got {value!r}')
-    return None if value is None else str(value)
+    if not value:
+        raise ValueError(f'{name} should not be empty: pass None for no filter')
+    # The text of a member of an enumeration is its value, and not its name.
+    return str.__str__(value)
 
 
 def parse_states(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
@@ -226,8 +249,8 @@ def parse_keys(project_id: str, value: Any) -> tuple[str, ...] | None:
     """
     if value is None:
         return None
-    single = isinstance(value, (str, bytes)) or hasattr(value, 'key')
-    keys = tuple(dict.fromkeys(str(parse_job_key(key)) for key in ([value] if single else value)))
+    given = _as_list('key', value, 'a job key, a Job, or a list of them')
+    keys = tuple(dict.fromkeys(str(parse_job_key(key)) for key in given))
     if not keys:
         raise ValueError(f'key should not be empty, got {value!r}: pass None for no filter')
     for key in keys:

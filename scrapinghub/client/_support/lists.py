@@ -6,16 +6,16 @@ import functools
 import inspect
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from scrapinghub.transport.streams.collector import pause_while_decoding
+from scrapinghub.transport.streams.stream import ClosableIterator
 
 P = ParamSpec('P')
 T = TypeVar('T')
 
 
-class ValueIterator(Iterator[T]):
+class ValueIterator(ClosableIterator[T]):
     """An iterator over values that have arrived, with the interface of a record stream.
 
     Args:
@@ -36,14 +36,6 @@ class ValueIterator(Iterator[T]):
     def close(self) -> None:
         """End the iteration."""
         deque(self._values, maxlen=0)
-
-    def __enter__(self) -> ValueIterator[T]:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def listed(iterate: Callable[P, Iterable[T]]) -> Callable[P, list[T]]:

@@ -124,6 +124,20 @@ def check_names(
         warn_user(f'{error} The service ignores parameters that it does not know.')
 
 
+def refuse_dry_run(params: Mapping[str, Any], method: str) -> None:
+    """Raise for ``dry_run``, which a method without it would ignore.
+
+    Args:
+        params: Further keywords of the call.
+        method: Name of the method, and what it does.
+
+    Raises:
+        TypeError: ``dry_run`` is one of the keywords.
+    """
+    if 'dry_run' in params:
+        raise TypeError(f"'dry_run' is not a parameter of {method}: project.jobs.select(key=…) has dry runs")
+
+
 class UnknownParameter(TypeError):
     """An unknown keyword of a call; :func:`suggests_names` turns it into a plain ``TypeError``.
 
@@ -195,7 +209,7 @@ def _refuse_empty(merged: dict[str, Any], spelling: Mapping[str, str]) -> None:
         value = merged[name]
         if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
             value = merged[name] = [element for element in value if element is not None]
-        if value in ([], '', b''):
+        if value in ([], '', b'') or (isinstance(value, list) and '' in value):
             raise ValueError(f'{spelling[name]} should not be empty: pass None for no filter')
 
 

@@ -23,7 +23,7 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
         'keys job_key job_keys job': 'key',
         'prefixes key_prefix startswith starts_with': 'prefix',
         'metadata meta_fields': 'meta',
-        'columns': 'fields meta',
+        'columns': 'fields',
         'workers num_workers n_workers threads processes connections concurrency': 'max_workers',
         'force replace exist_ok clobber': 'overwrite',
         'dryrun dry simulate': 'dry_run',

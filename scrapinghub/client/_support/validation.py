@@ -17,8 +17,10 @@ from scrapinghub.transport.codec import encode_json
 
 T = TypeVar('T')
 
-# Before 1973: such a number of milliseconds is more likely one of seconds.
-_MIN_MILLISECONDS = 10**11
+# From 1973 to 5138: a smaller number is more likely one of seconds, a larger one of microseconds or nanoseconds.
+_MILLISECONDS = range(10**11, 10**14)
+# Smaller numbers than the seconds of 2001 are no times: tests and programs use them for "any time".
+_MIN_SECONDS = 10**9
 
 _LEVELS = {**LogLevel.__members__, 'WARN': LogLevel.WARNING, 'FATAL': LogLevel.CRITICAL}
 
@@ -86,18 +88,21 @@ def parse_time(name: str, value: Any, *, strict: bool = False) -> int:
     Args:
         name: Name of the argument, for errors and warnings.
         value: Milliseconds, a datetime, or a timedelta, which means that long ago.
-        strict: Raise for a datetime without a time zone, and for numbers that look like seconds.
+        strict: Raise for a datetime without a time zone, and for numbers that look like another unit; otherwise warn.
 
     Raises:
-        ValueError: The value is of another type, or ambiguous and ``strict`` is set.
+        ValueError: The value is of another type or a negative timedelta, or it is ambiguous and ``strict`` is set.
 
     Example:
         >>> parse_time('startts', datetime(2024, 5, 6, tzinfo=timezone.utc))
         1714953600000
     """
     if isinstance(value, timedelta):
+        if value < timedelta():
+            raise ValueError(f'{name} should be a timedelta of at least 0, which means that long ago, got {value!r}')
         return round((time.time() - value.total_seconds()) * 1000)
-    if isinstance(value, datetime):
+    # The missing value of pandas is a datetime that does not equal itself.
+    if isinstance(value, datetime) and value == value:
         return round(_with_zone(name, value, strict).timestamp() * 1000)
     number = _parse_milliseconds(value)
     if number is None:
@@ -105,8 +110,13 @@ def parse_time(name: str, value: Any, *, strict: bool = False) -> int:
             f'{name} should be milliseconds since the epoch, a datetime with a time zone, or a timedelta (that long '
             f'ago), got {value!r}'
         )
-    if strict and number < _MIN_MILLISECONDS:
-        raise ValueError(f'{name} should be milliseconds since the epoch, got {value!r}: is this seconds?')
+    if number not in _MILLISECONDS:
+        unit = 'seconds' if number < _MILLISECONDS.start else 'microseconds or nanoseconds'
+        problem = f'{name} should be milliseconds since the epoch, got {value!r}: is this {unit}?'
+        if strict:
+            raise ValueError(problem)
+        if number >= _MIN_SECONDS:
+            warn_user(problem)
     return number
 
 

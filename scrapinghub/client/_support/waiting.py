@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from scrapinghub.client._support.resource import Client
@@ -15,6 +14,7 @@ from scrapinghub.transport.http.call import Call
 from scrapinghub.transport.http.retries import RetrySettings, is_transient_for_upload
 from scrapinghub.transport.http.waits import Clock
 from scrapinghub.transport.streams.cursors_without_keys import split_names
+from scrapinghub.transport.streams.stream import ClosableIterator
 
 T = TypeVar('T')
 
@@ -155,7 +155,7 @@ def _timeout(message: str, poller: Poller) -> WaitTimeout:
     return WaitTimeout(f'{message} after {poller.timeout:g} seconds of waiting')
 
 
-class CompletedJobs(Iterator[T]):
+class CompletedJobs(ClosableIterator[T]):
     """Iterator over jobs in the order in which they finish.
 
     After an error, iterating again continues with the other jobs.
@@ -192,6 +192,11 @@ class CompletedJobs(Iterator[T]):
                 )
             self._poll()
         return self._jobs[self._completed.popleft()]
+
+    def close(self) -> None:
+        """End the iteration; no connection is held between two polls."""
+        self._pending.clear()
+        self._completed.clear()
 
     def _poll(self) -> None:
         """Request the states of the pending jobs, and complete those that are finished or deleted."""

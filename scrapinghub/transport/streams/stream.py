@@ -45,7 +45,23 @@ class Runs(Protocol[T_co]):
         ...
 
 
-class ResumableIterator(Iterator[T]):
+class ClosableIterator(Iterator[T]):
+    """An iterator that can be closed, and is a context manager that does so."""
+
+    def close(self) -> None:
+        """End the iteration, and release what it holds."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class ResumableIterator(ClosableIterator[T]):
     """An iterator that continues after an error or Ctrl-C: it never ends in silence.
 
     Args:
@@ -68,14 +84,6 @@ class ResumableIterator(Iterator[T]):
     def close(self) -> None:
         """Release the connection and end the iteration."""
         self._runs.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class RecordStream(ResumableIterator[T]):
@@ -244,7 +252,7 @@ class Reader(Generic[T]):
                     lazy=self._convert is None,
                 )
             except Mismatch as error:
-                raise self._get_recovery().lost(error) from error
+                raise self._get_recovery().lost(error) from None
             except requests.RequestException as error:
                 self._get_recovery().failed(error, requested_at)
         self._response = response

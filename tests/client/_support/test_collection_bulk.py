@@ -153,6 +153,16 @@ def test_a_deletion_ends_at_the_first_error(
     assert {type(error) for error in result.failed.values()} == {Forbidden if is_known else ServerError}
 
 
+def test_the_outcome_of_a_deletion_that_a_page_answers_is_unknown(wire: Wire) -> None:
+    wire.respond = lambda request: (
+        lines_reply({'_key': 'a1'})
+        if request.method == 'GET'
+        else reply(b'<html>Log in</html>', content_type='text/html')
+    )
+    result = wire.client().get_project(1).collections.get_store('store').delete_where(prefix='a')
+    assert (result.done, result.unknown, result.failed) == ([], ['a1'], {})
+
+
 # Copy
 
 

@@ -62,7 +62,42 @@ def test_a_new_method_refuses_a_time_without_a_zone() -> None:
 def test_a_new_method_refuses_seconds(seconds: float) -> None:
     with pytest.raises(ValueError, match='is this seconds'):
         parse_time('startts', seconds, strict=True)
-    assert parse_time('startts', seconds) == round(seconds)
+
+
+@pytest.mark.parametrize('factor', [1000, 10**6])
+def test_a_new_method_refuses_smaller_units(factor: int) -> None:
+    with pytest.raises(ValueError, match='is this microseconds or nanoseconds'):
+        parse_time('endts', MILLISECONDS * factor, strict=True)
+
+
+@pytest.mark.parametrize('number', [MILLISECONDS // 1000, MILLISECONDS / 1000, MILLISECONDS * 1000])
+def test_a_method_of_release_2_warns_of_another_unit(number: float) -> None:
+    with pytest.warns(UserWarning, match='startts should be milliseconds since the epoch.*is this'):
+        assert parse_time('startts', number) == round(number)
+
+
+@pytest.mark.parametrize('number', [0, -5, 100, 10**6])
+def test_a_small_number_is_no_time_that_is_meant_in_seconds(number: int) -> None:
+    assert parse_time('startts', number) == number
+
+
+@pytest.mark.parametrize('strict', [False, True])
+def test_a_time_ago_is_not_negative(strict: bool) -> None:
+    with pytest.raises(ValueError, match=r'endts should be a timedelta of at least 0.*that long ago'):
+        parse_time('endts', -timedelta(days=30), strict=strict)
+
+
+def test_the_missing_time_of_pandas_is_refused() -> None:
+    pandas = pytest.importorskip('pandas')
+    with pytest.raises(ValueError, match=r'endts should be milliseconds.*NaT'):
+        parse_time('endts', pandas.NaT)
+
+
+@pytest.mark.parametrize('unit', ['s', 'ms', 'us', 'ns'])
+def test_times_of_numpy_are_refused(unit: str) -> None:
+    numpy = pytest.importorskip('numpy')
+    with pytest.raises(ValueError, match='endts should be milliseconds'):
+        parse_time('endts', numpy.datetime64('2024-05-06T00:00:00').astype(f'datetime64[{unit}]'), strict=True)
 
 
 @pytest.mark.parametrize(
