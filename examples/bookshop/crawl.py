@@ -36,9 +36,9 @@ def main() -> None:
             print('Spiders:', ', '.join(spider['id'] for spider in project.spiders.list()))
             run_all(client, project)
             show(client, project)
+            print(f'\nThe page of the local Scrapy Cloud: {cloud.url}')
             if sys.stdin.isatty():
-                print(f'\nOpen {cloud.url} in a browser to see the jobs.')
-                input('Press Enter to stop the local Scrapy Cloud. ')
+                input('Open it in a browser to see the jobs. Press Enter to stop. ')
         site.shutdown()
 
 
@@ -60,6 +60,10 @@ def show(client: ScrapinghubClient, project: Project) -> None:
         items = job.items.stats()['totals']['input_values']
         print(f'\n{job.key} {summary["spider"]}: {summary["close_reason"]}, {items} items, {requests} requests')
         show_items(job)
+        stats = job.metadata['scrapystats']
+        print('    stats:')
+        for name in ('downloader/response_bytes', 'elapsed_time_seconds'):
+            print(f'        {name}: {stats[name]:.6g}')
         print('    end of the log:')
         for entry in job.logs.tail(2, filter=('message', 'contains', ['engine'])):
             print('       ', entry['message'])

@@ -16,6 +16,7 @@ from scrapinghub.cli.periodic_jobs import periodic_jobs
 from scrapinghub.cli.records import download, items, logs, requests
 from scrapinghub.cli.sandbox import sandbox
 from scrapinghub.cli.support import Settings, common_options, connect
+from scrapinghub.config.validation import Expected
 
 INTERRUPTED = 130
 
@@ -81,5 +82,6 @@ def run(arguments: Sequence[str]) -> int:
 def _report(error: Exception, status: int, message: str | None = None, *, debug: bool) -> int:
     if debug:
         raise error
-    click.echo(f'Error: {message or error}', err=True)
+    detail = f': {error.__cause__}' if isinstance(error.__cause__, Expected) else ''
+    click.echo(f'Error: {message or error}{detail}', err=True)
     return status

@@ -14,8 +14,9 @@ import click
 if TYPE_CHECKING:
     from scrapinghub import ScrapinghubClient
 
-_DURATION = re.compile(r'(\d+)([smhdw])')
-_UNITS = {'s': 'seconds', 'm': 'minutes', 'h': 'hours', 'd': 'days', 'w': 'weeks'}
+_DURATION = re.compile(r'(\d+)(s|min|h|d|w)')
+# No m: it could mean months.
+_UNITS = {'s': 'seconds', 'min': 'minutes', 'h': 'hours', 'd': 'days', 'w': 'weeks'}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def parse_duration(value: str) -> timedelta:
     """Return a time span such as ``30d``."""
     found = _DURATION.fullmatch(value.strip())
     if found is None:
-        raise click.BadParameter(f'{value!r} is not a duration such as 12h, 7d or 4w')
+        raise click.BadParameter(f'{value!r} is not a duration such as 30min, 12h, 7d or 4w')
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any, overload
 
 from scrapinghub.client._support.dash import Dash
-from scrapinghub.client._support.job_filter import JobFilter, parse_choices, parse_keys, parse_name, parse_states
-from scrapinghub.client._support.job_listing import SUMMARY_ALIASES, JobListing, OneOrMore, parse_spider
+from scrapinghub.client._support.job_filter import as_list, parse_filter
+from scrapinghub.client._support.job_listing import SUMMARY_ALIASES, JobListing, OneOrMore, Spider, parse_spider
 from scrapinghub.client._support.parameters import (
     Time,
     check_names,
@@ -21,12 +21,12 @@ from scrapinghub.client._support.parameters import (
 )
 from scrapinghub.client._support.scheduling import build_run_form, schedule_job
 from scrapinghub.client._support.spelling import warn_user
-from scrapinghub.client._support.validation import expect, expect_field, parse_time
+from scrapinghub.client._support.validation import expect, expect_field
 from scrapinghub.client._support.waiting import CompletedJobs
 from scrapinghub.client.job import Job, JobMeta
 from scrapinghub.client.selection import JobSelection
 from scrapinghub.client.shapes import CancelResult, StateSummary
-from scrapinghub.client.utils import AnyJobKey, get_tags_for_update, parse_job_key
+from scrapinghub.client.utils import AnyJobKey, find_job_key, get_tags_for_update, parse_job_key
 from scrapinghub.config.validation import Expected
 from scrapinghub.transport import codec
 from scrapinghub.transport.http.retries import Repeat
@@ -142,14 +142,14 @@ class Jobs(JobListing):
         return Job(self._client, schedule_job(Dash(self._client.transport), form))
 
     @suggests_names
-    def as_completed(self, jobs: Iterable[Job | str], timeout: float | None = None) -> Iterator[Job]:
+    def as_completed(self, jobs: AnyJobKey | Iterable[AnyJobKey], timeout: float | None = None) -> Iterator[Job]:
         """Iterate over jobs in the order in which they finish.
 
         Polls the states of all jobs together, first after 1 second, later every 30 seconds. A job that was deleted
         counts as finished. After an error, iterating again continues with the other jobs.
 
         Args:
-            jobs: Jobs, or keys of jobs.
+            jobs: Jobs, their summaries, or keys of jobs.
             timeout: Maximum time to wait for all jobs, in seconds. Waits without limit by default.
 
         Yields:
@@ -165,20 +165,20 @@ class Jobs(JobListing):
             >>> sorted(job.key for job in project.jobs.as_completed(jobs))
             ['123/1/1', '123/1/2']
         """
-        found = [self.get(job.key if isinstance(job, Job) else job) for job in jobs]
+        found = [self.get(find_job_key(job)) for job in as_list('jobs', jobs, 'jobs or keys of jobs')]
         return CompletedJobs(self._client, self.project_id, {job.key: job for job in found}, timeout)
 
     @suggests_names
     def select(
         self,
         *,
-        spider: str | None = None,
+        spider: str | Spider | None = None,
         state: OneOrMore = None,
         has_tag: OneOrMore = None,
         lacks_tag: OneOrMore = None,
         startts: Time | timedelta = None,
         endts: Time | timedelta = None,
-        key: Job | str | Iterable[Job | str] | None = None,
+        key: AnyJobKey | Iterable[AnyJobKey] | None = None,
         count: int | None = None,
         **unknown: Any,
     ) -> JobSelection:
@@ -209,20 +209,19 @@ class Jobs(JobListing):
             >>> project.jobs.select(spider='spider1', state='finished').count()
             3
         """
+        spider = parse_spider(spider)
         if self.spider is not None and spider not in (None, self.spider.name):
             raise ValueError(f'these are the jobs of {self.spider.name!r}: use project.jobs for those of {spider!r}')
         check_names(unknown, {*_FILTERS, 'count'}, strict=True)
-        times = {'startts': startts, 'endts': endts}
-        job_filter = JobFilter(
+        job_filter = parse_filter(
             self.project_id,
-            spider=parse_name('spider', spider if self.spider is None else self.spider.name),
-            states=parse_states(state),
-            has_tag=parse_choices('has_tag', has_tag),
-            lacks_tag=parse_choices('lacks_tag', lacks_tag),
-            startts=None if startts is None else parse_time('startts', startts, strict=True),
-            endts=None if endts is None else parse_time('endts', endts, strict=True),
-            keys=parse_keys(self.project_id, key),
-            ages={name: f'{age} ago' for name, age in times.items() if isinstance(age, timedelta)},
+            spider=spider if self.spider is None else self.spider.name,
+            state=state,
+            has_tag=has_tag,
+            lacks_tag=lacks_tag,
+            startts=startts,
+            endts=endts,
+            key=key,
         )
         return JobSelection(self._client, job_filter, parse_number('count', count))
 

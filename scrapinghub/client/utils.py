@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -124,14 +124,15 @@ class _HasKey(Protocol):
         """The key."""
 
 
-AnyJobKey = str | bytes | tuple[int | str, int | str, int | str] | _HasKey
+AnyJobKey = str | bytes | tuple[int | str, int | str, int | str] | _HasKey | Mapping[str, Any]
 
 
 def parse_job_key(job_key: AnyJobKey) -> JobKey:
     """Return the parts of a job key.
 
     Args:
-        job_key: A string ``project/spider/job``, a tuple of the three, a job, or the URL of a job in the web interface.
+        job_key: A string ``project/spider/job``, a tuple of the three, a job, its summary from a listing, or the
+            URL of a job in the web interface.
 
     Returns:
         The parts as text.
@@ -163,11 +164,11 @@ def parse_job_key(job_key: AnyJobKey) -> JobKey:
 
 
 def find_job_key(value: Any) -> Any:
-    """Return the key of a job, or in the URL of a job; any other value unchanged."""
+    """Return the key of a job, of its summary, or in its URL; any other value unchanged."""
     if isinstance(value, str):
         match = _JOB_URL.match(value.strip())
         return match[1] if match else value
-    key = getattr(value, 'key', None)
+    key = value.get('key') if isinstance(value, Mapping) else getattr(value, 'key', None)
     return key if isinstance(key, str) else value
 
 
@@ -177,7 +178,7 @@ def _parse_integer(value: Any) -> str | None:
         value = six.ensure_text(value, errors='replace')
     try:
         number = int(value)
-    except (ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if isinstance(value, bool) or (isinstance(value, float) and value != number):
         return None

@@ -125,6 +125,8 @@ def _check_options(chosen: Format, fields: Sequence[str] | None, schema: pa.Sche
         raise ValueError(f'schema is only for Parquet files, and the format is {chosen.name}')
     if isinstance(fields, (str, bytes)) or (fields is not None and not all(isinstance(name, str) for name in fields)):
         raise TypeError(f'fields should be a list of names, got {fields!r}')
+    if fields is not None and not fields:
+        raise ValueError('fields should not be empty: pass None for all fields')
     if chosen.name == 'parquet':
         try:
             import pyarrow.parquet

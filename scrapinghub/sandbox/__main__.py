@@ -12,6 +12,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, NoReturn
 
+from scrapinghub.sandbox.modes import INSTANT_VARIABLE
+
 if TYPE_CHECKING:
     from scrapinghub.sandbox.cloud import Sandbox
 
@@ -157,7 +159,10 @@ def serve(options: argparse.Namespace) -> None:
             cloud.requests.listener = print_status
         if options.seed_demo:
             seed(cloud, options.projects)
+        # Instant retries are for tests: programs would lose data when the sandbox is restarted.
         for name, value in cloud.environ.items():
+            if name == INSTANT_VARIABLE:
+                continue
             print(f'export {name}={shlex.quote(value)}')
         sys.stdout.flush()
         print_status(

@@ -18,7 +18,7 @@ from werkzeug.wrappers import Request
 from scrapinghub.sandbox.clock import Clock
 from scrapinghub.sandbox.faults.responder import FaultResponder
 from scrapinghub.sandbox.faults.rules import Faults
-from scrapinghub.sandbox.modes import Modes
+from scrapinghub.sandbox.modes import INSTANT_VARIABLE, Modes
 from scrapinghub.sandbox.routes.application import Application
 from scrapinghub.sandbox.runner.project import ScrapyProject
 from scrapinghub.sandbox.runner.runner import Runner
@@ -137,7 +137,7 @@ class Sandbox:
             'SHUB_APIURL': self.dash_url,
             'SH_APIKEY': self.apikey,
             # Tests of programs need not wait between retries; clients apply it to this machine only.
-            'SCRAPINGHUB_INSTANT_RETRIES': '1',
+            INSTANT_VARIABLE: '1',
         }
 
     @property

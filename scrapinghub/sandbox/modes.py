@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: Makes clients skip the pauses between retries.
+INSTANT_VARIABLE = 'SCRAPINGHUB_INSTANT_RETRIES'
+
 
 @dataclass
 class Modes:

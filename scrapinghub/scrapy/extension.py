@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: Default of SCRAPINGHUB_SAMPLE_INTERVAL, in seconds.
 SAMPLE_INTERVAL = 30.0
+#: Default of SCRAPINGHUB_FLUSH_INTERVAL, in seconds.
+FLUSH_INTERVAL = 15.0
 
 
 class JobExtension:
@@ -46,6 +48,11 @@ class JobExtension:
         self._interval = crawler.settings.getfloat('SCRAPINGHUB_SAMPLE_INTERVAL', SAMPLE_INTERVAL)
         if not self._interval > 0:
             raise ValueError(f'SCRAPINGHUB_SAMPLE_INTERVAL should be a positive number of seconds: {self._interval}')
+        self._flush_interval = crawler.settings.getfloat('SCRAPINGHUB_FLUSH_INTERVAL', FLUSH_INTERVAL)
+        if not self._flush_interval > 0:
+            raise ValueError(
+                f'SCRAPINGHUB_FLUSH_INTERVAL should be a positive number of seconds: {self._flush_interval}'
+            )
         self._folder = self._session.use_spool(crawler.spidercls.name)
         # Made here, in one thread: later, several threads use them.
         self._client = self._session.job_client
@@ -91,7 +98,12 @@ class JobExtension:
             job = client.get_job(self._given)
         JobFile(self._folder).write(job.key, created=self._given is None)
         return JobStorage(
-            job, self._folder, self._session.loop, append=self._given is not None, on_error=self._records_refused
+            job,
+            self._folder,
+            self._session.loop,
+            append=self._given is not None,
+            interval=self._flush_interval,
+            on_error=self._records_refused,
         )
 
     def _recover(self) -> None:
@@ -112,8 +124,13 @@ class JobExtension:
 
     # Records
 
+    @property
+    def _open(self) -> JobStorage | None:
+        """Where records are stored; None if there is no job, or if the process exits."""
+        return None if self._session.is_leaving else self._storage
+
     def _item_scraped(self, item: Any) -> Coroutine[Any, Any, None] | None:
-        storage = self._storage
+        storage = self._open
         if storage is None:
             return None
         try:
@@ -125,20 +142,23 @@ class JobExtension:
         return None if storage.has_room else storage.wait_for_room()
 
     def _record_request(self, request: Request, response: Response, parent: int | None) -> int | None:
-        if self._storage is None:
+        storage = self._open
+        if storage is None:
             return None
         fingerprint = self._crawler.request_fingerprinter.fingerprint(request)
-        return self._storage.put('requests', request_record(request, response, parent, fingerprint))
+        return storage.put('requests', request_record(request, response, parent, fingerprint))
 
     def _put_log(self, record: dict[str, Any]) -> None:
-        if self._storage is not None:
-            self._storage.put('logs', record)
+        storage = self._open
+        if storage is not None:
+            storage.put('logs', record)
 
     def _sample(self) -> None:
-        if self._storage is None or self._ended:
+        storage = self._open
+        if storage is None or self._ended:
             return
-        self._put_sample(self._storage)
-        deferred_from_coro(self._stop_if_cancelled(self._storage.job))
+        self._put_sample(storage)
+        deferred_from_coro(self._stop_if_cancelled(storage.job))
         self._session.loop.call_later(self._interval, self._sample)
 
     def _put_sample(self, storage: JobStorage) -> None:

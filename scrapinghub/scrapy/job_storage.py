@@ -26,18 +26,28 @@ class JobStorage:
         folder: Folder for the files of the queues.
         loop: The event loop of the crawl.
         append: Whether the job may have records already.
+        interval: Maximum time that a record is queued before it is sent, in seconds.
         on_error: Called once, when a record could not be taken.
     """
 
     def __init__(
-        self, job: Job, folder: Path, loop: EventLoop, *, append: bool, on_error: Callable[[Exception], object]
+        self,
+        job: Job,
+        folder: Path,
+        loop: EventLoop,
+        *,
+        append: bool,
+        interval: float,
+        on_error: Callable[[Exception], object],
     ) -> None:
         self.job = job
         self._loop = loop
         self._on_error = on_error
-        self._queues = {
-            family: RecordQueue(getattr(job, family).writer(append=append), folder, family) for family in FAMILIES
-        }
+        self._queues: dict[str, RecordQueue] = {}
+        for family in FAMILIES:
+            writer = getattr(job, family).writer(append=append)
+            writer.queue.interval = interval
+            self._queues[family] = RecordQueue(writer, folder, family)
         self._waiters: list[Deferred[None]] = []
         self._moving = False
         self._reported = False

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _ADDON = 'scrapinghub.scrapy.Addon'
 _SCRIPT = 'py:'
+FLUSH_INTERVAL = 1.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,6 +59,8 @@ def make_settings(job: dict[str, object]) -> Settings:
     if not any(_path_of(addon).startswith('scrapinghub.scrapy.') for addon in addons):
         addons[_ADDON] = 500
     settings.set('ADDONS', addons, priority='cmdline')
+    # The page and follow() show what a job does now.
+    settings.set('SCRAPINGHUB_FLUSH_INTERVAL', FLUSH_INTERVAL, priority='default')
     given = job.get('settings') or {}
     assert isinstance(given, dict)
     settings.setdict(given.get('job_settings') or {}, priority='cmdline')

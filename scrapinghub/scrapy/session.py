@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,7 @@ from scrapinghub.scrapy.job_storage import JobStorage
 from scrapinghub.scrapy.jobs import SPOOL
 from scrapinghub.scrapy.log_handler import LogHandler
 from scrapinghub.scrapy.next_spider import NextSpider
+from scrapinghub.transport.uploads import uploader
 
 if TYPE_CHECKING:
     from scrapy import Request
@@ -37,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 #: Close reason of a crawl that could not be stored as a whole.
 NOT_STORED = 'results_not_stored'
+#: The local Scrapy Cloud sets it, so that its jobs leave nothing in the project.
+SPOOLS_VARIABLE = 'SCRAPINGHUB_SPOOL'
 #: Default of SCRAPINGHUB_MAX_OUTAGE, in seconds.
 MAX_OUTAGE = 3600.0
 
@@ -149,9 +153,17 @@ class Session:
     def _leave(self) -> None:
         """Let the process exit without waiting for the storage, after a second Ctrl-C: the records are on disk."""
         self.is_leaving = True
+        # It would report as lost what is on disk.
+        uploader.logger.disabled = True
         for client in self._opened:
             client.close(timeout=0)
-        if self.job_key is None and self.folder is not None:
+        uploader.logger.disabled = False
+        if self.job_key is not None:
+            logger.warning(
+                'The process ends before all of job %s is stored. The rest is in %s, and the next crawl stores it',
+                self.job_key, self.folder,
+            )  # fmt: skip
+        elif self.folder is not None:
             # The crawl ended before it had a job.
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -228,7 +240,7 @@ def close_spider(crawler: Crawler, reason: str) -> None:
 
 def _spools(settings: BaseSettings) -> Path:
     """Return the folder for records that are not stored yet, by default in the data folder of the project."""
-    given = settings.get('SCRAPINGHUB_SPOOL')
+    given = settings.get('SCRAPINGHUB_SPOOL') or os.environ.get(SPOOLS_VARIABLE)
     if given:
         return Path(given).absolute()
     try:

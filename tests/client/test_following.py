@@ -181,6 +181,8 @@ def test_bad_arguments_are_refused(project: Project) -> None:
             items.follow(**{name: 1})
     with pytest.raises(ValueError, match='n should'):
         items.tail(-1)
+    with pytest.raises(ValueError, match='n should be'):
+        items.tail(None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match='tail'):
         items.follow(tail=-2)
 

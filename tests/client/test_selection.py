@@ -126,6 +126,16 @@ def test_no_jobs_wanted_is_no_request(cloud: Sandbox, project: Project) -> None:
     assert len(cloud.requests) == before
 
 
+def test_summaries_and_spiders_select_as_their_keys_and_names_do(project: Project, jobs: dict[str, Job]) -> None:
+    rows = project.jobs.list(spider='a', state='finished')
+    assert names(jobs, project.jobs.select(key=rows).keys()) == {'old', 'both', 'plain'}
+    assert project.jobs.select(key=rows[0]).keys() == [rows[0]['key']]
+    assert {job.key for job in project.jobs.as_completed(rows)} == {row['key'] for row in rows}
+    assert [job.key for job in project.jobs.as_completed(rows[0]['key'])] == [rows[0]['key']]
+    spider = project.spiders.get('a')
+    assert project.jobs.select(spider=spider).keys() == spider.jobs.select(spider=spider).keys()
+
+
 def test_members_of_enumerations_are_names(project: Project, jobs: dict[str, Job]) -> None:
     class Name(str, Enum):
         SPIDER = 'a'

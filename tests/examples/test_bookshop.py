@@ -43,4 +43,4 @@ def test_the_bookshop_is_crawled_and_stored(tmp_path: Path) -> None:
     assert 'Left in the frontier: 0 batches' in done.stdout
     assert done.stderr == ''
     assert len((folder / 'books.csv').read_text(encoding='utf-8').splitlines()) == 61
-    assert list((folder / '.scrapy' / 'scrapinghub').iterdir()) == []
+    assert not (folder / '.scrapy').exists()

@@ -22,7 +22,7 @@ from scrapinghub.sandbox.__main__ import main
 from scrapinghub.sandbox.demo import seed_demo
 from support.caller import Caller
 
-NAMES = ['SHUB_STORAGE', 'SHUB_JOBQ', 'SHUB_APIURL', 'SH_APIKEY', 'SCRAPINGHUB_INSTANT_RETRIES']
+NAMES = ['SHUB_STORAGE', 'SHUB_JOBQ', 'SHUB_APIURL', 'SH_APIKEY']
 PATIENCE = 30
 
 

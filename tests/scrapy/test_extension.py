@@ -192,8 +192,12 @@ def test_a_second_ctrl_c_ends_the_process_while_the_storage_is_away(
         assert line
     began = time.monotonic()
     crawl.send_signal(signal.SIGINT)
-    crawls.end(crawl)
+    said = crawls.end(crawl)
     assert time.monotonic() - began < 10
+    # The records are on disk.
+    assert 'Traceback' not in said
+    assert 'were not stored' not in said
+    assert 'The process ends before all of job' in said
     cloud.faults.clear()
     crawls.run(PAGES, '-a', f'url={web.url}', '-a', 'last=1')
     left, _ = jobs = crawls.jobs()

@@ -175,7 +175,7 @@ class Reader:
         )
         self._servers.append(server)
         assert server.stdout is not None
-        lines = [server.stdout.readline() for _ in range(5)]
+        lines = [server.stdout.readline() for _ in range(4)]
         for line in lines:
             self._export(line)
         return ''.join(lines)

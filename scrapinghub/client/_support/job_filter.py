@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from itertools import chain
 from typing import Any
 
+from scrapinghub.client._support.validation import parse_time
 from scrapinghub.client.utils import parse_job_key
 from scrapinghub.transport.streams.stream import RecordStream
 
@@ -184,6 +186,29 @@ class Matching:
             self._rows.close()
 
 
+def parse_filter(
+    project_id: str, *, spider: Any, state: Any, has_tag: Any, lacks_tag: Any, startts: Any, endts: Any, key: Any
+) -> JobFilter:
+    """Return a filter for the arguments of :meth:`Jobs.select <scrapinghub.client.jobs.Jobs.select>`.
+
+    Raises:
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is empty, unknown, malformed or ambiguous.
+    """
+    times = {'startts': startts, 'endts': endts}
+    return JobFilter(
+        project_id,
+        spider=parse_name('spider', spider),
+        states=parse_states(state),
+        has_tag=parse_choices('has_tag', has_tag),
+        lacks_tag=parse_choices('lacks_tag', lacks_tag),
+        startts=None if startts is None else parse_time('startts', startts, strict=True),
+        endts=None if endts is None else parse_time('endts', endts, strict=True),
+        keys=parse_keys(project_id, key),
+        ages={name: f'{age} ago' for name, age in times.items() if isinstance(age, timedelta)},
+    )
+
+
 def parse_choices(name: str, value: str | Iterable[str] | None) -> tuple[str, ...] | None:
     """Return one or several names of a filter as a tuple; None for no filter.
 
@@ -197,7 +222,7 @@ def parse_choices(name: str, value: str | Iterable[str] | None) -> tuple[str, ..
     """
     if value is None:
         return None
-    names = tuple(_as_list(name, value, 'a string or a list of strings'))
+    names = tuple(as_list(name, value, 'a string or a list of strings'))
     for one in names:
         if not isinstance(one, str):
             raise TypeError(f'{name} should be a string or a list of strings, got {one!r}')
@@ -206,9 +231,9 @@ def parse_choices(name: str, value: str | Iterable[str] | None) -> tuple[str, ..
     return tuple(dict.fromkeys(names))
 
 
-def _as_list(name: str, value: Any, accepted: str) -> Iterable[Any]:
+def as_list(name: str, value: Any, accepted: str) -> Iterable[Any]:
     """Return one value, or several, as an iterable."""
-    if isinstance(value, (str, bytes)) or hasattr(value, 'key'):
+    if isinstance(value, (str, bytes, Mapping)) or hasattr(value, 'key'):
         return [value]
     if not isinstance(value, Iterable):
         raise TypeError(f'{name} should be {accepted}, got {value!r}')
@@ -249,7 +274,7 @@ def parse_keys(project_id: str, value: Any) -> tuple[str, ...] | None:
     """
     if value is None:
         return None
-    given = _as_list('key', value, 'a job key, a Job, or a list of them')
+    given = as_list('key', value, 'a job key, a Job, or a list of them')
     keys = tuple(dict.fromkeys(str(parse_job_key(key)) for key in given))
     if not keys:
         raise ValueError(f'key should not be empty, got {value!r}: pass None for no filter')

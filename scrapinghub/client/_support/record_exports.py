@@ -333,6 +333,8 @@ class TabularRecords(ExportedRecords[R], InferringTables):
             [{'name': 'second'}]
         """
         number = self._check_tail('n', n, filters)
+        if number is None:
+            raise ValueError('n should be a number of records, got None')
         found = self._tail(number, filters, self._count_in_stats()) if number else []
         if '_key' not in parse_names(filters.get('meta')):
             for record in found:

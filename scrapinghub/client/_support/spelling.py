@@ -12,6 +12,8 @@ GUESSES: Mapping[str, tuple[str, ...]] = {
     name: tuple(meant.split())
     for names, meant in {
         'tag tags with_tag with_tags has_tags include_tag include_tags': 'has_tag add_tag add',
+        'add_tag add_tags': 'add',
+        'remove_tag remove_tags': 'remove',
         'without_tag without_tags no_tag not_tag lacks_tags exclude_tag exclude_tags': 'lacks_tag',
         'limit max maximum max_count max_items max_results n num number size page_size per_page top': 'count',
         'before until end to older_than end_date end_time date_to max_ts': 'endts',

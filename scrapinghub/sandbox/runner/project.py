@@ -14,9 +14,12 @@ import sys
 try:
     from scrapinghub.scrapy.run_job import main
 except ImportError as error:
-    sys.exit(f'{sys.executable} cannot run jobs ({error}): install scrapinghub[scrapy] for it')
+    print(f'{sys.executable} cannot run jobs ({error}): install scrapinghub[scrapy] for it', file=sys.stderr)
+    sys.exit(78)
 sys.exit(main(sys.argv[1:]))
 """
+#: Exit status of an interpreter that cannot run jobs: a configuration error, see ``sysexits.h``.
+CANNOT_RUN = 78
 LIST_SECONDS = 60
 
 

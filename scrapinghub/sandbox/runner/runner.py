@@ -7,12 +7,14 @@ import json
 import logging
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from scrapinghub.sandbox.modes import INSTANT_VARIABLE
 from scrapinghub.sandbox.runner.process import JobProcess
-from scrapinghub.sandbox.runner.project import ScrapyProject
+from scrapinghub.sandbox.runner.project import CANNOT_RUN, ScrapyProject
 from scrapinghub.sandbox.server.local_client import LocalCallError, LocalClient
 from scrapinghub.sandbox.store import job_lifecycle
 from scrapinghub.sandbox.store.database import Store
@@ -23,7 +25,7 @@ TICK = 1.0
 #: Seconds that each job has to end when the sandbox is closed.
 CLOSE_SECONDS = 10.0
 #: The platform sets these; values of the terminal in which the sandbox runs would be those of something else.
-_HIDDEN = ('SHUB_', 'SCRAPY_JOB', 'SCRAPY_PROJECT_ID', 'SCRAPY_SPIDER')
+_HIDDEN = ('SHUB_', 'SCRAPY_JOB', 'SCRAPY_PROJECT_ID', 'SCRAPY_SPIDER', INSTANT_VARIABLE)
 _WORKER = 'sandbox-runner'
 #: Most characters of a log entry; the service refuses entries of more than 1 MiB.
 MAX_MESSAGE = 20_000
@@ -54,7 +56,9 @@ class Runner:
         self._project = project
         self._store = store
         self._client = client
-        self._environ = environ
+        # An outage of a crawl lasts as long as it does: without pauses, its retries would be spent in a second.
+        self._environ = {name: value for name, value in environ.items() if name != INSTANT_VARIABLE}
+        self._spools = tempfile.TemporaryDirectory(prefix='scrapinghub-jobs-')
         self._units = units
         self._catch_up = catch_up
         self._processes: dict[JobProcess, Job] = {}
@@ -87,7 +91,7 @@ class Runner:
         self.wake()
         self._thread.join()
         with self.paused():
-            pass
+            self._spools.cleanup()
 
     def _work(self) -> None:
         while not self._closed:
@@ -159,12 +163,14 @@ class Runner:
             'no_proxy': ','.join(exempt),
             'PYTHONUNBUFFERED': '1',
             **self._environ,
+            'SCRAPINGHUB_SPOOL': self._spools.name,
             **{str(name): str(value) for name, value in environment.items()},
             'SHUB_JOBKEY': job.key,
             'SHUB_JOBAUTH': credentials,
             'SHUB_JOBNAME': job.spider,
             'SHUB_JOB_DATA': json.dumps(data),
             'SHUB_JOB_TAGS': ','.join(tags),
+            'SHUB_HS_USER_AGENT': 'scrapinghub-sandbox',
             'SHUB_SETTINGS': json.dumps({'job_settings': job_settings}),
             'SHUB_SPIDER_TYPE': str(meta.get('spider_type', 'manual')),
             'SCRAPY_JOB': job.key,
@@ -190,6 +196,8 @@ class Runner:
             status = process.returncode or 0
             if meta.get('cancelled_by'):
                 self._finish(job.key, 'cancelled')
+            elif status == CANNOT_RUN:
+                self._finish(job.key, 'failed', '\n'.join(process.last_lines))
             elif status:
                 # The output of a script is in its log already.
                 output = [] if _is_script(job) else process.last_lines

@@ -245,6 +245,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({'path': 'x.parquet', 'schema': {'n': 'int'}}, TypeError, 'schema'),
     ({'path': 'x.jl', 'format': True}, TypeError, 'format'),
     ({'path': 'x.csv', 'fields': 'name'}, TypeError, 'fields'),
+    ({'path': 'x.csv', 'fields': []}, ValueError, 'fields'),
     ({'path': 'x.jl', 'progress': 'yes'}, TypeError, 'progress'),
     ({'path': 'no/such/folder/x.jl'}, FileNotFoundError, 'folder'),
     ({'path': 'x.log'}, ValueError, 'log'),

@@ -29,8 +29,10 @@ class Quick(scrapy.Spider):
     start_urls = ['data:,']
 
     def parse(self, response):
-        names = ('SHUB_JOBKEY', 'SCRAPY_JOB', 'SHUB_FIFO_PATH', 'OWN', 'SHUB_JOB_TAGS', 'SCRAPY_SPIDER')
-        yield {'a': getattr(self, 'a', None), 'setting': self.settings.get('MINE'), 'kept': self.settings.get('KEPT'),
+        names = ('SHUB_JOBKEY', 'SCRAPY_JOB', 'SHUB_FIFO_PATH', 'OWN', 'SHUB_JOB_TAGS', 'SCRAPY_SPIDER',
+                 'SCRAPINGHUB_INSTANT_RETRIES', 'SHUB_HS_USER_AGENT')
+        yield {'interval': self.settings.getfloat('SCRAPINGHUB_FLUSH_INTERVAL'),
+               'a': getattr(self, 'a', None), 'setting': self.settings.get('MINE'), 'kept': self.settings.get('KEPT'),
                'environ': {name: os.environ.get(name) for name in names}}
 
 class Raises(scrapy.Spider):
@@ -124,12 +126,14 @@ def log_of(job: Job) -> str:
 def test_a_job_runs_as_on_the_platform(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [spider['id'] for spider in project.spiders.list()] == ['quick', 'raises', 'waits']
     monkeypatch.setenv('SHUB_FIFO_PATH', 'of another program')
+    monkeypatch.setenv('SCRAPINGHUB_INSTANT_RETRIES', '1')
     job = project.jobs.run(
         'quick', job_args={'a': 'b=c d'}, job_settings={'MINE': 'x'}, environment={'OWN': '1'}, add_tag=['t', 'u']
     )
     [item] = finished(job).items.list()
     assert item.pop('_type') == 'dict'
     assert item == {
+        'interval': 1,
         'a': 'b=c d',
         'setting': 'x',
         'kept': 'kept',
@@ -140,6 +144,8 @@ def test_a_job_runs_as_on_the_platform(project: Project, monkeypatch: pytest.Mon
             'OWN': '1',
             'SHUB_JOB_TAGS': 't,u',
             'SCRAPY_SPIDER': 'quick',
+            'SCRAPINGHUB_INSTANT_RETRIES': None,
+            'SHUB_HS_USER_AGENT': 'scrapinghub-sandbox',
         },
     }
     metadata = dict(job.metadata.iter())
@@ -171,9 +177,18 @@ def test_a_job_is_cancelled(project: Project, tmp_path: Path) -> None:
 
 def test_a_job_that_is_killed_fails(project: Project, tmp_path: Path) -> None:
     job, pid = run_waiting(project, tmp_path)
+    # What is logged is stored while the job runs.
+    wait_until(lambda: 'Spider opened' in log_of(job))
     os.kill(pid, signal.SIGKILL)
     assert finished(job).metadata.get('close_reason') == 'failed'
     assert 'killed by the signal SIGKILL' in log_of(job)
+
+
+def test_jobs_leave_nothing_in_the_project(project: Project, folder: Path, tmp_path: Path) -> None:
+    _, pid = run_waiting(project, tmp_path)
+    os.kill(pid, signal.SIGKILL)
+    finished(project.jobs.run('quick'))
+    assert not (folder / '.scrapy').exists()
 
 
 @pytest.mark.parametrize(('status', 'reason'), [(0, 'finished'), (3, 'failed')])
@@ -237,7 +252,8 @@ def test_an_interpreter_without_the_package_is_named(folder: Path, tmp_path: Pat
     with cloud, cloud.client() as client:
         job = finished(client.get_project(1).jobs.run('quick'))
         assert job.metadata.get('close_reason') == 'failed'
-        assert 'install scrapinghub[scrapy] for it' in log_of(job)
+        assert log_of(job).endswith('install scrapinghub[scrapy] for it')
+        assert '\n' not in log_of(job)
 
 
 def test_a_job_that_ran_when_the_sandbox_ended_has_failed(folder: Path, tmp_path: Path) -> None:
