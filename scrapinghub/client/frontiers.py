@@ -83,6 +83,9 @@ class Frontiers(Resource):
         """The number of requests added through this object that were new to their slots, as of the last flush.
 
         A lower bound if a request was repeated because its response was lost.
+
+        Raises:
+            UploadError: Some requests cannot be stored, so the number is not known; the error holds them.
         """
         return self.writers.newcount()
 

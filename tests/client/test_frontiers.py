@@ -310,8 +310,12 @@ def test_all_slots_are_flushed_although_one_fails(wire: Wire) -> None:
         assert isinstance(caught.value, Forbidden)
         assert caught.value.records == [{'fp': 'a'}, {'fp': 'b'}]
         assert caught.value.others == ()
-    assert frontiers.newcount == frontier.get('good').newcount == 2
+    assert frontier.get('good').newcount == 2
+    for counted in (frontiers, frontier, frontier.get('bad')):
+        with pytest.raises(UploadError):
+            _ = counted.newcount
     assert frontier.get('bad').writer.take_back() == [{'fp': 'a'}, {'fp': 'b'}]
+    assert frontiers.newcount == frontier.newcount == 2
     frontiers.flush()
 
 

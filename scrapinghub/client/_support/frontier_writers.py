@@ -55,7 +55,11 @@ class FrontierWriters:
             return [writer for (name, _), writer in self._slots.items() if frontier in (None, name)]
 
     def newcount(self, frontier: str | None = None) -> int:
-        """Return how many requests were new in the slots of one frontier, or of all."""
+        """Return how many requests were new in the slots of one frontier, or of all.
+
+        Raises:
+            UploadError: Some of the requests cannot be stored.
+        """
         return sum(writer.newcount for writer in self._of(frontier))
 
     def close(self) -> None:
@@ -90,7 +94,13 @@ class SlotWriter:
 
     @property
     def newcount(self) -> int:
-        """How many requests were new."""
+        """How many requests were new.
+
+        Raises:
+            UploadError: Some requests cannot be stored; the error holds them.
+        """
+        if self._writer is not None:
+            self._writer.check()
         return self._tally.total
 
     def forget(self) -> None:

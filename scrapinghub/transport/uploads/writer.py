@@ -189,6 +189,14 @@ class Writer:
         flushed = pool.wait_until_flushed([queue], timeout)
         self._raise_failure(None if flushed else not_stored(timeout))
 
+    def check(self) -> None:
+        """Raise the error of the writer if records were refused; does not wait.
+
+        Raises:
+            UploadError: Records were refused; the error holds all records that are not stored.
+        """
+        self._raise_failure()
+
     def _raise_failure(self, reason: str | None = None) -> None:
         queue = self.queue
         with self._pool.lock:
