@@ -69,6 +69,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference('scan_collections', None, '^(GET|POST) collections/', _REQUEST),
     Difference('failing_calls', '^level ValueError', '^level ValueError .* Accepted are DEBUG', _ACCEPTED),
     Difference('failing_calls', '^large ValueTooLarge', '^large ValueTooLarge', _SHORT),
+    Difference('watch_jobs', None, '^POST run.json: HTTP 400 for project 123$', _REQUEST),
     Difference('watch_jobs', None, '^A job of this spider with the same arguments', _HINT),
 )
 
