@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import sys
-import time
 from collections.abc import Iterator
 
 from scrapinghub.transport.http.waits import Clock
@@ -13,19 +11,6 @@ AFTER_ERROR = 30.0
 AFTER_INTERRUPT = 10.0
 # An exception keeps its deadline, so that all blocks that it leaves share it.
 _ATTRIBUTE = '_uploads_deadline'
-
-
-class _Latest:
-    """The latest deadline of a block that an exception has ended.
-
-    Attributes:
-        deadline: On the monotonic clock of the machine.
-    """
-
-    deadline = -math.inf
-
-
-latest = _Latest()
 
 
 def seconds_while_handling(clock: Clock, *, any_error: bool) -> float | None:
@@ -37,11 +22,7 @@ def seconds_while_handling(clock: Clock, *, any_error: bool) -> float | None:
     """
     now = clock.monotonic()
     deadline = deadline_after(sys.exc_info()[1], now, any_error=any_error)
-    if deadline is None:
-        return None
-    seconds = max(0.0, deadline - now)
-    latest.deadline = time.monotonic() + seconds
-    return seconds
+    return None if deadline is None else max(0.0, deadline - now)
 
 
 def deadline_after(error: BaseException | None, now: float, *, any_error: bool = False) -> float | None:

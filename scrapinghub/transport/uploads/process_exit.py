@@ -10,14 +10,17 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from types import ModuleType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from scrapinghub.transport.uploads.deadlines import deadline_after, latest
+from scrapinghub.transport.uploads.deadlines import deadline_after
+
+if TYPE_CHECKING:
+    from scrapinghub.transport.uploads.queue import WriteQueue
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +34,10 @@ class Pool(Protocol):
     """A worker pool, as the end of a process sees it."""
 
     lock: threading.RLock
+
+    @property
+    def queues(self) -> Iterable[WriteQueue]:
+        """The queues of its writers."""
 
     def prepare_exit(self) -> None:
         """Start no thread any more, and end those that have nothing to do."""
@@ -64,6 +71,8 @@ class _Exit:
 
 _exit = _Exit()
 pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+# Until when blocks that an exception ended have waited, and how much was written then.
+_limits: weakref.WeakKeyDictionary[Pool, tuple[float, list[tuple[int, int]]]] = weakref.WeakKeyDictionary()
 # They live until their records are stored, even if the program drops them.
 pools_with_records: set[Pool] = set()
 _locked_for_fork: list[threading.RLock] = []
@@ -101,13 +110,11 @@ def _run(action: Callable[[], object]) -> BaseException | None:
 
 def _deadline(now: float) -> float:
     """Return until when to send. After an exception, blocks that it left may have used up the time already."""
-    # The program may have caught it.
-    limits = [latest.deadline]
-    uncaught = deadline_after(getattr(sys, 'last_value', None), now, any_error=True)
-    if uncaught is not None:
-        limits.append(uncaught)
+    limit = deadline_after(getattr(sys, 'last_value', None), now, any_error=True)
     # In an interactive session the last exception may be an old one.
-    return min([limit for limit in limits if limit >= now - RECENT_SECONDS], default=now + EXIT_SECONDS)
+    if limit is None or limit < now - RECENT_SECONDS:
+        return now + EXIT_SECONDS
+    return min(limit, now + EXIT_SECONDS)
 
 
 def finish_late(pool: Pool) -> None:
@@ -120,8 +127,26 @@ def finish_late(pool: Pool) -> None:
         raise error
 
 
+def limit_exit(pool: Pool, seconds: float) -> None:
+    """Give the records that a pool has now no more than this time: a block that an exception ended waits for them.
+
+    Args:
+        pool: The pool.
+        seconds: How long the block waits.
+    """
+    _limits[pool] = time.monotonic() + seconds, _written(pool)
+
+
+def _written(pool: Pool) -> list[tuple[int, int]]:
+    return [(id(queue), queue.next_number) for queue in list(pool.queues)]
+
+
 def _finish(pool: Pool, parts: int = 1) -> BaseException | None:
-    error = _run(partial(pool.finish, max(0.0, _exit.deadline - time.monotonic()) / parts))
+    deadline = _exit.deadline
+    limit, written = _limits.get(pool, (deadline, []))
+    if written == _written(pool):
+        deadline = min(deadline, limit)
+    error = _run(partial(pool.finish, max(0.0, deadline - time.monotonic()) / parts))
     report(pool.losses())
     pools_with_records.discard(pool)
     return error

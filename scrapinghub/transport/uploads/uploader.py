@@ -248,6 +248,8 @@ class Uploader:
         if pool.spool is None and not self._used:
             return True
         limit = seconds_while_handling(clock, any_error=any_error) if timeout is None else None
+        if limit is not None:
+            process_exit.limit_exit(pool, limit)
         seconds = limit if timeout is None else timeout
         deadline = None if seconds is None else clock.monotonic() + seconds
         self.closed = True

@@ -230,6 +230,8 @@ class Writer:
     def _close(self, block: bool = True, timeout: float | None = None, *, any_error: bool = False) -> bool:
         queue, pool = self.queue, self._pool
         limit = None if timeout is not None else seconds_while_handling(pool.clock, any_error=any_error)
+        if limit is not None:
+            process_exit.limit_exit(pool, limit)
         with pool.lock:
             queue.closed = True
             queue.watched = False

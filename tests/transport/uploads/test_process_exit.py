@@ -304,3 +304,20 @@ except {error}:
     # The exit alone would use up the time of the subprocess.
     said = run(server, program, EXIT_SECONDS='300')
     assert said.count('were not stored and are lost: 503') == 1
+
+
+def test_what_is_written_after_a_caught_exception_has_the_time_of_the_exit(server: Server, storage: Storage) -> None:
+    storage.before = lambda post: reply(status=503) if len(server.requests) < 3 else None
+    program = """
+from scrapinghub.transport.uploads import deadlines
+deadlines.AFTER_ERROR = 0
+try:
+    with writer:
+        writer.write(0)
+        raise ValueError
+except ValueError:
+    pass
+uploader.writer(('items', 1, 2, 4), WriterOptions()).write(0)
+"""
+    assert run(server, program) == ''
+    assert storage.stored(PATH) == storage.stored('/items/1/2/4') == [0]
