@@ -8,11 +8,12 @@ import os
 import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scrapinghub.exceptions import DecodeError, ScrapinghubAPIError
-from scrapinghub.export.formats import Format, Options, find_format
+from scrapinghub.export.formats import LOG_LINES, Format, Options, find_format
 from scrapinghub.export.part_file import Notes, PartFile
 from scrapinghub.export.progress import Progress, check_progress, reporting
 from scrapinghub.transport.http.retries import waits_for_contact
@@ -70,6 +71,7 @@ def download(
     format: str | None = None,
     fields: Sequence[str] | None = None,
     schema: pa.Schema | None = None,
+    default_schema: pa.Schema | None = None,
     progress: Progress = False,
     overwrite: bool = False,
 ) -> Path:
@@ -84,6 +86,7 @@ def download(
         format: Name of the format, instead of the suffix.
         fields: Fields to write, in this order.
         schema: Arrow schema of a Parquet file.
+        default_schema: Arrow schema of a Parquet file if ``schema`` is None; other formats ignore it.
         progress: Whether to show a progress bar, or a function of ``(done, total)``.
         overwrite: Whether to replace an existing file.
 
@@ -94,11 +97,16 @@ def download(
         DownloadConflict: Another process downloads to this path, or an unfinished download of something else is there.
         DownloadIncomplete: The job has another number of records than were read; ``NAME.part`` stays.
         FileExistsError: The file exists, and ``overwrite`` is False.
+        IsADirectoryError: The path is a folder.
         ValueError: The format is unknown or does not suit the records.
     """
     target = Path(path)
     chosen = find_format(target, format, source.formats)
     options = _check_options(chosen, fields, schema)
+    if chosen.name == 'parquet' and schema is None:
+        options = replace(options, schema=default_schema)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, 'the path is a folder', str(target))
     if target.exists() and not overwrite:
         message = 'the file exists; pass overwrite=True to replace it'
         raise FileExistsError(errno.EEXIST, message, str(target))
@@ -127,6 +135,8 @@ def _check_options(chosen: Format, fields: Sequence[str] | None, schema: pa.Sche
         raise TypeError(f'fields should be a list of names, got {fields!r}')
     if fields is not None and not fields:
         raise ValueError('fields should not be empty: pass None for all fields')
+    if fields is not None and chosen.name in LOG_LINES:
+        raise ValueError(f'fields cannot be chosen for the format {chosen.name}: its lines are time, level and message')
     if chosen.name == 'parquet':
         try:
             import pyarrow.parquet
@@ -186,7 +196,8 @@ def _compare_first(blocks: Iterable[bytes], last: Any) -> Iterable[bytes]:
         if not block:
             continue
         line, _, rest = block.partition(b'\n')
-        if json.loads(line) != last:
+        # In Python, 1 equals True.
+        if json.dumps(json.loads(line), sort_keys=True) != json.dumps(last, sort_keys=True):
             break
         yield rest
         yield from blocks

@@ -96,8 +96,23 @@ def write_csv(read: Callable[[], Blocks], file: IO[bytes], options: Options) -> 
     batches = ([[_cell(record.get(name)) for name in fields] for record in batch] for batch in records(read()))
     for rows in chain([header], batches):
         text = io.StringIO(newline='')
-        csv.writer(text, lineterminator='\n').writerows(rows)
+        csv.writer(_Rows(text), lineterminator=_ROW_END).writerows(rows)
         file.write(text.getvalue().encode('utf-8', 'surrogatepass'))
+
+
+# A field with a character of it is quoted: without the carriage return, readers would end the row there.
+_ROW_END = '\r\n'
+
+
+class _Rows:
+    """Ends the rows of a CSV writer with a line feed."""
+
+    def __init__(self, text: io.StringIO) -> None:
+        self._text = text
+
+    def write(self, row: str) -> int:
+        """Write one row."""
+        return self._text.write(f'{row[: -len(_ROW_END)]}\n')
 
 
 def _field_names(blocks: Blocks) -> Iterable[str]:
@@ -201,7 +216,8 @@ FORMATS: dict[str, Format] = {
 # Names of the formats for records of any kind, for JSON objects, and for log entries.
 LINES = ('jl', 'jsonl', 'ndjson', 'jl.gz', 'jsonl.gz', 'ndjson.gz', 'json')
 OBJECTS = (*LINES, 'csv', 'csv.gz', 'parquet')
-LOG_ENTRIES = (*OBJECTS, 'log', 'txt')
+LOG_LINES = ('log', 'txt')
+LOG_ENTRIES = (*OBJECTS, *LOG_LINES)
 
 
 def find_format(path: Path, name: str | None, allowed: Iterable[str]) -> Format:

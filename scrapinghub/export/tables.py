@@ -5,7 +5,9 @@ Every record is a dict. No value is lost or guessed: see :mod:`scrapinghub.expor
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -59,6 +61,9 @@ _NOT_CONVERTIBLE = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 def _to_batch(records: Records, schema: pa.Schema) -> pa.RecordBatch:
     columns = [_to_array([record.get(field.name) for record in records], field) for field in schema]
+    for field, column in zip(schema, columns, strict=True):
+        if not field.nullable and column.null_count:
+            raise pa.ArrowInvalid(f'{field.name} is not nullable')
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
@@ -71,13 +76,14 @@ def _fit(records: Records, schema: pa.Schema) -> bool:
 
 def _mismatch(records: Records, schema: pa.Schema, index: int, key_of: Callable[[int], str | None]) -> SchemaMismatch:
     """Return the error for the first record of a batch that does not fit the schema."""
+    required = {field.name: None for field in schema if not field.nullable}
     for offset, record in enumerate(records):
-        for name, value in record.items():
+        for name, value in {**required, **record}.items():
             position = schema.get_field_index(name)
             field = schema.field(position) if position >= 0 else None
             if field is not None and _fits(value, field):
                 continue
-            key = key_of(index + offset)
+            key = key_of(index + offset) or record.get('_key')
             which = f'record {index + offset}' if key is None else f'record {key}'
             reason = 'is not in the schema' if field is None else f'does not fit the type {field.type}'
             error = SchemaMismatch(f'{which}: field {name!r} {reason}: {_shorten(value)}')
@@ -87,6 +93,8 @@ def _mismatch(records: Records, schema: pa.Schema, index: int, key_of: Callable[
 
 
 def _fits(value: Any, field: pa.Field) -> bool:
+    if value is None:
+        return bool(field.nullable)
     found = ValueType(1)
     found.add([value])
     if not found.fits(field):
@@ -203,6 +211,10 @@ def to_table(
         return pa.Table.from_arrays([columns.take_array(field) for field in schema], schema=schema)
 
 
+def _shifted(key_of: Callable[[int], str | None], first: int, index: int) -> str | None:
+    return key_of(first + index)
+
+
 def to_frame(
     batches: Iterable[Records],
     schema: pa.Schema | None = None,
@@ -232,9 +244,9 @@ def to_frame(
     columns = _Columns(deep=False, text=pa.large_string())
     index = 0
     for records in batches:
+        if schema is not None:
+            deque(to_batches([records], schema, partial(_shifted, key_of, index)), maxlen=0)
         with decoding.pause:
-            if schema is not None and not _fit(records, schema):
-                raise _mismatch(records, schema, index, key_of)
             columns.add(records)
         index += len(records)
     fields = columns.record.fields() if schema is None else list(schema)

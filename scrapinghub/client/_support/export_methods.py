@@ -70,6 +70,8 @@ class Exports:
     """A resource with records."""
 
     iter: Callable[..., Any]
+    # Schema of tables and Parquet files if none is given.
+    _default_schema: pa.Schema | None = None
 
     def _check_filters(self, filters: Mapping[str, Any]) -> None:
         """Raise ``TypeError`` if a filter is unknown."""
@@ -146,6 +148,7 @@ class Downloads(Exports):
             format=format,
             fields=fields,
             schema=schema,
+            default_schema=self._default_schema,
             progress=progress,
             overwrite=overwrite,
         )
@@ -153,9 +156,6 @@ class Downloads(Exports):
 
 class Tables(Exports):
     """The table methods of resources whose records are objects; they need the extras ``arrow`` and ``pandas``."""
-
-    # Schema of the tables if none is given.
-    _default_schema: pa.Schema | None = None
 
     def _batches(self, filters: Mapping[str, Any], progress: Progress, size: int = BATCH_SIZE) -> Batches:
         """Return the records in lists."""

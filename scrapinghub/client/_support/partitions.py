@@ -321,11 +321,12 @@ class PartitionedRecords(TabularRecords[R]):
             >>> [part.list() for part in job.items.partitions(2)]
             [[{'name': 'first'}], [{'name': 'second'}]]
         """
-        if not parse_number('n', n):
+        number = parse_number('n', n)
+        if not number:
             raise ValueError(f'n should be at least 1, got {n!r}')
         check_filters(filters, self.iter, *POSITIONS)
         total = self._count_in_stats()
-        bounds = [total * number // n for number in range(n + 1)]
+        bounds = [total * index // number for index in range(number + 1)]
         return [
             RecordPartition(self, schema, filters, start, stop, with_credentials=with_credentials)
             for start, stop in pairwise(bounds)

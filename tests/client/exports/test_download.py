@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from scrapinghub import DownloadConflict, DownloadIncomplete, ScrapinghubClient, ServerError
 from scrapinghub.client.jobs import Job
 from scrapinghub.client.projects import Project
-from scrapinghub.exceptions import StreamInterrupted
+from scrapinghub.exceptions import SchemaMismatch, StreamInterrupted
 from scrapinghub.sandbox import Sandbox
 from support.clocks import ManualClock
 
@@ -309,3 +310,60 @@ def test_progress_has_the_total_of_unfiltered_reads(job: Job, tmp_path: Path) ->
     assert last(job.items.list, count=4) == (4, 4)
     assert last(job.samples.list) == (COUNT, None)
     assert last(job.items.to_arrow) == (COUNT, COUNT)
+
+
+def test_text_with_a_carriage_return_is_one_cell(project: Project, tmp_path: Path) -> None:
+    job = project.jobs.run('spidey', meta={'state': 'finished'})
+    rows = [{'a': 'x\ry', 'b': '1'}, {'a': 'x\r\ny', 'b': 'z\n'}]
+    for row in rows:
+        job.items.write(row)
+    job.items.close()
+    path = job.items.download(tmp_path / 'items.csv')
+    with path.open(newline='', encoding='utf-8') as file:
+        assert list(csv.DictReader(file)) == rows
+    assert path.read_bytes().startswith(b'a,b\n"x\ry",1\n')
+
+
+def test_a_folder_is_not_replaced(cloud: Sandbox, job: Job, tmp_path: Path) -> None:
+    before = len(cloud.requests)
+    with pytest.raises(IsADirectoryError):
+        job.items.download(tmp_path, format='jl', overwrite=True)
+    assert len(cloud.requests) == before
+
+
+def test_fields_of_log_lines_cannot_be_chosen(job: Job, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='fields cannot be chosen for the format txt'):
+        job.logs.download(tmp_path / 'x.txt', fields=['message'])
+
+
+@pytest.mark.parametrize('kind', ['pandas', 'arrow', 'parquet'])
+def test_a_schema_of_narrower_types_names_the_record(project: Project, tmp_path: Path, kind: str) -> None:
+    job = project.jobs.run('spidey', meta={'state': 'finished'})
+    for row in ({'n': 1}, {'n': 1000}):
+        job.items.write(row)
+    job.items.close()
+    read: dict[str, Callable[[pa.Schema], Any]] = {
+        'pandas': job.items.to_pandas,
+        'arrow': job.items.to_arrow,
+        'parquet': lambda schema: job.items.download(
+            tmp_path / f'{len(list(tmp_path.iterdir()))}.parquet', schema=schema
+        ),
+    }
+    with pytest.raises(SchemaMismatch) as caught:
+        read[kind](pa.schema([('n', pa.int8())]))
+    assert caught.value.field == 'n'
+    with pytest.raises(SchemaMismatch, match="'m'") as caught:
+        read[kind](pa.schema([pa.field('n', pa.int64()), pa.field('m', pa.int64(), nullable=False)]))
+    assert caught.value.field == 'm'
+
+
+def test_a_partition_uses_its_schema_for_parquet_files(project: Project, tmp_path: Path) -> None:
+    job = project.jobs.run('spidey', meta={'state': 'finished'})
+    for row in ({'a': 1}, {'b': 'late'}):
+        job.items.write(row)
+    job.items.close()
+    schema = job.items.schema()
+    for number, part in enumerate(job.items.partitions(2, schema=schema)):
+        path = part.download(tmp_path / f'{number}.parquet')
+        assert pq.read_schema(path).equals(schema)
+        part.download(tmp_path / f'{number}.csv')
