@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import six
 
 from scrapinghub.client._support.export_methods import BATCH_SIZE, Batches, Downloads, InferringTables, report_progress
-from scrapinghub.client._support.json_lines import Blocks, join_lines
+from scrapinghub.client._support.json_lines import Blocks, describe_ages, join_lines
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import (
     RECORD_PARAMETERS,
@@ -354,10 +354,10 @@ class CollectionSource:
         self.total = _unknown
         self._requests_params = given.pop('requests_params', None)
         self.arguments: Mapping[str, Any] = {
-            name: [*value] if isinstance(value, (set, frozenset)) else value for name, value in given.items()
+            **{name: [*value] if isinstance(value, (set, frozenset)) else value for name, value in given.items()},
+            **describe_ages(given),
+            **({} if stop is None else {'stop': stop}),
         }
-        if stop is not None:
-            self.arguments = {**self.arguments, 'stop': stop}
         self._filters = given
         self._parse = parse
         self._scan = partial(scan, stop=stop)

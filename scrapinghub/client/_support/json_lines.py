@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
+from datetime import timedelta
 from itertools import islice
+from typing import Any
 from weakref import WeakSet
 
 from scrapinghub.exceptions import DecodeError
@@ -23,6 +25,11 @@ _LAST_KEY = re.compile(rb',\s?"_key":\s?"[^"\\\n]*"\}\n')
 _FIRST_KEY = re.compile(rb'^\{"_key":\s?"[^"\\\n]*",\s?', re.MULTILINE)
 
 
+def describe_ages(filters: Mapping[str, Any]) -> dict[str, str]:
+    """Return the times of filters that are given as ages: a program that is started again gives the same ones."""
+    return {name: f'{value} ago' for name, value in filters.items() if isinstance(value, timedelta)}
+
+
 class OpenStreams:
     """The streams of a download, to stop them when it ends early."""
 
@@ -32,7 +39,8 @@ class OpenStreams:
         self._stopped = False
 
     def add(self, stream: RecordStream[bytes]) -> None:
-        """Remember a stream while it is open."""
+        """Remember a stream while it is open; it has the retry budget of a stream that has returned records."""
+        stream.continues_other()
         with self._lock:
             self._streams.add(stream)
             if self._stopped:

@@ -18,7 +18,7 @@ from scrapinghub.client._support.export_methods import (
     report_progress,
 )
 from scrapinghub.client._support.following import Following, read_tail
-from scrapinghub.client._support.json_lines import Blocks, OpenStreams, cut_keys, join_lines, skip_lines
+from scrapinghub.client._support.json_lines import Blocks, OpenStreams, cut_keys, describe_ages, join_lines, skip_lines
 from scrapinghub.client._support.parameters import encode_pairs, merge_parameters, parse_number, suggests_names
 from scrapinghub.client._support.record_families import (
     Family,
@@ -190,7 +190,7 @@ class RecordSource:
         values = records._parse_filters(filters)
         self._records = records
         self._requests_params = values.pop('requests_params', None)
-        self.arguments: Mapping[str, Any] = dict(values)
+        self.arguments: Mapping[str, Any] = {**values, **describe_ages(filters)}
         self._count = parse_number('count', values.pop('count', None))
         self._values = values
         self._max_workers = max_workers

@@ -60,10 +60,12 @@ class Source:
     Attributes:
         raw: As given.
         on_progress: Called with the number of records delivered after each batch; None for no call.
+        continues_other: Whether the stream has the retry budget of one that has returned records.
         callback_error: The error that ``on_progress`` raised, if it looks like a failure of the stream.
     """
 
     on_progress: Callable[[int], object] | None = None
+    continues_other: bool = False
     callback_error: Exception | None = None
 
     def __init__(
@@ -96,7 +98,7 @@ class Source:
 
     def attempts(self, delivered: int, since: float) -> Attempts:
         """Return a new retry loop, which counts the time from ``since``: after a failure without progress before it."""
-        policy = self.transport.retries.for_stream if delivered else None
+        policy = self.transport.retries.for_stream if delivered or self.continues_other else None
         return self.transport.attempts(self.call, policy, since)
 
     def decoder(self, response: requests.Response) -> codec.Decoder:

@@ -111,6 +111,10 @@ class RecordStream(ResumableIterator[T]):
         """Send the first request now."""
         self._reader.start()
 
+    def continues_other(self) -> None:
+        """Use the retry budget of a stream that has returned records: other streams return those before."""
+        self._source.continues_other = True
+
     def stop(self) -> None:
         """Send no further request, not even a retry. Another thread may call this; the iteration then ends early."""
         self._reader.unfinished = False

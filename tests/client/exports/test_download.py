@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -367,3 +368,24 @@ def test_a_partition_uses_its_schema_for_parquet_files(project: Project, tmp_pat
         path = part.download(tmp_path / f'{number}.parquet')
         assert pq.read_schema(path).equals(schema)
         part.download(tmp_path / f'{number}.csv')
+
+
+def test_a_download_with_an_age_continues(job: Job, tmp_path: Path, project: Project) -> None:
+    path = tmp_path / 'logs.jl'
+
+    def stop(done: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            job.logs.download(path, startts=timedelta(days=3), progress=stop)
+    expected = list(job.logs.iter(startts=timedelta(days=3)))
+    stored = job.logs.download(path, startts=timedelta(days=3)).read_text(encoding='utf-8')
+    assert [json.loads(line) for line in stored.splitlines()] == expected
+    store = project.collections.get_store('ages')
+    store.set({'_key': 'a'})
+    path = tmp_path / 'records.jl'
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            store.download(path, startts=timedelta(days=3), progress=stop)
+    assert len(store.download(path, startts=timedelta(days=3)).read_bytes().splitlines()) == 1

@@ -395,6 +395,17 @@ def test_several_workers_survive_broken_connections(cloud: Sandbox, large_job: J
     assert large_job.items.download(tmp_path / 'b.jl', max_workers=4).read_bytes() == expected
 
 
+def test_several_workers_survive_a_long_outage(
+    cloud: Sandbox, large_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('SCRAPINGHUB_INSTANT_RETRIES', '1')
+    expected = large_job.items.download(tmp_path / 'a.jl').read_bytes()
+    # More failures than a single call survives.
+    start = f'{large_job.key}/1000'
+    cloud.faults.add(path=f'/items/{large_job.key}', query={'start': start}, status=503, times=20)
+    assert large_job.items.download(tmp_path / 'b.jl', max_workers=4).read_bytes() == expected
+
+
 def test_an_error_of_a_worker_keeps_what_was_stored_before(cloud: Sandbox, large_job: Job, tmp_path: Path) -> None:
     expected = large_job.items.download(tmp_path / 'a.jl').read_bytes()
     path = tmp_path / 'b.jl'
