@@ -114,6 +114,25 @@ def test_a_record_that_does_not_fit_is_an_error_and_skipped_by_the_next_step(clo
     assert len(cloud.requests) - before == 3
 
 
+def test_an_exception_of_the_class_does_not_end_the_iteration(project: Project) -> None:
+    @dataclasses.dataclass
+    class Checked:
+        n: int
+
+        def __post_init__(self) -> None:
+            if self.n == 1:
+                raise KeyError(self.n)
+
+    job = make_job(project, [{'n': n} for n in range(3)])
+    records: Any = job.items.iter(type=Checked)
+    assert next(records).n == 0
+    with pytest.raises(DecodeError) as info:
+        next(records)
+    assert info.value.key == f'{job.key}/1'
+    assert isinstance(info.value.__cause__, KeyError)
+    assert next(records).n == 2
+
+
 def test_a_nested_field_is_named(project: Project) -> None:
     job = make_job(project, [{'n': 1, 'title': 'x', 'offers': [{'price': 1}, {'price': None}]}])
     with pytest.raises(DecodeError) as info:

@@ -21,6 +21,7 @@ _OBJECTS = re.compile(rb'(?:\{"[^\n]*\}\n)*').fullmatch
 _PLAIN_NAME = re.compile(r'[A-Za-z0-9_-]+').fullmatch
 # The key where the service puts it: as the last field of a line, or as the first one. A line ends nowhere else, and
 # inside a text quotes have a backslash before them.
+_MIDDLE_KEY = re.compile(rb',\s*"_key"\s*:\s*"[^"\\]*"')
 _LAST_KEY = re.compile(rb',\s?"_key":\s?"[^"\\\n]*"\}\n')
 _FIRST_KEY = re.compile(rb'^\{"_key":\s?"[^"\\\n]*",\s?', re.MULTILINE)
 
@@ -101,9 +102,15 @@ def _cut_keys(block: bytes) -> bytes:
             return cut
     if size > 1:
         return b''.join(_cut_keys(line + b'\n') for line in block.split(b'\n')[:-1])
+    if block.count(b'"_key"') == 1:
+        # No nested object has one, and in text the quotes would be escaped.
+        cut, found = _MIDDLE_KEY.subn(b'', block)
+        if found:
+            return cut
     record = json.loads(block)
     record.pop('_key', None)
-    return json.dumps(record, ensure_ascii=False, separators=(',', ':')).encode() + b'\n'
+    # Not as UTF-8: text may hold what only an escape sequence can represent.
+    return json.dumps(record, separators=(',', ':')).encode() + b'\n'
 
 
 def add_field(blocks: Iterable[bytes], name: str, value: str) -> Blocks:

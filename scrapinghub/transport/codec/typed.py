@@ -44,12 +44,11 @@ def typed_decoder(kind: Any) -> Callable[[bytes], Any]:
         raise ValueError(f'{kind.__name__} forbids unknown fields, but each record has the field _key while it is read')
     from_json = msgspec.json.Decoder(kind).decode
     from_msgpack = msgspec.msgpack.Decoder(kind).decode
-    failure = msgspec.MsgspecError
 
     def decode(record: bytes) -> Any:
         try:
             return from_msgpack(record) if record[0] >= _FIRST_NOT_ASCII else from_json(record)
-        except (failure, ValueError, RecursionError) as error:
+        except Exception as error:
             raise _mismatch(record, kind.__name__, error) from error
 
     return decode

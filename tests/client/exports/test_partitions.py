@@ -540,6 +540,17 @@ def test_keys_are_cut_from_lines(records: list[dict[str, Any]], place: str, spac
         assert cut.decode() == ''.join(json.dumps(record, separators=separators) + '\n' for record in records)
 
 
+@pytest.mark.parametrize('number', ['1e400', '-0.0', '1' * 5000, '1.10', '"\\ud800"'])
+def test_cutting_a_key_in_the_middle_changes_nothing_else(number: str) -> None:
+    [cut] = cut_keys([b'{"a":%b,"_key":"1/2/3/4","b":%b}\n' % ((number.encode(),) * 2)])
+    assert cut == b'{"a":%b,"b":%b}\n' % ((number.encode(),) * 2)
+
+
+def test_nested_keys_are_not_cut() -> None:
+    [cut] = cut_keys([b'{"a":{"b":1,"_key":"x"},"_key":"1/2/3/4","c":"\\ud800"}\n'])
+    assert json.loads(cut) == {'a': {'b': 1, '_key': 'x'}, 'c': '\ud800'}
+
+
 @pytest.mark.parametrize('count', range(8))
 def test_lines_are_skipped_across_blocks(count: int) -> None:
     blocks = [b'', b'a\nb\n', b'c\n', b'', b'd\ne\nf\n']
