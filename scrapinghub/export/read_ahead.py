@@ -115,8 +115,9 @@ class _Workers:
         task = _Task(source)
         self._tasks.put(task)
         if self._started < self._count:
-            threading.Thread(target=self._work, name='scrapinghub-download', daemon=True).start()
+            # Counted first: Ctrl-C may interrupt the start of a thread that then runs, and has to end.
             self._started += 1
+            threading.Thread(target=self._work, name='scrapinghub-download', daemon=True).start()
         return task
 
     def _work(self) -> None:

@@ -236,7 +236,10 @@ def to_frame(
     """
     import pandas as pd
 
-    types = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    sizes = (8, 16, 32, 64)
+    signed = {getattr(pa, f'int{size}')(): getattr(pd, f'Int{size}Dtype')() for size in sizes}
+    unsigned = {getattr(pa, f'uint{size}')(): getattr(pd, f'UInt{size}Dtype')() for size in sizes}
+    types = {**signed, **unsigned, pa.bool_(): pd.BooleanDtype()}
     text = pd.Series(['']).dtype
     if isinstance(text, pd.StringDtype):
         # Since pandas 3; a column without any text would become one of objects.

@@ -140,10 +140,11 @@ class Downloads(Exports):
         from scrapinghub.export.download import download
 
         self._check_filters(filters)
-        if not parse_number('max_workers', max_workers):
+        workers = parse_number('max_workers', max_workers)
+        if not workers:
             raise ValueError(f'max_workers should be at least 1, got {max_workers!r}')
         return download(
-            self._source(filters, max_workers),
+            self._source(filters, workers),
             path,
             format=format,
             fields=fields,

@@ -389,3 +389,16 @@ def test_a_download_with_an_age_continues(job: Job, tmp_path: Path, project: Pro
         with pytest.raises(KeyboardInterrupt):
             store.download(path, startts=timedelta(days=3), progress=stop)
     assert len(store.download(path, startts=timedelta(days=3)).read_bytes().splitlines()) == 1
+
+
+@pytest.mark.parametrize('name', ['int8', 'int64', 'uint8', 'uint64'])
+def test_a_schema_of_integers_stays_exact_in_a_frame(project: Project, name: str) -> None:
+    job = project.jobs.run('spidey', meta={'state': 'finished'})
+    largest = 2**60 + 1 if name.endswith('64') else 100
+    for row in ({'n': largest}, {'n': None}):
+        job.items.write(row)
+    job.items.close()
+    column = job.items.to_pandas(pa.schema([('n', getattr(pa, name)())]))['n']
+    assert column[0] == largest
+    assert column.isna().tolist() == [False, True]
+    assert str(column.dtype).lower() == name

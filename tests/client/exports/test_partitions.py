@@ -445,6 +445,27 @@ def test_a_stream_that_is_stopped_sends_no_retry(cloud: Sandbox, client: Scrapin
     assert len(cloud.requests) == before + 1
 
 
+def test_a_worker_whose_start_is_interrupted_ends(
+    large_job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == 'scrapinghub-download':
+            started.append(thread)
+            if len(started) == 2:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, 'start', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        large_job.items.download(tmp_path / 'a.jl', max_workers='4')  # type: ignore[arg-type]
+    for thread in started:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
 def test_streams_that_are_opened_after_the_end_are_stopped(cloud: Sandbox, job: Job) -> None:
     streams = OpenStreams()
     streams.stop()
