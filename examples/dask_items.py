@@ -1,4 +1,4 @@
-"""Print the mean price of each brand among the items of a job, computed by a Dask cluster.
+"""Print the mean price of the items that are in stock, and of those that are not, computed by a Dask cluster.
 
 Usage: python dask_items.py JOB_KEY [SCHEDULER]
 
@@ -24,7 +24,7 @@ def main(job_key: str, scheduler: str | None = None) -> None:
     with distributed.Client(scheduler), dask.config.set({'dataframe.convert-string': False}):
         empty = job.items.to_pandas(schema, count=0)
         frame = dask.dataframe.from_map(Partition.to_pandas, partitions, meta=empty)
-        print(frame.groupby('brand')['price'].mean().compute().sort_index().to_string())
+        print(frame.groupby('in_stock')['price'].mean().compute().sort_index().to_string())
 
 
 if __name__ == '__main__':

@@ -30,8 +30,9 @@ def cli(context: click.Context) -> None:
     The API key is read from the environment variable SH_APIKEY, a .env file or scrapinghub.yml. Use shub to deploy
     projects.
 
-    Commands print tables on a terminal, and JSON lines to a pipe or with --json. They return 1 if the service refuses
-    a request or a job does not end with "finished", 2 for wrong arguments, and 130 after Ctrl-C.
+    Commands print tables on a terminal, and JSON lines to a pipe or with --json. The exit
+    status is 1 if a request fails, a job does not end with "finished" or in time, the target file exists or an extra is
+    missing; 2 for wrong arguments or no API key; and 130 after Ctrl-C.
     """
     if os.environ.get('NO_COLOR'):
         context.color = False

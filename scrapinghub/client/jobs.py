@@ -333,7 +333,7 @@ class Jobs(JobListing):
             spider: Only jobs of the spider with this name.
             state: Only jobs in this state, or these; finished jobs by default.
             has_tag: Only jobs with this tag, or with any of these.
-            lacks_tag: Only jobs without this tag, or without all of these.
+            lacks_tag: Only jobs without this tag; with several, jobs that have none of these.
             startts: Only jobs that entered their state at or after this time: milliseconds since the epoch, a
                 ``datetime`` with a time zone, or a ``timedelta`` (that long ago).
             endts: Only jobs that entered their state before this time.

@@ -79,8 +79,8 @@ class Found(NamedTuple):
         used = f'The client used {self.kind}, given by {self.origin}.'
         if self.kind == 'job credentials':
             return (
-                f'{used} They give access to the data of this job while it runs; scheduling and the dash need an API '
-                'key.'
+                f'{used} They give access to the data of this job while it runs; scheduling and the dash API need an '
+                'API key.'
             )
         return (
             f'{used} Use the Scrapy Cloud API key of the account settings; the key of the Zyte API is a different key '
@@ -133,7 +133,9 @@ def _from_argument(auth: Hidden) -> Found:
         credentials = Credentials(*auth.value) if has_password else Credentials(auth.value[0].strip())
         return _described(credentials, 'the argument auth')
     if not is_text:
-        told = f"auth should be an API key, 'user:password', the value of SHUB_JOBAUTH or a pair of texts; got {kind}."
+        told = (
+            f"auth should be an API key, 'user:password', the value of SHUB_JOBAUTH or a pair of strings; got {kind}."
+        )
         raise ValueError(WRONG) from Expected(told)
     return _from_text(auth, 'the argument auth')
 

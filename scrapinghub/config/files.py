@@ -93,7 +93,7 @@ def _decode(path: Path) -> str:
     except UnicodeDecodeError:
         # It holds the content: the error below must not refer to it.
         pass
-    raise ValueError(f'The file {path} is not a text in UTF-8: save it in this encoding')
+    raise ValueError(f'The file {path} is not encoded in UTF-8: save it in this encoding')
 
 
 def _read_shub_file(path: Path) -> Variables:

@@ -119,7 +119,7 @@ class Collections(DownloadableResource):
     def iter_json(  # type: ignore[override]
         self, _type: str, _name: str, requests_params: Mapping[str, Any] | None = None, **apiparams: Any
     ) -> Iterator[str]:
-        """Iterate over records as JSON texts, with their ``_key``.
+        """Iterate over records as JSON strings, with their ``_key``.
 
         Args:
             _type: ``s``, ``cs``, ``vs`` or ``vcs``.

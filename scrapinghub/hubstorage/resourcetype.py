@@ -61,7 +61,7 @@ class ResourceType:
         """Send a request to a path below this resource.
 
         Args:
-            _path: The path: a text, which is used unchanged, a number, or a tuple of these.
+            _path: The path: a string, which is used unchanged, a number, or a tuple of these.
             **kwargs: Keyword arguments of :meth:`HubstorageClient.request
                 <scrapinghub.hubstorage.client.HubstorageClient.request>`; and ``jl``, an object or several, sent as
                 JSON lines.
@@ -137,7 +137,7 @@ class DownloadableResource(ResourceType):
     def iter_json(
         self, _path: Any = None, requests_params: Mapping[str, Any] | None = None, **apiparams: Any
     ) -> Iterator[str]:
-        """Iterate over records as JSON texts, with their ``_key``.
+        """Iterate over records as JSON strings, with their ``_key``.
 
         Args:
             _path: Path below this resource.
@@ -145,7 +145,7 @@ class DownloadableResource(ResourceType):
             **apiparams: Query parameters.
 
         Returns:
-            The texts as the service sent them.
+            The strings as the service sent them.
         """
         return self._stream(codec.ANY, _path, requests_params, _raw=bytes.decode, **apiparams)
 

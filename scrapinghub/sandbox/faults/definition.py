@@ -62,7 +62,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], str, Callable[[Any], bool]], ...] = (
         lambda value: isinstance(value, tuple | list) and all(isinstance(name, str) for name in value),
     ),
     (('reason',), 'one line of Latin-1 text', lambda value: value is None or _is_line(value)),
-    (('body',), 'text, bytes or an iterable of bytes', lambda value: value is None or isinstance(value, Iterable)),
+    (('body',), 'a string, bytes or an iterable of bytes', lambda value: value is None or isinstance(value, Iterable)),
     (('headers',), 'names with one line of Latin-1 text, or None to remove a header', _is_headers),
 )
 
@@ -206,11 +206,11 @@ class Fault:
             raise ValueError(f'unknown in a fault: {", ".join(unknown)}; known are {", ".join(sorted(known))}')
         for name in ('name', 'reason', 'body'):
             if not isinstance(fields.get(name, ''), str):
-                raise ValueError(f'{name} must be text')
+                raise ValueError(f'{name} must be a string')
         if 'body_base64' in fields:
             encoded = fields.pop('body_base64')
             if 'body' in fields or not isinstance(encoded, str):
-                raise ValueError('body_base64 must be text, and excludes body')
+                raise ValueError('body_base64 must be a string, and excludes body')
             fields['body'] = base64.b64decode(encoded, validate=True)
         for name in ('truncate', 'corrupt', 'cut', 'stall'):
             if isinstance(fields.get(name), dict):

@@ -250,7 +250,7 @@ def check_matching(matching: dict[str, Any]) -> None:
     """
     for name in ('method', 'path', 'path_regex'):
         if not isinstance(matching.get(name, ''), str):
-            fail(400, f'{name} must be text')
+            fail(400, f'{name} must be a string')
     if 'path' in matching and 'path_regex' in matching:
         fail(400, 'give either path or path_regex')
     for name in ('times', 'skip'):

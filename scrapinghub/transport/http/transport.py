@@ -158,7 +158,7 @@ class Transport:
         """Return the address of a path of the storage server or job queue, or of the dash.
 
         Args:
-            path: A tuple of segments, which are encoded; or a text, which is used unchanged.
+            path: A tuple of segments, which are encoded; or a string, which is used unchanged.
             dash: Whether it is a path of the dash.
 
         Raises:

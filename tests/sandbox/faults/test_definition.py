@@ -30,7 +30,7 @@ from scrapinghub.sandbox.faults.definition import At
         ({'headers': {'X\n': 'a'}}, 'headers must be names'),
         ({'headers': {'X': '€'}}, 'headers must be names'),
         ({'status': 500, 'reason': 'a\r\nY: b'}, 'reason must be one line'),
-        ({'status': 500, 'body': 5}, 'body must be text'),
+        ({'status': 500, 'body': 5}, 'body must be a string'),
         ({'apply': True, 'cut': 1}, 'apply needs drop'),
         ({'drop': 'close', 'status': 500}, 'drop ends the connection without a response'),
         ({'status': 500, 'times': 0}, 'times must be an integer from 1 up'),

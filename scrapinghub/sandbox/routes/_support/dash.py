@@ -30,12 +30,12 @@ def form(call: Call) -> MultiDict[str, str]:
 
 
 def _json_form(call: Call) -> MultiDict[str, str]:
-    """Return the parameters of a JSON body: an object of texts and numbers, or arrays of them."""
+    """Return the parameters of a JSON body: an object of strings and numbers, or arrays of them."""
     parameters: MultiDict[str, str] = MultiDict()
     for name, given in call.json_value().items():
         for value in given if isinstance(given, list) else [given]:
             if not isinstance(value, str | int) or isinstance(value, bool):
-                call.fail(400, f'{name} should be a text, a number or an array of them')
+                call.fail(400, f'{name} should be a string, a number or an array of them')
             parameters.add(name, str(value))
     return parameters
 
