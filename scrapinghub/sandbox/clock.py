@@ -76,9 +76,7 @@ class Clock:
     def freeze(self, now: int | None = None) -> None:
         """Stop the clock, at the given or at the present time."""
         with self._guard:
-            if now is not None:
-                self._move(now)
-            self._frozen = self._now()
+            self._frozen = self._now() if now is None else _valid(now)
         self.on_move()
 
     def thaw(self) -> None:
@@ -98,9 +96,13 @@ class Clock:
         return self._source() + self._offset if self._frozen is None else self._frozen
 
     def _move(self, now: int) -> None:
-        if not 0 <= now <= LAST:
-            raise ValueError(f'a time must be milliseconds since the epoch, from 0 to {LAST}, not {now!r}')
         if self._frozen is None:
-            self._offset = now - self._source()
+            self._offset = _valid(now) - self._source()
         else:
-            self._frozen = now
+            self._frozen = _valid(now)
+
+
+def _valid(now: int) -> int:
+    if not 0 <= now <= LAST:
+        raise ValueError(f'a time must be milliseconds since the epoch, from 0 to {LAST}, not {now!r}')
+    return now
