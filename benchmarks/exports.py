@@ -61,11 +61,16 @@ def make_table(items: Any, _folder: Path) -> Any:
 
 
 def make_frame(items: Any, _folder: Path) -> Any:
-    """Load items into a DataFrame, as fast as possible."""
+    """Load items into a DataFrame."""
     import pandas as pd
 
+    return pd.DataFrame(list(items.iter()))
+
+
+def make_frame_without_collector(items: Any, folder: Path) -> Any:
+    """Load items into a DataFrame with the garbage collector switched off."""
     gc.disable()
-    frame = pd.DataFrame(list(items.iter()))
+    frame = make_frame(items, folder)
     gc.enable()
     return frame
 
@@ -82,15 +87,20 @@ CASES: dict[str, tuple[str, Way, Way]] = {
     ),
     'arrow': ('``to_arrow()``', lambda items, _folder: items.to_arrow(), make_table),
     'pandas': ('``to_pandas()``', lambda items, _folder: items.to_pandas(), make_frame),
+    'paused': (
+        '``to_pandas()``, by hand without garbage collector',
+        lambda items, _folder: items.to_pandas(),
+        make_frame_without_collector,
+    ),
 }
 
 
 def measure(case: str, way: str, url: str) -> None:
     """Run a case in this process; print processor time, duration and peak memory."""
     # What is loaded on first use is not measured.
-    if case in ('parquet', 'arrow', 'pandas'):
+    if case in ('parquet', 'arrow', 'pandas', 'paused'):
         __import__('pyarrow.parquet')
-    if case == 'pandas':
+    if case in ('pandas', 'paused'):
         __import__('pandas').DataFrame([{'a': 1}])
     _, ours, by_hand = CASES[case]
     # The server prepares a million items in more than a minute.
