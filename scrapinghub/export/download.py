@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from scrapinghub.exceptions import DecodeError, ScrapinghubAPIError
+from scrapinghub.exceptions import DecodeError, DownloadIncomplete, NotFound, ScrapinghubAPIError
 from scrapinghub.export.formats import LOG_LINES, Format, Options, find_format
 from scrapinghub.export.part_file import Notes, PartFile
 from scrapinghub.export.progress import Progress, check_progress, reporting
@@ -60,7 +60,7 @@ class Source(Protocol):
 
         Raises:
             DownloadIncomplete: After the last block, if records are missing.
-            Replaced: The records before the position are others now.
+            Gone: The record at the position, which was stored before, is not there.
         """
 
 
@@ -161,10 +161,19 @@ def _fill(part: PartFile, source: Source, report: Callable[[int], object]) -> No
         part.cut(0)
         report(0)
         _read_rest(part, source, report)
+    except Gone as gone:
+        raise DownloadIncomplete(
+            f'{gone} has fewer records than before: {part.path} holds {part.count}, and the last one is no longer on '
+            'the service. To download the records that are left, delete that file and start again.'
+        ) from None
 
 
 class Replaced(Exception):
     """The last record stored is not the one that the service sends."""
+
+
+class Gone(Exception):
+    """The service does not have the last record stored; the argument names the records."""
 
 
 def _read_rest(part: PartFile, source: Source, report: Callable[[int], object]) -> None:
@@ -178,7 +187,7 @@ def _read_rest(part: PartFile, source: Source, report: Callable[[int], object]) 
     report(part.count)
     try:
         with closing(blocks):
-            for block in blocks if last is None or source.keyed else _compare_first(blocks, last):
+            for block in blocks if last is None or source.keyed else _compare_first(blocks, last, source.name):
                 part.append(block)
                 report(part.count)
     except DecodeError:
@@ -186,11 +195,15 @@ def _read_rest(part: PartFile, source: Source, report: Callable[[int], object]) 
         part.cut(size)
         raise
     except ScrapinghubAPIError as error:
-        error.add_hint(f'{part.path} holds the {part.count} records read before: the next download continues there.')
+        kept = f'{part.path} holds the {part.count} records read before'
+        if isinstance(error, NotFound):
+            error.add_hint(f'{kept}. To download the records that are left, delete it and start again.')
+        else:
+            error.add_hint(f'{kept}: the next download continues there.')
         raise
 
 
-def _compare_first(blocks: Iterable[bytes], last: Any) -> Iterable[bytes]:
+def _compare_first(blocks: Iterable[bytes], last: Any, name: str) -> Iterable[bytes]:
     """Yield the lines after the first one, which has to be the last one stored; the order of fields may differ."""
     for block in blocks:
         if not block:
@@ -198,11 +211,11 @@ def _compare_first(blocks: Iterable[bytes], last: Any) -> Iterable[bytes]:
         line, _, rest = block.partition(b'\n')
         # In Python, 1 equals True.
         if json.dumps(json.loads(line), sort_keys=True) != json.dumps(last, sort_keys=True):
-            break
+            raise Replaced
         yield rest
         yield from blocks
         return
-    raise Replaced
+    raise Gone(name)
 
 
 def _convert(part: PartFile, target: Path, chosen: Format, options: Options) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakSet
 
 from scrapinghub.exceptions import DecodeError
+from scrapinghub.transport.codec import raw_field
 from scrapinghub.transport.streams.stream import RecordStream
 
 Blocks = Generator[bytes, None, None]
@@ -74,6 +75,12 @@ def join_lines(stream: RecordStream[bytes], skip: int = 0) -> Blocks:
                 lines.clear()
             lines += (line, b'\n')
     yield b''.join(lines)
+
+
+def number_of(line: bytes) -> int:
+    """Return the number in the key of a record; -1 if it has none."""
+    key = str(raw_field(line, '_key', None)).rpartition('/')[2]
+    return int(key) if key.isdecimal() else -1
 
 
 def skip_lines(blocks: Iterable[bytes], count: int) -> Blocks:

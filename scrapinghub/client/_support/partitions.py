@@ -20,8 +20,9 @@ from scrapinghub.client._support.json_lines import Blocks, skip_lines
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import parse_number, suggests_names
 from scrapinghub.client._support.pickling import PickledRecords
-from scrapinghub.client._support.record_exports import POSITIONS, RecordSource, TabularRecords
-from scrapinghub.client._support.record_families import reads_all
+from scrapinghub.client._support.record_exports import TabularRecords
+from scrapinghub.client._support.record_families import POSITIONS, reads_all
+from scrapinghub.client._support.record_source import RecordSource
 from scrapinghub.client._support.validation import parse_names
 from scrapinghub.exceptions import DownloadIncomplete
 from scrapinghub.export.progress import Progress
@@ -217,9 +218,9 @@ class _RangeSource(RecordSource):
         self.total = lambda: partition.count if reads_all(values) else None
         self.arguments = {**self.arguments, 'range': [self._start, self._stop]}
 
-    def _read(self, position: int) -> Blocks:
+    def _read(self, position: int, *, numbered: bool) -> Blocks:
         if reads_all(self._values):
-            return self._read_range(self._start + position, self._stop)
+            return self._read_range(self._start + position, self._stop, resumes=position > 0)
         return skip_lines(self._read_range(self._start, self._stop), position)
 
     def _check(self, number: int) -> None:

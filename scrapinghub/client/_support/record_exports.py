@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from functools import partial
-from itertools import chain, pairwise
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from scrapinghub.client._support.export_methods import (
@@ -18,39 +15,21 @@ from scrapinghub.client._support.export_methods import (
     report_progress,
 )
 from scrapinghub.client._support.following import Following, read_tail
-from scrapinghub.client._support.json_lines import Blocks, OpenStreams, cut_keys, describe_ages, join_lines, skip_lines
 from scrapinghub.client._support.parameters import encode_pairs, merge_parameters, parse_number, suggests_names
-from scrapinghub.client._support.record_families import (
-    Family,
-    choose_cursor,
-    parse_parameters,
-    reads_all,
-    seek_position,
-)
+from scrapinghub.client._support.record_families import POSITIONS, Family, parse_parameters, reads_all
+from scrapinghub.client._support.record_source import RecordSource
 from scrapinghub.client._support.resource import Client
 from scrapinghub.client._support.validation import expect, parse_name, parse_names
 from scrapinghub.config.validation import Expected
-from scrapinghub.exceptions import DownloadIncomplete
 from scrapinghub.export.progress import Progress
-from scrapinghub.export.read_ahead import read_ahead
 from scrapinghub.transport import codec
 from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor, RangeCursor
-from scrapinghub.transport.streams.cursors_without_keys import SkipCursor
 from scrapinghub.transport.streams.stream import RecordStream, ResumableIterator
 
 if TYPE_CHECKING:
     from scrapinghub.client.shapes import Stats
-    from scrapinghub.export.part_file import Notes
 
 R = TypeVar('R')
-
-# Parameters that select a range of records: partitions, follow() and tail() set the range themselves.
-POSITIONS = ('count', 'index', 'offset', 'start', 'startafter')
-# How much of a job one connection reads at a time if there are several: large beside the latency of a request, small
-# enough to be held in memory.
-_CHUNK_BYTES = 4 * 1024 * 1024
-_CHUNKS_PER_WORKER = 2
-_SMALLEST_CHUNK = 250
 
 
 class ExportedRecords(Downloads, Generic[R]):
@@ -166,137 +145,6 @@ class ExportedRecords(Downloads, Generic[R]):
 
     def _source(self, filters: Mapping[str, Any], max_workers: int) -> RecordSource:
         return RecordSource(self, filters, max_workers)
-
-
-class RecordSource:
-    """The records of a job as the source of a download; see :class:`scrapinghub.export.download.Source`.
-
-    Args:
-        records: The records.
-        filters: Arguments of the read.
-        max_workers: Maximum number of connections.
-        streams: Gets the stream of a read over one connection, so that another thread can stop it.
-    """
-
-    keyed = False
-
-    def __init__(
-        self,
-        records: ExportedRecords[Any],
-        filters: Mapping[str, Any],
-        max_workers: int = 1,
-        streams: OpenStreams | None = None,
-    ) -> None:
-        values = records._parse_filters(filters)
-        self._records = records
-        self._requests_params = values.pop('requests_params', None)
-        self.arguments: Mapping[str, Any] = {**values, **describe_ages(filters)}
-        self._count = parse_number('count', values.pop('count', None))
-        self._values = values
-        self._max_workers = max_workers
-        self._streams = streams
-        self.name = '/'.join(records._path)
-        self.formats = _formats(records._family)
-        self.total: Callable[[], int | None] = lambda: records._total(filters)
-
-    def blocks(self, position: int, last_key: str | None, notes: Notes) -> Blocks:
-        """Yield JSON lines from a position on, then check their number."""
-        number = position
-        with closing(self._read_chunks(position) if self._is_divisible else self._read(position)) as blocks:
-            for block in blocks:
-                number += block.count(b'\n')
-                yield block
-        if number > position or position == 0:
-            self._check(number)
-
-    def _read(self, position: int) -> Blocks:
-        records, skip, count = self._records, position, self._count
-        seek = seek_position(records.key, self._values)
-        keyed = False
-        cursor: Cursor
-        if seek is not None:
-            skip, left = 0, None if count is None else count - position
-            cursor = SkipCursor(seek(position), left, seek=lambda further: seek(position + further))
-        else:
-            # A stream of records with keys resumes, whatever the filter.
-            keyed = records._family.has_keys
-            cursor = choose_cursor(records._family, records.key, dict(self._values), count, depth=0, accept=codec.ANY)
-        stream = records._open(cursor, (), self._values, codec.ANY, self._requests_params, raw=True)
-        if self._streams is not None:
-            self._streams.add(stream)
-        lines = join_lines(stream, skip)
-        return cut_keys(lines) if keyed and not self._wants_keys else lines
-
-    @property
-    def _wants_keys(self) -> bool:
-        return '_key' in self._values.get('meta', ())
-
-    @property
-    def _is_divisible(self) -> bool:
-        """Whether several connections may read a chunk each."""
-        divisible = self._count is None and self._values.keys().isdisjoint(POSITIONS)
-        return divisible and self._max_workers > 1 and self._records._family.has_stats
-
-    def _read_chunks(self, position: int) -> Blocks:
-        totals = self._records.stats().get('totals') or {}
-        total = int(totals.get('input_values') or 0)
-        first, skip = (position, 0) if reads_all(self._values) else (0, position)
-        size = self._chunk_size(total, int(totals.get('input_bytes') or 0))
-        bounds = [*range(first, total, size), max(first, total)]
-        # The last chunk holds what was added after the call for the statistics.
-        chunks = [*pairwise(bounds), (bounds[-1], None)]
-        streams = OpenStreams()
-        sources = (partial(self._read_range, start, stop, streams) for start, stop in chunks)
-        with closing(read_ahead(sources, self._max_workers, streams.stop)) as results:
-            yield from skip_lines(chain.from_iterable(results), skip)
-
-    def _chunk_size(self, records: int, size: int) -> int:
-        """Return the number of records of a chunk, for a job with so many records and bytes."""
-        share = records // (_CHUNKS_PER_WORKER * self._max_workers) + 1
-        in_memory = _CHUNK_BYTES * records // max(size, 1)
-        return max(_SMALLEST_CHUNK, min(share, in_memory))
-
-    def _read_range(self, start: int, stop: int | None, streams: OpenStreams | None = None) -> Blocks:
-        values = {**self._values, 'requests_params': self._requests_params}
-        stream = self._records._open_range(start, stop, values, raw=True)
-        if streams is not None:
-            streams.add(stream)
-        lines = join_lines(stream)
-        return lines if self._wants_keys else cut_keys(lines)
-
-    def _check(self, number: int) -> None:
-        """Check the number of records after the last one."""
-        if self._is_whole:
-            self._compare(number, self._read_state())
-
-    @property
-    def _is_whole(self) -> bool:
-        return self._count is None and reads_all(self._values)
-
-    def _compare(self, number: int, state: Any) -> None:
-        """Compare the number of records with the statistics of a finished job."""
-        expected = self.total() if state == 'finished' else None
-        if expected is not None and expected != number:
-            raise DownloadIncomplete(
-                f'{self.name} has {expected} records according to its statistics, and {number} were read'
-            )
-
-    def _read_state(self) -> Any:
-        return read_state(self._records._client, self._records.key)
-
-
-def read_state(client: Client, job_key: str) -> Any:
-    """Return the state of a job; None if there is no such job."""
-    return client.transport.get(('jobs', *job_key.split('/'), 'state'), expects=codec.JSON).value
-
-
-def _formats(family: Family) -> Sequence[str]:
-    """Return the names of the file formats that suit the records."""
-    from scrapinghub.export.formats import LINES, LOG_ENTRIES, OBJECTS
-
-    if not family.has_keys:
-        return LINES
-    return LOG_ENTRIES if family.has_log_lines else OBJECTS
 
 
 class TabularRecords(ExportedRecords[R], InferringTables):

@@ -18,6 +18,8 @@ from scrapinghub.transport.streams.cursor import Cursor, KeysetCursor
 from scrapinghub.transport.streams.cursors_without_keys import PendingKeysCursor, SkipCursor
 from scrapinghub.transport.uploads.uploader import WriterOptions
 
+# Parameters that select a range of records: partitions, follow() and tail() set the range themselves.
+POSITIONS = ('count', 'index', 'offset', 'start', 'startafter')
 # Parameters with which the number of the record at a position is known.
 _POSITION_PARAMETERS = frozenset({'start', 'startafter', 'meta', 'nodata'})
 # Parameters that change the fields of records, and not which records are read.
@@ -148,19 +150,29 @@ def choose_cursor(
     return KeysetCursor(encode_pairs(values), count, strip=strip)
 
 
-def seek_position(job_key: str, values: Mapping[str, Any]) -> Callable[[int], Pairs] | None:
-    """Return a function that requests the records from a position on; None if their numbers are not known."""
+def first_number(job_key: str, values: Mapping[str, Any]) -> int | None:
+    """Return the number of the first record of a read, if the numbers of the others follow; None if not."""
     if not _POSITION_PARAMETERS.issuperset(values) or ('start' in values and 'startafter' in values):
         return None
-    first = 0
     for name, step in (('start', 0), ('startafter', 1)):
         if name in values:
             job, _, number = str(values[name]).rpartition('/')
-            if job != job_key or not number.isdecimal():
-                return None
-            first = int(number) + step
-    rest = encode_pairs({name: value for name, value in values.items() if name not in ('start', 'startafter')})
-    return lambda position: [*rest, ('start', f'{job_key}/{first + position}')]
+            return int(number) + step if job == job_key and number.isdecimal() else None
+    return 0
+
+
+def start_at(job_key: str, values: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """Return the parameters of a read that begins with the record of a number."""
+    rest = {name: value for name, value in values.items() if name != 'startafter'}
+    return {**rest, 'start': f'{job_key}/{number}'}
+
+
+def seek_position(job_key: str, values: Mapping[str, Any]) -> Callable[[int], Pairs] | None:
+    """Return a function that requests the records from a position on; None if their numbers are not known."""
+    first = first_number(job_key, values)
+    if first is None:
+        return None
+    return lambda position: encode_pairs(start_at(job_key, values, first + position))
 
 
 def parse_record_number(key: str) -> str:

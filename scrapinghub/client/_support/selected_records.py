@@ -12,7 +12,8 @@ from scrapinghub.client._support.export_methods import BATCH_SIZE, Batches, Down
 from scrapinghub.client._support.json_lines import Blocks, OpenStreams, add_field, name_taken
 from scrapinghub.client._support.lists import listed
 from scrapinghub.client._support.parameters import parse_number, suggests_names
-from scrapinghub.client._support.record_exports import POSITIONS, RecordSource, read_state
+from scrapinghub.client._support.record_families import POSITIONS
+from scrapinghub.client._support.record_source import GAPS, RecordSource, read_state
 from scrapinghub.client._support.records import Records
 from scrapinghub.client._support.resource import Client
 from scrapinghub.client._support.validation import parse_names
@@ -282,15 +283,21 @@ class SelectionSource(Generic[R]):
             notes.add(builtins.list(self._records._list_keys()))
             self._keys, counts = notes.read()[0], []
         else:
-            self._keys, *counts = recorded
+            self._keys, counts = recorded[0], [note for note in recorded[1:] if isinstance(note, int)]
             # After a power cut, the notes may be ahead of the records.
-            while sum(counts) > position + 1:
-                counts.pop()
-            notes.cut(1 + len(counts))
+            if sum(counts) > position + 1:
+                while sum(counts) > position + 1:
+                    counts.pop()
+                notes.cut(1)
+                for count in counts:
+                    notes.add(count)
         return self._read(position, counts, notes, resumes=bool(recorded))
 
     def _read(self, position: int, counts: Sequence[int], notes: Notes, *, resumes: bool) -> Blocks:
         streams = OpenStreams()
+        opened: dict[int, _JobSource] = {}
+        # About the first job, which is stored in part.
+        noted = notes.read()[-1] == GAPS
         first = begin = 0
         while first < len(counts) and begin + counts[first] <= position:
             begin += counts[first]
@@ -303,27 +310,33 @@ class SelectionSource(Generic[R]):
                 left = None if self._count is None else self._count - begin
                 count = counts[index] if index < len(counts) else left
                 skip = max(0, position - begin) if index == first else 0
-                yield partial(self._read_job, self._keys[index], skip, count, notes, streams)
+                filters = {**self._filters, 'count': count}
+                source = opened[index] = _JobSource(self._records, self._keys[index], filters, streams)
+                yield partial(self._read_job, source, skip, numbered=not noted)
 
         with closing(read_ahead(sources(), self._max_workers, streams.stop)) as jobs:
             for index, blocks in enumerate(jobs, first):
+                source = opened.pop(index)
                 number = skip = max(0, position - begin)
                 for block in blocks:
+                    if source.has_gaps and not noted:
+                        notes.add(GAPS)
+                        noted = True
                     number += block.count(b'\n')
                     yield block
                 if resumes and number == skip and begin <= position:
-                    from scrapinghub.export.download import Replaced
+                    from scrapinghub.export.download import Gone
 
                     # The record at this position was stored before.
-                    raise Replaced
+                    raise Gone(source.name)
                 if index >= len(counts):
                     notes.add(number)
                 begin += number
+                noted = False
 
-    def _read_job(self, key: str, skip: int, count: int | None, notes: Notes, streams: OpenStreams) -> Iterator[bytes]:
-        source = _JobSource(self._records, key, {**self._filters, 'count': count}, streams)
-        blocks = source.blocks(skip, None, notes)
-        return blocks if self._job_key is None else add_field(blocks, self._job_key, key)
+    def _read_job(self, source: _JobSource, skip: int, *, numbered: bool) -> Iterator[bytes]:
+        blocks = source.read(skip, numbered=numbered)
+        return blocks if self._job_key is None else add_field(blocks, self._job_key, source.job_key)
 
 
 class _JobSource(RecordSource):
@@ -333,6 +346,7 @@ class _JobSource(RecordSource):
         self, records: SelectedRecords[Any], key: str, filters: Mapping[str, Any], streams: OpenStreams
     ) -> None:
         super().__init__(records._family(None, records._client, key), filters, streams=streams)
+        self.job_key = key
         self._deleted = records._deleted
 
     def _check(self, number: int) -> None:

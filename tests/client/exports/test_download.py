@@ -22,6 +22,7 @@ from scrapinghub.sandbox import Sandbox
 from support.clocks import ManualClock
 
 COUNT = 60
+JSON = {'Content-Type': 'application/json'}
 FORMATS = ('jl', 'jsonl', 'ndjson', 'jl.gz', 'json', 'csv', 'csv.gz', 'parquet')
 
 
@@ -161,6 +162,51 @@ def test_replaced_records_are_read_again_with_a_warning(cloud: Sandbox, job: Job
     assert read(path) == job.items.list() == [{'other': number} for number in range(COUNT)]
 
 
+@pytest.mark.parametrize('max_workers', [1, 4])
+@pytest.mark.parametrize('size', [100, 2000, 10**6])
+@pytest.mark.parametrize('filters', [{}, {'filter': ('n', '>=', [0])}], ids=['all', 'filtered'])
+def test_records_that_were_deleted_meanwhile_stay_in_the_part_file(
+    cloud: Sandbox, job: Job, tmp_path: Path, filters: dict[str, Any], size: int, max_workers: int
+) -> None:
+    path, part = tmp_path / 'b.jl', tmp_path / 'b.jl.part'
+    interrupt(job.items, path, size, **filters)
+    lines = part.read_bytes().rpartition(b'\n')[0]
+    for name, body in (('', b''), ('/stats', b'{"totals": {"input_values": 0}}')):
+        cloud.faults.add(path=f'/items/{job.key}{name}', status=200, body=body, headers=JSON, times=None)
+    with pytest.raises(DownloadIncomplete, match=r'items/1/1/1 has fewer .*b\.jl\.part holds \d+, .*delete that file'):
+        job.items.download(path, max_workers=max_workers, **filters)
+    assert part.read_bytes() == lines + b'\n'
+    assert not path.exists()
+    cloud.faults.clear()
+    assert read(job.items.download(path, **filters)) == job.items.list()
+
+
+@pytest.mark.parametrize('max_workers', [1, 3])
+@pytest.mark.parametrize('starts', [(5,), (0, 7), (0, 300)], ids=str)
+def test_equal_records_with_gaps_in_their_numbers_are_stored_once(
+    project: Project, tmp_path: Path, starts: tuple[int, ...], max_workers: int
+) -> None:
+    job = project.jobs.run('books', meta={'state': 'running'})
+    for start in starts:
+        with job.items.writer(start=start) as writer:
+            for _ in range(4):
+                writer.write({'same': True})
+    stored = len(job.items.list())
+    path, part = tmp_path / 'b.jl', tmp_path / 'b.jl.part'
+    for kept in range(1, stored + 1):
+
+        def stop(done: int, total: int | None) -> None:
+            if done:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            job.items.download(path, progress=stop, max_workers=max_workers)
+        part.write_bytes(b''.join(part.read_bytes().splitlines(keepends=True)[:kept]))
+        job.items.download(path, max_workers=max_workers, overwrite=True)
+        assert len(read(path)) == stored, kept
+        path.unlink()
+
+
 def test_an_unfinished_download_of_something_else_is_kept(job: Job, tmp_path: Path) -> None:
     interrupt(job.items, tmp_path / 'b.jl', 2000)
     part = (tmp_path / 'b.jl.part').read_bytes()
@@ -203,9 +249,7 @@ def test_two_downloads_to_one_path_do_not_mix(job: Job, tmp_path: Path) -> None:
 
 def test_the_number_of_records_is_compared_with_the_statistics(cloud: Sandbox, job: Job, tmp_path: Path) -> None:
     stats = json.dumps({'totals': {'input_values': COUNT + 1}}).encode()
-    cloud.faults.add(
-        status=200, body=stats, path=f'/items/{job.key}/stats', headers={'Content-Type': 'application/json'}, times=None
-    )
+    cloud.faults.add(status=200, body=stats, path=f'/items/{job.key}/stats', headers=JSON, times=None)
     with pytest.raises(DownloadIncomplete, match=str(COUNT + 1)):
         job.items.download(tmp_path / 'b.jl')
     assert (tmp_path / 'b.jl.part').exists()

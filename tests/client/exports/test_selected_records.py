@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,12 @@ def expected(jobs: list[Job], job_key: Any = None) -> list[dict[str, Any]]:
 
 def read(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text(encoding='utf-8').split('\n')[:-1]]
+
+
+def stop_at(number: int, done: int, total: int | None) -> None:
+    """Interrupt a download when so many records are stored."""
+    if done >= number:
+        raise KeyboardInterrupt
 
 
 def test_records_are_read_job_by_job(selection: JobSelection, jobs: list[Job]) -> None:
@@ -197,18 +204,48 @@ def test_replaced_records_are_read_again(
     cloud: Sandbox, selection: JobSelection, jobs: list[Job], tmp_path: Path
 ) -> None:
     path = tmp_path / 'books.jl'
-
-    def stop(done: int, total: int | None) -> None:
-        if done > 26:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        selection.items.download(path, progress=stop)
+        selection.items.download(path, progress=partial(stop_at, 27))
     with cloud.client() as other:
         fill(other.get_job(jobs[2].key), SIZES[2], replaced=True)
     with pytest.warns(UserWarning, match='replaced'):
         selection.items.download(path)
     assert read(path) == expected(jobs)
+
+
+@pytest.mark.parametrize('max_workers', [1, 2])
+def test_jobs_with_gaps_in_their_numbers_are_stored_once(project: Project, tmp_path: Path, max_workers: int) -> None:
+    stored = 0
+    for start in (3, 0, 4):
+        job = project.jobs.run('gaps', start=start, meta={'state': 'running'})
+        with job.items.writer(start=start) as writer:
+            for _ in range(4):
+                writer.write({'same': True})
+        job.finish()
+        stored += 4
+    selection = project.jobs.select(spider='gaps')
+    path, part = tmp_path / 'all.jl', tmp_path / 'all.jl.part'
+    for kept in range(1, stored):
+        with pytest.raises(KeyboardInterrupt):
+            selection.items.download(path, progress=partial(stop_at, kept), max_workers=max_workers)
+        part.write_bytes(b''.join(part.read_bytes().splitlines(keepends=True)[:kept]))
+        assert len(read(selection.items.download(path, max_workers=max_workers))) == stored, kept
+        path.unlink()
+
+
+def test_a_download_says_how_to_continue_without_a_job_that_was_deleted(
+    selection: JobSelection, jobs: list[Job], tmp_path: Path
+) -> None:
+    path = tmp_path / 'books.jl'
+    with pytest.raises(KeyboardInterrupt):
+        selection.items.download(path, progress=partial(stop_at, 27))
+    jobs[2].delete()
+    with pytest.raises(
+        NotFound, match=rf'job {jobs[2].key} was deleted .*\n.*books.jl.part .* delete it and start again'
+    ):
+        selection.items.download(path)
+    (tmp_path / 'books.jl.part').unlink()
+    assert read(selection.items.download(path)) == expected([job for job in jobs if job is not jobs[2]])
 
 
 def test_a_missing_record_is_an_error(cloud: Sandbox, selection: JobSelection, jobs: list[Job], tmp_path: Path) -> None:
