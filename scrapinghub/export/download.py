@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from scrapinghub.exceptions import DecodeError, DownloadIncomplete, NotFound, ScrapinghubAPIError
 from scrapinghub.export.formats import LOG_LINES, Format, Options, find_format
-from scrapinghub.export.part_file import Notes, PartFile
+from scrapinghub.export.part_file import Notes, PartFile, damaged
 from scrapinghub.export.progress import Progress, check_progress, reporting
+from scrapinghub.transport.codec import Malformed
 from scrapinghub.transport.http.retries import waits_for_contact
 from scrapinghub.transport.streams.collector import pause_while_decoding
 
@@ -177,7 +178,7 @@ class Gone(Exception):
 
 
 def _read_rest(part: PartFile, source: Source, report: Callable[[int], object]) -> None:
-    last = None if part.last_line is None else json.loads(part.last_line)
+    last = None if part.last_line is None else _parse(part)
     size = part.size()
     if last is None or source.keyed:
         blocks = source.blocks(part.count, None if last is None else last['_key'], part.notes)
@@ -203,6 +204,20 @@ def _read_rest(part: PartFile, source: Source, report: Callable[[int], object]) 
         raise
 
 
+def _value(line: bytes) -> Any:
+    """Return the value of a line; integers as text, since Python refuses to parse very long ones."""
+    return json.loads(line, parse_int=lambda digits: f'\0{digits}')
+
+
+def _parse(part: PartFile) -> Any:
+    """Return the last record stored."""
+    assert part.last_line is not None
+    try:
+        return _value(part.last_line)
+    except ValueError as error:
+        raise damaged(part.path, error) from None
+
+
 def _compare_first(blocks: Iterable[bytes], last: Any, name: str) -> Iterable[bytes]:
     """Yield the lines after the first one, which has to be the last one stored; the order of fields may differ."""
     for block in blocks:
@@ -210,7 +225,7 @@ def _compare_first(blocks: Iterable[bytes], last: Any, name: str) -> Iterable[by
             continue
         line, _, rest = block.partition(b'\n')
         # In Python, 1 equals True.
-        if json.dumps(json.loads(line), sort_keys=True) != json.dumps(last, sort_keys=True):
+        if json.dumps(_value(line), sort_keys=True) != json.dumps(last, sort_keys=True):
             raise Replaced
         yield rest
         yield from blocks
@@ -224,7 +239,10 @@ def _convert(part: PartFile, target: Path, chosen: Format, options: Options) -> 
     try:
         with temporary.open('wb') as file:
             with pause_while_decoding():
-                chosen.convert(part.blocks, file, options)
+                try:
+                    chosen.convert(part.blocks, file, options)
+                except Malformed as error:
+                    raise damaged(part.path, error) from None
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)

@@ -54,7 +54,7 @@ class PartFile:
             return
         if self.path.exists() and self.path.stat().st_size:
             raise DownloadConflict(
-                f'{self.path} holds an unfinished download of something else: {(stored or b"unknown").decode()}; this '
+                f'{self.path} holds an unfinished download of something else: {_shown(stored)}; this '
                 f'one is {wanted.decode()}. Delete the file, or choose another path.'
             )
         self.notes.begin(arguments)
@@ -140,6 +140,7 @@ class Notes:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = _open_locked(path)
         self._lines: list[bytes] = self._file.read().split(b'\n')[:-1]
         self._keep(len(self._lines))
@@ -156,7 +157,10 @@ class Notes:
 
     def read(self) -> list[Any]:
         """Return the notes."""
-        return [json.loads(line) for line in self._lines[1:]]
+        try:
+            return [json.loads(line) for line in self._lines[1:]]
+        except ValueError as error:
+            raise damaged(self._path.with_suffix(''), error) from None
 
     def add(self, note: Any) -> None:
         """Add a note."""
@@ -175,6 +179,17 @@ class Notes:
     def close(self) -> None:
         """Close the file, and unlock it."""
         self._file.close()
+
+
+def damaged(path: Path, cause: Exception) -> DownloadConflict:
+    """Return the error for an unfinished file that cannot be read."""
+    error = DownloadConflict(f'{path} is damaged, and the download cannot continue: delete it to start again ({cause})')
+    error.original = cause
+    return error
+
+
+def _shown(line: bytes | None) -> str:
+    return 'unknown' if line is None else line.decode(errors='backslashreplace')
 
 
 def _to_line(value: Any) -> bytes:

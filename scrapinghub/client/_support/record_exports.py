@@ -17,7 +17,6 @@ from scrapinghub.client._support.export_methods import (
 from scrapinghub.client._support.following import Following, read_tail
 from scrapinghub.client._support.parameters import encode_pairs, merge_parameters, parse_number, suggests_names
 from scrapinghub.client._support.record_families import POSITIONS, Family, parse_parameters, reads_all
-from scrapinghub.client._support.record_source import RecordSource
 from scrapinghub.client._support.resource import Client
 from scrapinghub.client._support.validation import expect, parse_name, parse_names
 from scrapinghub.config.validation import Expected
@@ -104,7 +103,7 @@ class ExportedRecords(Downloads, Generic[R]):
 
     def _parse_filters(self, filters: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of a read for the arguments of :meth:`iter`."""
-        raise NotImplementedError
+        return parse_parameters(self._family, self.key, filters, {})
 
     def _open(self, *args: Any, **options: Any) -> RecordStream[Any]:
         """Return the stream of a cursor."""
@@ -142,9 +141,6 @@ class ExportedRecords(Downloads, Generic[R]):
 
     def _report(self, stream: RecordStream[R], progress: Progress, filters: Mapping[str, Any]) -> RecordStream[R]:
         return report_progress(stream, progress, '/'.join(self._path), lambda: self._total(filters))
-
-    def _source(self, filters: Mapping[str, Any], max_workers: int) -> RecordSource:
-        return RecordSource(self, filters, max_workers)
 
 
 class TabularRecords(ExportedRecords[R], InferringTables):

@@ -30,6 +30,7 @@ from scrapinghub.client._support.resource import Client
 from scrapinghub.exceptions import DownloadIncomplete
 from scrapinghub.export.read_ahead import read_ahead
 from scrapinghub.transport import codec
+from scrapinghub.transport.http.call import Call
 
 if TYPE_CHECKING:
     from scrapinghub.client._support.record_exports import ExportedRecords
@@ -216,8 +217,10 @@ class RecordSource:
 
 
 def read_state(client: Client, job_key: str) -> Any:
-    """Return the state of a job; None if there is no such job."""
-    return client.transport.get(('jobs', *job_key.split('/'), 'state'), expects=codec.JSON).value
+    """Return the state of a job whose records were read; None if there is no such job."""
+    transport = client.transport
+    call = Call('GET', transport.url(('jobs', *job_key.split('/'), 'state')), expects=codec.JSON)
+    return transport.fetch(call, transport.retries.for_stream).value
 
 
 def _formats(family: Family) -> Sequence[str]:

@@ -11,6 +11,7 @@ from scrapinghub.client._support.parameters import Time, parse_number, suggests_
 from scrapinghub.client._support.partitions import PartitionedRecords
 from scrapinghub.client._support.record_exports import ExportedRecords
 from scrapinghub.client._support.record_families import Family, choose_cursor, parse_parameters
+from scrapinghub.client._support.record_source import RecordSource
 from scrapinghub.client._support.resource import Client, Resource
 from scrapinghub.client._support.streams import explain_filters, read_stream
 from scrapinghub.client._support.validation import parse_path
@@ -123,8 +124,8 @@ class Records(Resource, ExportedRecords[R]):
             raw=raw,
         )
 
-    def _parse_filters(self, filters: Mapping[str, Any]) -> dict[str, Any]:
-        return parse_parameters(self._family, self.key, filters, {})
+    def _source(self, filters: Mapping[str, Any], max_workers: int) -> RecordSource:
+        return RecordSource(self, filters, max_workers)
 
     # Writing
 

@@ -229,6 +229,8 @@ class JobByJob(Generic[R]):
     def _open(self, key: str) -> RecordStream[R]:
         before, report = self._delivered, self.report
         stream = self._open_stream(key, None if self._count is None else self._count - before)
+        if self._position:
+            stream.continues_other()
         if report is not None:
             stream.on_progress = lambda done: report(before + done)
         return stream

@@ -181,6 +181,38 @@ def test_records_that_were_deleted_meanwhile_stay_in_the_part_file(
     assert read(job.items.download(path, **filters)) == job.items.list()
 
 
+@pytest.mark.parametrize('line', [b'{"n": 1\n', b'\xff\n', b'[\n'], ids=['cut', 'not UTF-8', 'other'])
+@pytest.mark.parametrize('name', ['b.jl', 'b.csv', 'b.parquet'])
+def test_a_damaged_part_file_is_named(job: Job, tmp_path: Path, name: str, line: bytes) -> None:
+    path, part = tmp_path / name, tmp_path / f'{name}.part'
+    interrupt(job.items, path, 2000)
+    whole = part.read_bytes()
+    part.write_bytes(whole.rpartition(b'\n')[0] + b'\n' + line)
+    with pytest.raises(DownloadConflict, match=rf'{name}\.part is damaged.*delete it') as caught:
+        job.items.download(path)
+    assert isinstance(caught.value.original, ValueError)
+    if name == 'b.jl':
+        return
+    # A line before the last one matters where the file is converted.
+    part.write_bytes(line + whole.rpartition(b'\n')[0].partition(b'\n')[2] + b'\n')
+    with pytest.raises(DownloadConflict, match=rf'{name}\.part is damaged.*delete it'):
+        job.items.download(path)
+
+
+def test_integers_of_any_length_are_compared(project: Project, tmp_path: Path) -> None:
+    job = project.jobs.run('books', meta={'state': 'running'})
+    path = tmp_path / 'b.jl'
+    for number in range(3):
+        job.items.write({'n': number})
+    job.items.flush()
+    line = b'{"n":' + b'7' * 5000 + b'}\n'
+    interrupt(job.items, path, 0)
+    (tmp_path / 'b.jl.part').write_bytes(line)
+    with pytest.warns(UserWarning, match='replaced'):
+        job.items.download(path)
+    assert [item['n'] for item in read(path)] == [0, 1, 2]
+
+
 @pytest.mark.parametrize('max_workers', [1, 3])
 @pytest.mark.parametrize('starts', [(5,), (0, 7), (0, 300)], ids=str)
 def test_equal_records_with_gaps_in_their_numbers_are_stored_once(

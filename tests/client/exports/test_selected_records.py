@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scrapinghub import DownloadIncomplete, NotFound, ScrapinghubClient
+from scrapinghub import DownloadConflict, DownloadIncomplete, NotFound, ScrapinghubClient
 from scrapinghub.client._support.json_lines import add_field
 from scrapinghub.client.jobs import Job
 from scrapinghub.client.projects import Project
@@ -122,6 +122,17 @@ def test_a_broken_connection_loses_nothing(cloud: Sandbox, selection: JobSelecti
         cloud.faults.clear()
 
 
+@pytest.mark.parametrize('path', ['/items/{key}', '/jobs/{key}/state'])
+def test_an_outage_between_two_jobs_has_the_budget_of_a_long_read(
+    cloud: Sandbox, selection: JobSelection, jobs: list[Job], tmp_path: Path, path: str
+) -> None:
+    # More failures than a single call survives.
+    for name in ('list', 'download'):
+        cloud.faults.add(path=path.format(key=jobs[1].key), status=503, times=20)
+        found = selection.items.list() if name == 'list' else read(selection.items.download(tmp_path / 'b.jl'))
+        assert found == expected(jobs)
+
+
 def test_a_job_that_is_deleted_meanwhile_is_an_error(
     client: ScrapinghubClient, selection: JobSelection, jobs: list[Job]
 ) -> None:
@@ -211,6 +222,20 @@ def test_replaced_records_are_read_again(
     with pytest.warns(UserWarning, match='replaced'):
         selection.items.download(path)
     assert read(path) == expected(jobs)
+
+
+def test_damaged_notes_are_named(selection: JobSelection, tmp_path: Path) -> None:
+    path, notes = tmp_path / 'all.jl', tmp_path / 'all.jl.part.json'
+    with pytest.raises(KeyboardInterrupt):
+        selection.items.download(path, progress=partial(stop_at, 27))
+    whole = notes.read_bytes()
+    for line, message in ((b'{\n', r'all\.jl\.part is damaged.*delete it'), (b'\xff\n', r'all\.jl\.part is damaged')):
+        notes.write_bytes(whole.partition(b'\n')[0] + b'\n' + line)
+        with pytest.raises(DownloadConflict, match=message):
+            selection.items.download(path)
+    notes.write_bytes(b'\xff\n')
+    with pytest.raises(DownloadConflict, match=r'something else: \\xff'):
+        selection.items.download(path)
 
 
 @pytest.mark.parametrize('max_workers', [1, 2])
