@@ -12,7 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from scrapinghub.exceptions import DecodeError, DownloadIncomplete, NotFound, ScrapinghubAPIError
+from scrapinghub.exceptions import (
+    DecodeError,
+    DownloadIncomplete,
+    NotFound,
+    SchemaMismatch,
+    ScrapinghubAPIError,
+)
 from scrapinghub.export.formats import LOG_LINES, Format, Options, find_format
 from scrapinghub.export.part_file import Notes, PartFile, damaged
 from scrapinghub.export.progress import Progress, check_progress, reporting
@@ -122,7 +128,7 @@ def download(
         if chosen.is_plain and options.fields is None:
             part.publish(target)
         else:
-            _convert(part, target, chosen, options)
+            _convert(part, target, chosen, options, source.name)
     finally:
         waits_for_contact.reset(token)
         part.close()
@@ -140,12 +146,14 @@ def _check_options(chosen: Format, fields: Sequence[str] | None, schema: pa.Sche
         raise ValueError(f'fields cannot be chosen for the format {chosen.name}: its lines are time, level and message')
     if chosen.name == 'parquet':
         try:
-            import pyarrow.parquet
+            import pyarrow.parquet  # noqa: F401
         except ImportError as error:
             message = f'the format {chosen.name} needs pyarrow: install it with pip install "scrapinghub[arrow]"'
             raise ImportError(message, name='pyarrow') from error
-        if schema is not None and not isinstance(schema, pyarrow.Schema):
-            raise TypeError(f'schema should be a pyarrow.Schema, got {schema!r}')
+        if schema is not None:
+            from scrapinghub.export.types import check_schema
+
+            check_schema(schema)
     return Options(None if fields is None else list(fields), schema)
 
 
@@ -233,7 +241,7 @@ def _compare_first(blocks: Iterable[bytes], last: Any, name: str) -> Iterable[by
     raise Gone(name)
 
 
-def _convert(part: PartFile, target: Path, chosen: Format, options: Options) -> None:
+def _convert(part: PartFile, target: Path, chosen: Format, options: Options, name: str) -> None:
     """Write the file from the part file, then remove the part file."""
     temporary = target.with_name(f'{target.name}.part.tmp')
     try:
@@ -243,6 +251,9 @@ def _convert(part: PartFile, target: Path, chosen: Format, options: Options) -> 
                     chosen.convert(part.blocks, file, options)
                 except Malformed as error:
                     raise damaged(part.path, error) from None
+                except SchemaMismatch as error:
+                    error.add_hint(f'{part.path} holds the records of {name}: call download again with another schema.')
+                    raise
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)

@@ -7,6 +7,7 @@ holds all of them without loss. Fields that no single type can hold become JSON 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, TypeAlias
@@ -24,6 +25,15 @@ _JSON_METADATA = {b'scrapinghub': b'json'}
 _INT64 = range(-(2**63), 2**63)
 # Every integer in this range is exact as a double.
 _EXACT_AS_DOUBLE = range(-(2**53), 2**53 + 1)
+
+
+def check_schema(schema: Any) -> None:
+    """Raise an error if an argument is not a schema, or one with several fields of a name: records are objects."""
+    if not isinstance(schema, pa.Schema):
+        raise TypeError(f'schema should be a pyarrow.Schema, got {schema!r}')
+    repeated = next((name for name, count in Counter(schema.names).items() if count > 1), None)
+    if repeated is not None:
+        raise ValueError(f'schema should have one field of each name, and has several fields {repeated!r}')
 
 
 def json_field(name: str) -> pa.Field:

@@ -163,7 +163,10 @@ class Tables(Exports):
         raise NotImplementedError
 
     def _choose_schema(self, schema: pa.Schema | None) -> pa.Schema | None:
-        return self._default_schema if schema is None else schema
+        if schema is None:
+            return self._default_schema
+        load_arrow('types').check_schema(schema)
+        return schema
 
     def _infer_schema(self, filters: Mapping[str, Any], progress: Progress = False) -> pa.Schema:
         types = load_arrow('types')

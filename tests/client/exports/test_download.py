@@ -199,6 +199,29 @@ def test_a_damaged_part_file_is_named(job: Job, tmp_path: Path, name: str, line:
         job.items.download(path)
 
 
+@pytest.mark.parametrize('read_table', ['to_arrow', 'to_pandas', 'download', 'iter_arrow'])
+def test_a_schema_with_several_fields_of_a_name_is_refused(
+    cloud: Sandbox, job: Job, tmp_path: Path, read_table: str
+) -> None:
+    schema = pa.schema([('n', pa.int64()), ('n', pa.int64())])
+    arguments = (tmp_path / 'b.parquet',) if read_table == 'download' else ()
+    before = len(cloud.requests)
+    with pytest.raises(ValueError, match=r"schema .* several fields 'n'"):
+        getattr(job.items, read_table)(*arguments, schema=schema)
+    with pytest.raises(TypeError, match=r"schema should be a pyarrow\.Schema, got 'n'"):
+        getattr(job.items, read_table)(*arguments, schema='n')
+    assert len(cloud.requests) == before
+
+
+def test_another_schema_continues_a_download(job: Job, tmp_path: Path) -> None:
+    path = tmp_path / 'b.parquet'
+    schema = job.items.schema()
+    wrong = schema.set(schema.get_field_index('text'), pa.field('text', pa.int64()))
+    with pytest.raises(SchemaMismatch, match=r'\n.*b\.parquet\.part holds the records of items/1/1/1: .* schema'):
+        job.items.download(path, schema=wrong)
+    assert read(job.items.download(path, schema=schema)).to_pylist() == job.items.to_arrow(schema).to_pylist()
+
+
 def test_integers_of_any_length_are_compared(project: Project, tmp_path: Path) -> None:
     job = project.jobs.run('books', meta={'state': 'running'})
     path = tmp_path / 'b.jl'
