@@ -30,8 +30,9 @@ from scrapinghub.transport.http.gzip import Inflater, zlib_library
 BODY_TIMEOUTS = 5
 # Lines that follow one another may have so many bytes together; the head of a response has some hundreds.
 MAX_LINES_BYTES = 1024 * 1024
-# A header with a number or a cookie is never longer: int() raises an error for numbers of more than 4300 digits.
-MAX_VALUE_LENGTH = 4096
+# What no number or cookie in a header holds: Python raises errors for integers of 4300 digits, and for floats of 309.
+_HUGE_VALUE = re.compile(r'\d{300}|.{4097}', re.DOTALL).search
+_SMALLEST_HUGE = 300
 # The first empty line: where a head ends.
 _END_OF_HEAD = re.compile(rb'\n\r?\n').search
 # A status other than 1xx, whose head is followed by the body and not by another head.
@@ -146,7 +147,7 @@ class HeadedResponse(http.client.HTTPResponse):
             raise http.client.HTTPException(f'it has several values of Content-Length: {lengths[:80]}')
         # The body may be read much later.
         stream.deadline = None
-        if (stream.size if end is None else end.end()) > MAX_VALUE_LENGTH:
+        if (stream.size if end is None else end.end()) > _SMALLEST_HUGE:
             self._check_huge_values()
 
     def _read_transfer_encoding(self) -> None:
@@ -165,9 +166,9 @@ class HeadedResponse(http.client.HTTPResponse):
 
     def _check_huge_values(self) -> None:
         for name in ('Content-Length', 'Set-Cookie'):
-            if any(len(value) > MAX_VALUE_LENGTH for value in self.headers.get_all(name, ())):
+            if any(map(_HUGE_VALUE, self.headers.get_all(name, ()))):
                 if name == 'Content-Length':
-                    raise http.client.HTTPException(f'its {name} has more than {MAX_VALUE_LENGTH} characters')
+                    raise http.client.HTTPException(f'its {name} is too long')
                 # Browsers ignore such cookies, too.
                 del self.headers[name]
 
