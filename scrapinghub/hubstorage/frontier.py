@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -36,30 +35,37 @@ class Frontier(ResourceType):
     def __init__(self, *a: Any, **kw: Any) -> None:
         super().__init__(*a, **kw)
         self._writers: dict[str, Writer] = {}
-        self._lock = threading.Lock()
-        self.newcount = 0
+        self._counts: list[int] = []
 
     def _writer_for(self, frontier: str, slot: str) -> Writer:
         url = urlpathjoin(self.url, frontier, 's', slot) or self.url
-        with self._lock:
-            writer = self._writers.get(url)
-            if writer is None:
-                writer = self._writers[url] = self.client.batchuploader.create_writer(
-                    url,
-                    start=self.batch_start,
-                    auth=self.auth,
-                    size=self.batch_size,
-                    interval=self.batch_interval,
-                    qsize=self.batch_qsize,
-                    content_encoding=self.batch_content_encoding,
-                    callback=self._count,
-                )
-        return writer
+        if url not in self._writers:
+            writer = self.client.batchuploader.create_writer(
+                url,
+                start=self.batch_start,
+                auth=self.auth,
+                size=self.batch_size,
+                interval=self.batch_interval,
+                qsize=self.batch_qsize,
+                content_encoding=self.batch_content_encoding,
+                callback=self._count,
+            )
+            # Another thread or a signal handler may have made one meanwhile. A lock would block the handler for ever.
+            self._writers.setdefault(url, writer)
+        return self._writers[url]
+
+    @property
+    def newcount(self) -> int:
+        """Number of new requests that were added through this object."""
+        return sum(self._counts)
+
+    @newcount.setter
+    def newcount(self, number: int) -> None:
+        self._counts = [number]
 
     def _count(self, response: requests.Response | None) -> None:
         if response is not None and response.content:
-            with self._lock:
-                self.newcount += response.json()['newcount']
+            self._counts.append(response.json()['newcount'])
 
     def add(self, frontier: str, slot: str, fps: Iterable[Any]) -> None:
         """Queue fingerprints for adding.

@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -57,6 +58,26 @@ def batch(number: int, size: int = 1) -> dict[str, Any]:
 
 
 # What the objects are
+
+
+def test_a_signal_handler_may_add_while_the_writer_is_made(project: Project, slot: FrontierSlot) -> None:
+    uploader = project._client.uploader
+    make = uploader.writer
+    made: list[int] = []
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        if not made:
+            made.append(1)
+            # What the handler does.
+            project.frontiers.get('test').get('example.com').q.add([{'fp': 'other object'}])
+            slot.q.add([{'fp': 'handler'}])
+        return make(*args, **options)
+
+    with mock.patch.object(uploader, 'writer', interrupted):
+        slot.q.add([{'fp': 'program'}])
+    slot.flush()
+    assert slot.newcount == 3
+    assert sorted(slot.f.list()) == ['handler', 'other object', 'program']
 
 
 def test_objects_are_made_as_before(client: ScrapinghubClient) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,13 @@ if TYPE_CHECKING:
 _OPTIONS = WriterOptions(size=5000, interval=60.0, qsize=6000, content_encoding='identity', keyed=True, lists=True)
 
 
+# No object here has a lock: a signal handler that writes, too, would wait for the caller that it interrupts.
+
+
 class FrontierWriters:
     """The writers of all slots that were reached through one :class:`~scrapinghub.client.frontiers.Frontiers`.
 
-    Safe to share between threads.
+    Safe to share between threads, and with signal handlers.
 
     Args:
         client: The client.
@@ -32,27 +34,15 @@ class FrontierWriters:
     def __init__(self, client: Client, project: str) -> None:
         self._client = client
         self._project = project
-        self._lock = threading.Lock()
         self._slots: dict[tuple[str, str], SlotWriter] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), '_lock': None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _lock=threading.Lock())
 
     def of_slot(self, frontier: str, slot: str) -> SlotWriter:
         """Return the one writer of a slot."""
-        with self._lock:
-            found = self._slots.get((frontier, slot))
-            if found is None:
-                path = ('hcf', self._project, frontier, 's', slot)
-                found = self._slots[frontier, slot] = SlotWriter(self._client, path)
-            return found
+        path = ('hcf', self._project, frontier, 's', slot)
+        return self._slots.setdefault((frontier, slot), SlotWriter(self._client, path))
 
     def _of(self, frontier: str | None) -> list[SlotWriter]:
-        with self._lock:
-            return [writer for (name, _), writer in self._slots.items() if frontier in (None, name)]
+        return [writer for (name, _), writer in list(self._slots.items()) if frontier in (None, name)]
 
     def newcount(self, frontier: str | None = None) -> int:
         """Return how many requests were new in the slots of one frontier, or of all.
@@ -79,11 +69,11 @@ class SlotWriter:
         path: Path of the slot on the storage server.
     """
 
+    _writer: Writer | None = None
+
     def __init__(self, client: Client, path: tuple[str, ...]) -> None:
         self._client = client
         self._path = path
-        self._lock = threading.Lock()
-        self._writer: Writer | None = None
         self._tally = _Tally(f'POST {"/".join(path)}')
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -112,13 +102,11 @@ class SlotWriter:
         (self._writer or self._make_writer()).write(requests)
 
     def _make_writer(self) -> Writer:
-        with self._lock:
-            if self._writer is None:
-                # A writer of its own, not shared with other objects for the same slot: each counts what it added.
-                self._writer = self._client.uploader.writer(
-                    self._path, _OPTIONS, callback=self._tally.add, shared=False
-                )
-            return self._writer
+        # A separate writer, not shared with other objects for the same slot: each counts what it added.
+        writer = self._client.uploader.writer(self._path, _OPTIONS, callback=self._tally.add, shared=False)
+        # Another thread or a signal handler may have made one meanwhile.
+        made: Writer = vars(self).setdefault('_writer', writer)
+        return made
 
     def take_back(self) -> list[Any]:
         """Return everything that was added and is not stored, and forget it; the writer can go on after an error.
@@ -142,21 +130,22 @@ class _Tally:
     """
 
     def __init__(self, what: str) -> None:
-        self.total = 0
+        self._numbers: list[int] = []
         self._what = what
-        self._lock = threading.Lock()
+
+    @property
+    def total(self) -> int:
+        """The sum."""
+        return sum(self._numbers)
 
     def add(self, response: requests.Response | None) -> None:
         """Count an answer; None stands for a batch that was given up."""
         if response is not None:
-            new = expect_field(decode_json(response.content), 'newcount', int, self._what)
-            with self._lock:
-                self.total += new
+            self._numbers.append(expect_field(decode_json(response.content), 'newcount', int, self._what))
 
     def reset(self) -> None:
         """Begin at 0."""
-        with self._lock:
-            self.total = 0
+        self._numbers = []
 
 
 def _for_all(actions: Iterable[Callable[[], None]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from typing import Any
 
 # Everything that logs while a batch is sent.
 _LOGGERS = tuple(
@@ -61,11 +62,15 @@ def install() -> None:
 
 
 def fill_level_caches() -> None:
-    """Make the loggers remember which levels are enabled.
+    """Make the loggers remember which levels are enabled, if this thread holds the lock that they need for it.
 
-    A logger that does not remember needs a lock that this thread may hold, for instance in ``Handler.flush`` during
-    ``logging.config.dictConfig``. A worker would wait for that lock while this thread waits for the worker.
+    That is so in ``Handler.flush`` during ``logging.config.dictConfig``. A worker would wait for the lock while this
+    thread waits for the worker. Elsewhere the worker takes it: before Python 3.13, Ctrl-C may leave it locked for ever
+    in the main thread.
     """
+    lock: Any = vars(logging)['_lock']
+    if not lock._is_owned():  # noqa: SLF001 - as threading.Condition calls it
+        return
     for logger in _LOGGERS:
         for level in _LEVELS:
             logger.isEnabledFor(level)

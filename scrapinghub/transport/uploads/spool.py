@@ -245,6 +245,17 @@ class Spool:
             if self._epoch == epoch:
                 marks.registered, marks.generation, marks.first, marks.last = after
 
+    def forget(self, queue: WriteQueue, number: int) -> None:
+        """Note that the records of a queue from a number on were withdrawn: others get their numbers."""
+        marks = self._marks.get(queue)
+        if marks is not None:
+            marks.last = min(marks.last, number)
+
+    @staticmethod
+    def caused(error: Exception) -> bool:
+        """Return whether an error is one of the journal, and not one that a signal handler raised meanwhile."""
+        return isinstance(error.__cause__, sqlite3.Error)
+
     def remove_empty(self, queues: Iterable[WriteQueue], lock: threading.RLock) -> None:
         """Remove writers that get no more records, and whose records are all stored.
 

@@ -200,7 +200,8 @@ class Uploader:
         pool = self._pool
         pool.check_can_flush()
         with pool.lock:
-            queues = [queue for queue in pool.queues if _is_under(queue.url, base)]
+            # A signal handler may create a writer meanwhile.
+            queues = [queue for queue in list(pool.queues) if _is_under(queue.url, base)]
             for queue in queues:
                 pool.flush(queue)
         return pool.wait_until_flushed(queues, timeout)
@@ -258,7 +259,7 @@ class Uploader:
         flushed = self._flush(seconds)
         pool.stop(None if deadline is None else max(0.0, deadline - clock.monotonic()))
         with pool.lock:
-            undelivered = {queue.shown_url: queue.undelivered for queue in pool.queues if queue.undelivered}
+            undelivered = {queue.shown_url: queue.undelivered for queue in list(pool.queues) if queue.undelivered}
         if undelivered and not self._failure_raised:
             self._failure_raised = True
             if limit is not None:

@@ -162,10 +162,13 @@ class Writer:
         if pool.spool is not None:
             try:
                 pool.spool.synchronize(queue)
-            except Exception:
+            except Exception as error:
                 if queue.withdraw(number, len(texts)):
+                    pool.spool.forget(queue, number)
                     raise
                 # A signal handler wrote a record, and all records before it to the journal.
+                if not pool.spool.caused(error):
+                    raise
         if texts:
             pool.announce(queue)
         return number

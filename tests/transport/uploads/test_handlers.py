@@ -56,6 +56,31 @@ assert writer.offset == 1
     assert storage.stored(PATH) == [0]
 
 
+def test_a_handler_that_creates_a_writer_may_interrupt_a_flush_of_all(server: Server, storage: Storage) -> None:
+    program = """
+from scrapinghub.transport.uploads import uploader as module
+
+is_under = module._is_under
+
+def interrupted(url, base):
+    module._is_under = is_under
+    signal.raise_signal(signal.SIGTERM)
+    return is_under(url, base)
+
+def handle(number, frame):
+    for job in range(4, 9):
+        uploader.writer(('items', 1, 2, job), WriterOptions()).write(0)
+
+signal.signal(signal.SIGTERM, handle)
+writer.write(0)
+module._is_under = interrupted
+uploader.flush()
+"""
+    assert run(server, program) == ''
+    assert storage.stored(PATH) == [0]
+    assert storage.stored('/items/1/2/8') == [0]
+
+
 def test_ctrl_c_while_a_worker_is_woken_leaves_none_asleep(server: Server, storage: Storage) -> None:
     program = """
 import time

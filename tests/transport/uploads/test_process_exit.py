@@ -319,5 +319,6 @@ except ValueError:
     pass
 uploader.writer(('items', 1, 2, 4), WriterOptions()).write(0)
 """
-    assert run(server, program) == ''
+    # On a busy machine, the pauses cause a warning.
+    assert 'lost' not in run(server, program)
     assert storage.stored(PATH) == storage.stored('/items/1/2/4') == [0]

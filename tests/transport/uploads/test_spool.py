@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sqlite3
@@ -453,6 +454,35 @@ def test_a_signal_handler_may_flush_while_a_record_is_journaled(server: Server, 
     assert handled
     writer.flush()
     assert storage.stored(PATH) == ['first', 'second']
+    uploader.close()
+
+
+@pytest.mark.parametrize('also', [False, True], ids=['raises', 'writes and raises'])
+def test_a_record_after_one_whose_signal_handler_raised_is_journaled(
+    server: Server, storage: Storage, path: Path, also: bool
+) -> None:
+    uploader = Uploader(make_transport(server), spool=path)
+    writer = uploader.writer(ITEMS, WriterOptions())
+    spool = uploader._pool.spool
+    assert spool is not None
+    synchronize = spool.synchronize
+
+    def interrupted(queue: WriteQueue) -> None:
+        """Raise what a signal handler raises, when the record is in the journal."""
+        synchronize(queue)
+        with mock.patch.object(spool, 'synchronize', synchronize):
+            if also:
+                writer.write('handler')
+        raise LookupError('of the user')
+
+    with mock.patch.object(spool, 'synchronize', interrupted), pytest.raises(LookupError):
+        writer.write('interrupted')
+    writer.write('next')
+    # What a killed process leaves.
+    found = [text for journaled in spool.recover() for text in map(json.loads, journaled.texts)]
+    assert found == (['interrupted', 'handler', 'next'] if also else ['next'])
+    writer.flush()
+    assert storage.stored(PATH) == found
     uploader.close()
 
 
