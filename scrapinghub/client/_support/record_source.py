@@ -172,7 +172,8 @@ class RecordSource:
         chunks = [*pairwise(bounds), (bounds[-1], None)]
         streams = OpenStreams()
         sources = (
-            partial(self._read_range, start, stop, streams, resumes=0 < start == position) for start, stop in chunks
+            partial(self._read_range, start, stop, streams, resumes=numbered and 0 < start == first)
+            for start, stop in chunks
         )
         with closing(read_ahead(sources, self._max_workers, streams.stop)) as results:
             yield from skip_lines(chain.from_iterable(results), skip)
