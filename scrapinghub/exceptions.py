@@ -227,7 +227,7 @@ class DownloadConflict(ScrapinghubAPIError):
 
 
 class DownloadIncomplete(ScrapinghubAPIError):
-    """A download has another number of records than the statistics of the job."""
+    """A download has another number of records than the statistics of the job, or than before."""
 
 
 class StreamInterrupted(ScrapinghubAPIError):

@@ -124,8 +124,10 @@ class Downloads(Exports):
             The path of the file.
 
         Raises:
-            DownloadConflict: Another process downloads to this path, or ``NAME.part`` belongs to another download.
-            DownloadIncomplete: The number of records differs from the statistics of the job; ``NAME.part`` stays.
+            DownloadConflict: Another process downloads to this path, or ``NAME.part`` belongs to another download or is
+                damaged.
+            DownloadIncomplete: The number of records differs from the statistics of the job, or records were deleted
+                since the last attempt; ``NAME.part`` stays.
             FileExistsError: The file exists, and ``overwrite`` is False.
             TypeError: A filter is unknown.
             ValueError: The format is unknown, or does not suit the records; or ``max_workers`` is less than 1.
