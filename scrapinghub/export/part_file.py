@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from scrapinghub.exceptions import DownloadConflict
+from scrapinghub.transport.codec import count_lines
 
 BLOCK_SIZE = 1024 * 1024
 
@@ -63,7 +64,7 @@ class PartFile:
         """Remove an incomplete last line; return the number of records and the last one."""
         count, end, size = 0, 0, 0
         for block in self.blocks():
-            count += block.count(b'\n')
+            count += count_lines(block)
             newline = block.rfind(b'\n')
             end = end if newline < 0 else size + newline + 1
             size += len(block)
@@ -94,7 +95,7 @@ class PartFile:
     def append(self, lines: bytes) -> None:
         """Store records: JSON lines, each with its line feed."""
         _write(self._file, lines)
-        self.count += lines.count(b'\n')
+        self.count += count_lines(lines)
 
     def cut(self, size: int) -> None:
         """Remove what follows the first ``size`` bytes."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import timedelta
 from itertools import islice
 from typing import Any
 from weakref import WeakSet
 
 from scrapinghub.exceptions import DecodeError
-from scrapinghub.transport.codec import raw_field
+from scrapinghub.transport.codec import count_lines, raw_field
 from scrapinghub.transport.streams.stream import RecordStream
 
 Blocks = Generator[bytes, None, None]
@@ -56,18 +56,20 @@ class OpenStreams:
                 stream.stop()
 
 
-def join_lines(stream: RecordStream[bytes], skip: int = 0) -> Blocks:
+def join_lines(stream: RecordStream[bytes], skip: int = 0, convert: Callable[[bytes], bytes] | None = None) -> Blocks:
     """Yield the JSON lines of a raw stream in blocks, as they arrive.
 
     Args:
         stream: A stream of JSON texts.
         skip: Number of records to leave out.
+        convert: Called with each record; what it returns is a line.
     """
     lines: list[bytes] = []
     arrived: list[int] = []
     stream.on_progress = arrived.append
     with stream:
-        for line in islice(stream, skip, None):
+        records = islice(stream, skip, None)
+        for line in records if convert is None else map(convert, records):
             if arrived:
                 # A part of the response ended before this line.
                 arrived.clear()
@@ -77,10 +79,45 @@ def join_lines(stream: RecordStream[bytes], skip: int = 0) -> Blocks:
     yield b''.join(lines)
 
 
-def number_of(line: bytes) -> int:
-    """Return the number in the key of a record; -1 if it has none."""
-    key = str(raw_field(line, '_key', None)).rpartition('/')[2]
-    return int(key) if key.isdecimal() else -1
+class NumberedLines:
+    """Records of a job whose numbers follow one another, without their keys.
+
+    Args:
+        job_key: Key of the job.
+        start: Number of the first record.
+        find_gap: Called with the number that a record should have, before it is returned.
+        keep_keys: Whether not to remove the keys.
+
+    Attributes:
+        following: Number of the next record, if there is no further gap.
+    """
+
+    def __init__(self, job_key: str, start: int, find_gap: Callable[[int], object], *, keep_keys: bool) -> None:
+        self.following = start
+        self._job_key = job_key
+        self._find_gap = find_gap
+        self._keep_keys = keep_keys
+        # What the service writes after commas and colons; the slow way finds out.
+        self._space = ''
+
+    def take(self, line: bytes) -> bytes:
+        """Return the line of the next record."""
+        number, space = self.following, self._space
+        self.following = number + 1
+        key = f'"_key":{space}"{self._job_key}/{number}"'
+        # Items have the key as the last field, log entries and requests as the first one.
+        last = f',{space}{key}}}'.encode()
+        if line.endswith(last):
+            return line if self._keep_keys else line[: -len(last)] + b'}'
+        first = f'{{{key},{space}'.encode()
+        if line.startswith(first):
+            return line if self._keep_keys else b'{' + line[len(first) :]
+        found = str(raw_field(line, '_key', None)).rpartition('/')[2]
+        if found != str(number):
+            self._find_gap(number)
+            self.following = int(found) + 1 if found.isdecimal() else number + 1
+        self._space = '' if space else ' '
+        return line if self._keep_keys else _cut_keys(line + b'\n')[:-1]
 
 
 def skip_lines(blocks: Iterable[bytes], count: int) -> Blocks:
@@ -89,7 +126,7 @@ def skip_lines(blocks: Iterable[bytes], count: int) -> Blocks:
         if not count:
             yield block
             continue
-        size = block.count(b'\n')
+        size = count_lines(block)
         if size > count:
             yield block.split(b'\n', count)[count]
         count = max(0, count - size)
@@ -102,7 +139,7 @@ def cut_keys(blocks: Iterable[bytes]) -> Blocks:
 
 
 def _cut_keys(block: bytes) -> bytes:
-    size = block.count(b'\n')
+    size = count_lines(block)
     for pattern, rest in ((_LAST_KEY, b'}\n'), (_FIRST_KEY, b'{')):
         cut, found = pattern.subn(rest, block)
         if found == size:

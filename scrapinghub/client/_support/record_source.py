@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from scrapinghub.client._support.json_lines import (
     Blocks,
+    NumberedLines,
     OpenStreams,
     cut_keys,
     describe_ages,
     join_lines,
-    number_of,
     skip_lines,
 )
 from scrapinghub.client._support.parameters import parse_number
@@ -30,11 +30,13 @@ from scrapinghub.client._support.resource import Client
 from scrapinghub.exceptions import DownloadIncomplete
 from scrapinghub.export.read_ahead import read_ahead
 from scrapinghub.transport import codec
+from scrapinghub.transport.codec import count_lines
 from scrapinghub.transport.http.call import Call
 
 if TYPE_CHECKING:
     from scrapinghub.client._support.record_exports import ExportedRecords
     from scrapinghub.export.part_file import Notes
+    from scrapinghub.transport.streams.stream import RecordStream
 
 # How much of a job one connection reads at a time if there are several: large beside the latency of a request, small
 # enough to be held in memory.
@@ -100,7 +102,7 @@ class RecordSource:
         read = self._read_chunks if self._is_divisible else self._read
         with closing(read(position, numbered=numbered)) as blocks:
             for block in blocks:
-                number += block.count(b'\n')
+                number += count_lines(block)
                 yield block
         if number > position or position == 0:
             self._check(number)
@@ -115,40 +117,37 @@ class RecordSource:
         stream = records._open(cursor, (), self._values, codec.ANY, self._requests_params, raw=True)
         if self._streams is not None:
             self._streams.add(stream)
+        if records._family.has_keys and first is not None:
+            return self._read_numbered(stream, first + position, resumes=position > 0)
         lines = join_lines(stream, skip)
-        if not records._family.has_keys:
-            return lines
-        if first is not None:
-            lines = self._find_gaps(lines, first + position, resumes=position > 0)
-        return lines if self._wants_keys else cut_keys(lines)
+        return cut_keys(lines) if records._family.has_keys and not self._wants_keys else lines
 
-    def _find_gaps(self, blocks: Blocks, number: int, stop: int | None = None, *, resumes: bool) -> Blocks:
-        """Yield blocks of records with keys; set ``has_gaps`` before a record that has another number than expected.
+    def _read_numbered(
+        self, stream: RecordStream[bytes], start: int, stop: int | None = None, *, resumes: bool
+    ) -> Blocks:
+        """Yield the lines of records with keys; set ``has_gaps`` before a record that has another number than expected.
 
         Args:
-            blocks: The blocks.
-            number: Number of the first record.
-            stop: Number after the last record; None if it is not known.
+            stream: The records.
+            start: Number of the first one.
+            stop: Number after the last one; None if it is not known.
             resumes: Whether the first record was stored before.
 
         Raises:
             Gone: That record is not there.
         """
-        with closing(blocks):
-            for block in blocks:
-                if block:
-                    if resumes and number_of(block.partition(b'\n')[0]) != number:
-                        break
-                    resumes = False
-                    number += block.count(b'\n')
-                    if number_of(block[:-1].rpartition(b'\n')[2]) != number - 1:
-                        self.has_gaps = True
-                yield block
-        if resumes:
-            from scrapinghub.export.download import Gone
+        from scrapinghub.export.download import Gone
 
+        def find_gap(number: int) -> None:
+            if resumes and number == start:
+                raise Gone(self.name)
+            self.has_gaps = True
+
+        numbers = NumberedLines(self._records.key, start, find_gap, keep_keys=self._wants_keys)
+        yield from join_lines(stream, convert=numbers.take)
+        if resumes and numbers.following == start:
             raise Gone(self.name)
-        if stop is not None and number != stop:
+        if stop is not None and numbers.following != stop:
             self.has_gaps = True
 
     @property
@@ -191,9 +190,9 @@ class RecordSource:
         stream = self._records._open_range(start, stop, values, raw=True)
         if streams is not None:
             streams.add(stream)
-        lines = join_lines(stream)
         if reads_all(self._values):
-            lines = self._find_gaps(lines, start, stop, resumes=resumes)
+            return self._read_numbered(stream, start, stop, resumes=resumes)
+        lines = join_lines(stream)
         return lines if self._wants_keys else cut_keys(lines)
 
     def _check(self, number: int) -> None:

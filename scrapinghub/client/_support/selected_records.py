@@ -20,6 +20,7 @@ from scrapinghub.client._support.validation import parse_names
 from scrapinghub.exceptions import NotFound
 from scrapinghub.export.progress import Progress, make_report
 from scrapinghub.export.read_ahead import read_ahead
+from scrapinghub.transport.codec import count_lines
 from scrapinghub.transport.streams.stream import RecordStream, ResumableIterator
 
 if TYPE_CHECKING:
@@ -324,7 +325,7 @@ class SelectionSource(Generic[R]):
                     if source.has_gaps and not noted:
                         notes.add(GAPS)
                         noted = True
-                    number += block.count(b'\n')
+                    number += count_lines(block)
                     yield block
                 if resumes and number == skip and begin <= position:
                     from scrapinghub.export.download import Gone

@@ -17,7 +17,7 @@ from scrapinghub.transport.codec.decoders import (
 )
 from scrapinghub.transport.codec.encoder import EPOCH, encode_json, encode_lines, jsondefault
 from scrapinghub.transport.codec.json_decoders import JsonDecoder, JsonLinesDecoder, decode_json
-from scrapinghub.transport.codec.raw import raw_field
+from scrapinghub.transport.codec.raw import count_lines, raw_field
 from scrapinghub.transport.codec.typed import typed_decoder
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     'JsonLinesDecoder',
     'Malformed',
     'MsgpackDecoder',
+    'count_lines',
     'decode_json',
     'decoder_for',
     'encode_json',

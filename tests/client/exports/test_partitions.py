@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scrapinghub import BadRequest, DownloadIncomplete, ScrapinghubClient, ServerError, StreamInterrupted
-from scrapinghub.client._support.json_lines import OpenStreams, cut_keys, skip_lines
+from scrapinghub.client._support.json_lines import NumberedLines, OpenStreams, cut_keys, skip_lines
 from scrapinghub.client.jobs import Job
 from scrapinghub.client.partitions import Partition
 from scrapinghub.client.projects import Project
@@ -576,3 +576,29 @@ def test_nested_keys_are_not_cut() -> None:
 def test_lines_are_skipped_across_blocks(count: int) -> None:
     blocks = [b'', b'a\nb\n', b'c\n', b'', b'd\ne\nf\n']
     assert b''.join(skip_lines(blocks, count)) == b''.join(b''.join(blocks).splitlines(keepends=True)[count:])
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.dictionaries(st.sampled_from('abc'), VALUES)), max_size=20),
+    st.sampled_from(((',', ':'), (', ', ': '))),
+    st.booleans(),
+    st.booleans(),
+)
+def test_lines_with_numbers_lose_their_keys_and_show_gaps(
+    records: list[tuple[int, dict[str, Any]]], separators: tuple[str, str], key_first: bool, keep_keys: bool
+) -> None:
+    gaps: list[int] = []
+    numbered = NumberedLines('1/2/3', 7, gaps.append, keep_keys=keep_keys)
+    number, expected_gaps = 7, []
+    for skipped, record in records:
+        if skipped:
+            expected_gaps.append(number)
+        number += skipped
+        key = {'_key': f'1/2/3/{number}'}
+        number += 1
+        line = json.dumps({**key, **record} if key_first else {**record, **key}, separators=separators).encode()
+        taken = numbered.take(line)
+        assert json.loads(taken) == ({**record, **key} if keep_keys else record)
+        assert not keep_keys or taken == line
+    assert gaps == expected_gaps
+    assert numbered.following == number
