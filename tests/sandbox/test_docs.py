@@ -40,7 +40,7 @@ class Books(scrapy.Spider):
             yield {'url': 'https://books.example/1', 'price': price}
 
 process = CrawlerProcess({
-    'ITEM_PIPELINES': {'pipelines.NewPrices': 1}, 'SHUB_PROJECT': 5, 'TELNETCONSOLE_ENABLED': False,
+    'ITEM_PIPELINES': {'pipelines.NewPrices': 1}, 'SCRAPINGHUB_PROJECT': 5, 'TELNETCONSOLE_ENABLED': False,
     'LOG_LEVEL': 'ERROR',
 })
 crawler = process.create_crawler(Books)
